@@ -1,0 +1,45 @@
+//! Every bound, in one place. Each has a test that reaches it, named beside it where it is enforced.
+
+use std::time::Duration;
+
+/// The shortest time that a group request may live.
+pub const REQUEST_DEADLINE_MIN: Duration = Duration::from_secs(1);
+/// The longest time that a group request may live: sleepers that wake once a month are served.
+pub const REQUEST_DEADLINE_MAX: Duration = Duration::from_secs(40 * 86_400);
+/// The largest payload that an operation carries.
+pub const OPERATION_PAYLOAD_BYTES_MAX: usize = 64 * 1024;
+/// The largest answer or report that is taken from a peripheral.
+pub const PERIPHERAL_PAYLOAD_BYTES_MAX: usize = 64 * 1024;
+/// Allocations at one gateway.
+pub const ALLOCATIONS_MAX: usize = 2_000_000;
+/// Groups that one peripheral may be allocated to.
+pub const GROUPS_PER_PERIPHERAL_MAX: usize = 32;
+/// Labels of one allocation.
+pub const LABELS_MAX: usize = 32;
+/// Requests that wait for one peripheral; one more ends `refused` for it.
+pub const WAITING_PER_PERIPHERAL_MAX: usize = 256;
+/// Requests that a gateway holds at once; the down log waits at the platform beyond that.
+pub const REQUESTS_PER_GATEWAY_MAX: usize = 10_000;
+/// Entries of the up log that the platform has not acknowledged. From here on only entries that
+/// settle something already begun are added; whoever asks for anything new gets a retry hint.
+pub const UP_LOG_ENTRIES_MAX: usize = 1_000_000;
+/// Reports in the up log; beyond that the oldest go, counted.
+pub const UP_LOG_REPORTS_MAX: usize = 100_000;
+/// Receipts in one up entry and in one event.
+pub const RECEIPTS_PER_ENTRY_MAX: usize = 1_000;
+/// Registrations that await the application's decision at one gateway; one more gets a retry hint.
+pub const REGISTERING_MAX: usize = 50_000;
+/// How long a stranger that was reported is not reported again.
+pub const STRANGER_REPORT_INTERVAL: Duration = Duration::from_secs(600);
+/// Strangers that a gateway remembers having reported, and that a platform keeps on its waiting list.
+pub const STRANGERS_MAX: usize = 10_000;
+/// Events kept for one application; beyond that the oldest go, and a cursor before them must start over.
+pub const EVENTS_PER_APPLICATION_MAX: u64 = 5_000_000;
+/// How long an idempotency key is kept.
+pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(86_400);
+/// How long a group request is kept after it ended.
+pub const REQUEST_KEPT: Duration = Duration::from_secs(7 * 86_400);
+/// How long past a deadline the platform waits for receipts that are on their way.
+pub const DEADLINE_GRACE: Duration = Duration::from_secs(2);
+/// How often a delivery is put to a peripheral that does not answer.
+pub const DELIVERY_TRIES_MAX: u8 = 3;
