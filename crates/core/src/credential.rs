@@ -25,7 +25,6 @@ const ROUNDS: u32 = 1_000;
 
 /// What a password is checked against: `pbkdf2-sha256$` and 43 characters of base 64.
 #[derive(Clone)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String))]
 pub struct PasswordVerifier([u8; 32]);
 
 /// Why a text is no verifier. The fault is of whoever wrote it.
@@ -108,7 +107,6 @@ impl<'de> Deserialize<'de> for PasswordVerifier {
 
 /// Shows knowledge of a password without telling it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String))]
 pub struct PasswordProof([u8; 32]);
 
 impl PasswordProof {

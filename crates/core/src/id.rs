@@ -55,7 +55,6 @@ macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $max:literal, $is_allowed:path, $allowed:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String))]
         pub struct $name(Arc<str>);
 
         impl $name {
@@ -176,7 +175,6 @@ impl fmt::Display for RegistrationId {
 ///
 /// Written as 13 letters and digits of Crockford's base 32.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String, example = "1M8QZ4T7B0XKC"))]
 pub struct RequestId(u64);
 
 impl RequestId {

@@ -14,6 +14,8 @@ pub mod limits;
 mod log;
 mod peripheral;
 mod request;
+#[cfg(feature = "schema")]
+mod schema;
 mod serde_seconds;
 mod time;
 

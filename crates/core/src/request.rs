@@ -77,7 +77,6 @@ impl Operation {
 /// A path of LwM2M: `/object`, `/object/instance`, `/object/instance/resource` or with a resource
 /// instance as a fourth part. Each part is at most 65534 (LwM2M 1.1 core, 7.3: 65535 is reserved).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String, example = "/3/0/9"))]
 pub struct ResourcePath {
     parts: [u16; 4],
     length: u8,
@@ -152,7 +151,6 @@ impl<'de> Deserialize<'de> for ResourcePath {
 ///
 /// Written `all`, `none`, a count as `25`, or a percentage as `10%`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String, example = "10%"))]
 pub enum Activation {
     /// All of them.
     #[default]

@@ -1,0 +1,48 @@
+//! OpenAPI schemas of the words that JSON shows as plain text.
+
+use std::borrow::Cow;
+
+use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{RefOr, schema::SchemaType};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::credential::{PasswordProof, PasswordVerifier};
+use crate::{Activation, ApplicationId, GatewayId, GroupId, PeripheralId, RequestId, ResourcePath};
+
+fn text(description: &str, example: &str) -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::Type(Type::String))
+        .description(Some(description))
+        .examples([serde_json::Value::from(example)])
+        .build()
+}
+
+macro_rules! text_schema {
+    ($($name:ident, $description:literal, $example:literal;)*) => {
+        $(
+            impl PartialSchema for $name {
+                fn schema() -> RefOr<Schema> {
+                    text($description, $example).into()
+                }
+            }
+
+            impl ToSchema for $name {
+                fn name() -> Cow<'static, str> {
+                    stringify!($name).into()
+                }
+            }
+        )*
+    };
+}
+
+text_schema! {
+    PeripheralId, "LwM2M endpoint name or MQTT client id", "meter-0017";
+    GroupId, "a group of the application", "meters-east";
+    ApplicationId, "an application", "metering";
+    GatewayId, "a gateway", "gateway-1";
+    RequestId, "a group request", "1M8QZ4T7B0XKC";
+    ResourcePath, "an LwM2M path of one to four numbers", "/3/0/9";
+    Activation, "all, none, a count, or a percentage", "10%";
+    PasswordVerifier, "what a password is checked against, as `bugle config password` prints it", "pbkdf2-sha256$…";
+    PasswordProof, "32 bytes in base 64", "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";
+}
