@@ -1,5 +1,48 @@
 //! Sets up and runs every check of the project.
+//!
+//! `cargo xtask check` is the quick loop while writing; `cargo xtask test` installs what the tests
+//! need, runs everything and closes with one summary. What each of them does is a table of steps in
+//! [`plan`]; what must be installed is a table in [`setup`]; which crate may depend on which is a
+//! table in [`layout`].
 
-fn main() -> anyhow::Result<()> {
-    anyhow::bail!("usage: cargo xtask test | check")
+mod fuzz;
+mod layout;
+mod plan;
+mod report;
+mod setup;
+mod step;
+mod tally;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use crate::plan::Plan;
+use crate::workspace::Workspace;
+
+const USAGE: &str = "usage: cargo xtask check | test
+
+  check   the quick loop: format, lints, layout, unit tests, documentation, licences
+  test    installs what the tests need, then runs all of them
+
+Advisories are not looked up: the advisory database is a download that neither of them makes.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let plan = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["check"] => Plan::check(),
+        ["test"] => Plan::test(),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match Workspace::load().context("cannot read the workspace") {
+        Ok(workspace) => report::run(&plan, &workspace),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -1,0 +1,89 @@
+//! What `check` and `test` do, step by step.
+
+use crate::step::Action::{Call, Cargo, Tests};
+use crate::step::OnFailure::{GoOn, Stop};
+use crate::step::{Step, has_program};
+use crate::tally::Tally;
+use crate::workspace::Workspace;
+use crate::{fuzz, layout, setup, step};
+
+/// Steps in order.
+pub(crate) struct Plan {
+    /// The steps.
+    pub(crate) steps: &'static [Step],
+}
+
+/// The quick loop. The order is by how soon a step tells something.
+const CHECK: &[Step] = &[
+    Step { name: "layout", action: Call(layout_check), on_failure: GoOn },
+    Step { name: "format", action: Cargo(&["fmt", "--all", "--check"], &[]), on_failure: GoOn },
+    Step {
+        name: "lints",
+        action: Cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]),
+        on_failure: GoOn,
+    },
+    Step { name: "unit tests", action: Call(unit_tests), on_failure: GoOn },
+    Step { name: "documentation tests", action: Tests(DOCUMENTATION_TESTS), on_failure: GoOn },
+    Step {
+        name: "documentation",
+        action: Cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
+        on_failure: GoOn,
+    },
+    Step { name: "install the licence check", action: Call(setup::licence_check), on_failure: Stop },
+    Step {
+        name: "licences, bans and sources",
+        action: Cargo(&["deny", "check", "licenses", "bans", "sources"], &[]),
+        on_failure: GoOn,
+    },
+];
+
+/// Everything, from a clean clone.
+const TEST: &[Step] = &[
+    Step { name: "layout", action: Call(layout_check), on_failure: GoOn },
+    Step { name: "install Debian packages", action: Call(setup::debian_packages), on_failure: Stop },
+    Step { name: "install Python packages", action: Call(setup::python_packages), on_failure: Stop },
+    Step { name: "install the fuzzer", action: Call(setup::fuzzer), on_failure: Stop },
+    Step { name: "tests", action: Call(all_tests), on_failure: GoOn },
+    Step { name: "documentation tests", action: Tests(DOCUMENTATION_TESTS), on_failure: GoOn },
+    Step { name: "fuzzing, briefly", action: Call(fuzz::run_all), on_failure: GoOn },
+];
+
+const DOCUMENTATION_TESTS: &[&str] = &["test", "--workspace", "--doc", "--no-fail-fast"];
+
+impl Plan {
+    /// The quick loop.
+    pub(crate) const fn check() -> Self {
+        Self { steps: CHECK }
+    }
+
+    /// Everything, with what it needs installed first.
+    pub(crate) const fn test() -> Self {
+        Self { steps: TEST }
+    }
+}
+
+fn layout_check(workspace: &Workspace) -> anyhow::Result<Tally> {
+    let faults = layout::faults(workspace);
+    for fault in &faults {
+        eprintln!("error: {fault}");
+    }
+    Ok(if faults.is_empty() { Tally::PASSED } else { Tally { passed: 0, failed: faults.len() as u64 } })
+}
+
+fn unit_tests(workspace: &Workspace) -> anyhow::Result<Tally> {
+    run_tests(workspace, &["--lib", "--bins"])
+}
+
+fn all_tests(workspace: &Workspace) -> anyhow::Result<Tally> {
+    run_tests(workspace, &["--tests", "--examples"])
+}
+
+/// With cargo's own runner where the machine has not got the faster one.
+fn run_tests(workspace: &Workspace, which: &[&str]) -> anyhow::Result<Tally> {
+    let runner: &[&str] = if has_program(workspace, "cargo-nextest") {
+        &["nextest", "run", "--workspace", "--no-fail-fast"]
+    } else {
+        &["test", "--workspace", "--no-fail-fast"]
+    };
+    step::run_tests(step::command(workspace, "cargo").args(runner).args(which))
+}
