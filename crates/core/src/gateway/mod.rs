@@ -1,0 +1,367 @@
+//! The gateway's machine: allocations, states, and the distribution of group requests.
+//!
+//! It speaks of peripherals, not of protocols: the edge tells it what a peripheral did
+//! (`handle_registration`, `handle_word`, `handle_answer`, …) and carries out its [`Effect`]s. Each
+//! of the four procedures is one file here.
+//!
+//! Nothing that promises something leaves before it is durable: `handle_*` records [`Change`]s and
+//! effects, [`poll_output`](Gateway::poll_output) gives out the changes as a [`Batch`] to persist, and
+//! an effect follows once the batch that it rests on came back through
+//! [`handle_persisted`](Gateway::handle_persisted).
+
+mod allocating;
+mod change;
+mod deregistration;
+mod distribution;
+mod memory;
+mod outbox;
+mod registration;
+mod registry;
+mod restore;
+mod standby;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod up_log;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use allocating::AllocationConflict;
+pub use change::{Batch, Change, Settlement, StoredAllocation, StoredAsk, StoredRegistration, StoredRequest, Ticket};
+pub use distribution::Rejection;
+pub use memory::Memory;
+pub use registration::{Hold, Presented, Refusal, RegistrationRequest};
+pub use registry::Slot;
+pub use restore::Restored;
+
+use crate::{
+    Content, DownEntry, EndCause, GatewayId, GroupRequest, PeripheralId, Report, RequestId, State, Time, limits,
+};
+use distribution::TakenRequest;
+use outbox::Outbox;
+use registration::Ask;
+use registry::Registry;
+use timers::{Timer, Timers};
+use up_log::UpLog;
+
+/// What an operator may set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Which gateway this is.
+    pub gateway: GatewayId,
+    /// How long the application may take to decide about a registration.
+    pub decision_time: Duration,
+    /// What happens when it takes longer, or cannot be reached.
+    pub undecided: Undecided,
+    /// After how long a refused peripheral is asked to try again.
+    pub retry_after: Duration,
+    /// How long a peripheral may take to acknowledge a delivery, and again to answer it.
+    pub answer_time: Duration,
+}
+
+impl Config {
+    /// The defaults, for this gateway.
+    #[must_use]
+    pub const fn new(gateway: GatewayId) -> Self {
+        Self {
+            gateway,
+            decision_time: Duration::from_secs(10),
+            undecided: Undecided::Refuse,
+            retry_after: Duration::from_secs(30),
+            answer_time: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What happens to a peripheral about which the application does not decide in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undecided {
+    /// It is refused, with a hint when to try again.
+    Refuse,
+    /// It waits for as long as it likes.
+    Hold,
+}
+
+/// Whether entries reach the platform now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// They do.
+    Up,
+    /// They wait in the up log.
+    Down,
+}
+
+/// Whether a group request can be put to an active peripheral now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// It can.
+    Open,
+    /// It cannot, as when an MQTT peripheral has not subscribed.
+    Closed,
+}
+
+/// What the edge does at the machine's word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// The peripheral is registered; answer whoever asked.
+    Admitted {
+        /// The one who asked, as in [`RegistrationRequest::asker`].
+        asker: u64,
+        /// Which peripheral.
+        slot: Slot,
+    },
+    /// The peripheral is not registered; answer whoever asked.
+    Refused {
+        /// The one who asked.
+        asker: u64,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Put a group request to an active peripheral.
+    Deliver {
+        /// Which peripheral.
+        slot: Slot,
+        /// Tells this delivery from the others to the same peripheral; the protocol's own
+        /// identifier is made of it, so that a repetition after a crash carries the same.
+        delivery: u16,
+        /// Whether it may have been sent before.
+        is_repeat: bool,
+        /// The request.
+        request: Arc<GroupRequest>,
+    },
+    /// A peripheral did not acknowledge a delivery in time: its session is of no use any more.
+    Stalled {
+        /// Which peripheral.
+        slot: Slot,
+    },
+    /// The registration ended, and not at the peripheral's own wish: tell it, as its protocol allows.
+    Dismissed {
+        /// Which peripheral.
+        slot: Slot,
+        /// Why.
+        cause: EndCause,
+    },
+    /// The application puts the peripheral into standby: tell it, as its protocol allows.
+    PutIntoStandby {
+        /// Which peripheral.
+        slot: Slot,
+    },
+    /// What the edge handed over with this token is on disk.
+    Taken {
+        /// Whose it was.
+        slot: Slot,
+        /// The token.
+        token: u64,
+    },
+    /// The up log holds entries up to this sequence number.
+    UpAvailable {
+        /// The last one.
+        through: u64,
+    },
+    /// The down log is applied up to this sequence number.
+    DownAcknowledged {
+        /// The last one.
+        through: u64,
+    },
+}
+
+/// What [`Gateway::poll_output`] gives out.
+#[derive(Debug)]
+pub enum Output {
+    /// Make this durable, then call [`Gateway::handle_persisted`] with its ticket.
+    Persist(Batch),
+    /// Do this.
+    Effect(Effect),
+}
+
+/// The gateway's machine.
+#[derive(Debug)]
+pub struct Gateway {
+    config: Config,
+    link: Link,
+    registry: Registry,
+    asks: BTreeMap<Slot, Ask>,
+    registrations: registration::Numbers,
+    requests: BTreeMap<RequestId, TakenRequest>,
+    strangers: registration::Strangers,
+    timers: Timers,
+    up_log: UpLog,
+    down_applied: u64,
+    outbox: Outbox,
+    /// Slots that may have something to deliver, gathered while an input is handled.
+    to_pump: VecDeque<Slot>,
+}
+
+impl Gateway {
+    /// A gateway that has never run. `seed` makes the identifiers of its deliveries hard to guess.
+    #[must_use]
+    pub fn new(config: Config, seed: u64) -> Self {
+        Self {
+            config,
+            link: Link::Down,
+            registry: Registry::new(seed),
+            asks: BTreeMap::new(),
+            registrations: registration::Numbers::default(),
+            requests: BTreeMap::new(),
+            strangers: registration::Strangers::default(),
+            timers: Timers::default(),
+            up_log: UpLog::default(),
+            down_applied: 0,
+            outbox: Outbox::default(),
+            to_pump: VecDeque::new(),
+        }
+    }
+
+    /// The link to the platform came up or went down.
+    pub fn handle_link(&mut self, link: Link) {
+        self.link = link;
+    }
+
+    /// The batch with this ticket, and all before it, are durable.
+    pub fn handle_persisted(&mut self, ticket: Ticket) {
+        self.outbox.persisted(ticket);
+    }
+
+    /// The platform has the up log up to `through` on disk.
+    pub fn handle_up_acknowledged(&mut self, through: u64) {
+        if let Some(change) = self.up_log.trim(through) {
+            self.outbox.record(change);
+        }
+    }
+
+    /// An entry of the down log. One that was applied before is ignored.
+    pub fn handle_down(&mut self, now: Time, sequence: u64, entry: DownEntry) {
+        if sequence <= self.down_applied {
+            self.outbox.effect(Effect::DownAcknowledged { through: self.down_applied });
+            return;
+        }
+        match entry {
+            DownEntry::Decision { peripheral, registration, verdict } => {
+                self.decide(now, &peripheral, registration, verdict);
+            }
+            DownEntry::Request(request) => self.take(now, request),
+            DownEntry::Cancel { request } => self.cancel(now, request),
+            DownEntry::Allocate(allocation) => self.allocate_from_platform(now, allocation),
+            DownEntry::Remove { peripheral } => self.remove_from_platform(now, &peripheral),
+            DownEntry::Release { peripheral } => self.release(&peripheral),
+            DownEntry::Block { peripheral } => self.block(now, &peripheral),
+            DownEntry::Deregister { peripheral, registration, cause } => {
+                self.deregister_from_above(now, &peripheral, registration, cause);
+            }
+            DownEntry::Standby { peripheral } => self.put_into_standby(now, &peripheral),
+        }
+        self.down_applied = sequence;
+        self.outbox.record(Change::DownApplied { sequence });
+        self.outbox.effect(Effect::DownAcknowledged { through: sequence });
+        self.pump_all(now);
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Time) {
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::Decision(slot) => self.on_undecided(now, slot),
+                Timer::Presence(slot) => self.on_silent(now, slot),
+                Timer::Lifetime(slot) => self.on_lifetime_over(now, slot),
+                Timer::Answer(slot) => self.on_answer_overdue(now, slot),
+                Timer::Deadline(request) => self.on_deadline(now, request),
+            }
+        }
+        self.pump_all(now);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do next.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Time> {
+        self.timers.next()
+    }
+
+    /// A report of a registered peripheral. [`Effect::Taken`] with `token` follows when it is durable.
+    pub fn handle_report(&mut self, now: Time, slot: Slot, name: String, content: Content, token: u64) {
+        self.handle_word(now, slot);
+        let Some(peripheral) = self.registry.registered(slot) else { return };
+        let report = Report { peripheral: peripheral.id.clone(), name, content, at: now };
+        let application = peripheral.profile.application.clone();
+        self.up_log.report(&mut self.outbox, application, report);
+        self.outbox.effect(Effect::Taken { slot, token });
+    }
+
+    /// Keeps what the edge must know of a registered peripheral's protocol session after a restart.
+    pub fn keep_session(&mut self, slot: Slot, session: Vec<u8>) {
+        if self.registry.registered(slot).is_some() {
+            self.outbox.record(Change::Session { slot, session });
+        }
+    }
+
+    /// What is to be persisted, or done, next.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if let Some(effect) = self.outbox.poll_effect() {
+            return Some(Output::Effect(effect));
+        }
+        self.outbox.settle_into(&mut self.up_log);
+        self.outbox.poll_batch().map(Output::Persist)
+    }
+
+    /// How many batches were given out and are not durable yet.
+    #[must_use]
+    pub fn unpersisted(&self) -> u64 {
+        self.outbox.unpersisted()
+    }
+
+    /// The slot of an allocated peripheral.
+    #[must_use]
+    pub fn slot(&self, peripheral: &PeripheralId) -> Option<Slot> {
+        self.registry.slot(peripheral)
+    }
+
+    /// Who is in this slot.
+    #[must_use]
+    pub fn peripheral(&self, slot: Slot) -> Option<&PeripheralId> {
+        self.registry.peripheral(slot).map(|peripheral| &peripheral.id)
+    }
+
+    /// The state of the peripheral in this slot.
+    #[must_use]
+    pub fn state(&self, slot: Slot) -> Option<State> {
+        let peripheral = self.registry.peripheral(slot)?;
+        let is_asking = self.asks.contains_key(&slot);
+        Some(peripheral.state(is_asking))
+    }
+
+    /// How much it holds.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        Census {
+            allocated: self.registry.len(),
+            registered: self.registry.registered_len(),
+            registering: self.asks.len(),
+            requests: self.requests.len(),
+            up_log: self.up_log.len(),
+            down_applied: self.down_applied,
+        }
+    }
+
+    /// Whether there is room for someone to ask for something new.
+    fn has_room(&self) -> bool {
+        self.asks.len() < limits::REGISTERING_MAX && self.up_log.has_room()
+    }
+}
+
+/// How much a gateway holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Census {
+    /// Allocations.
+    pub allocated: usize,
+    /// Registered peripherals.
+    pub registered: usize,
+    /// Peripherals that await the application's decision.
+    pub registering: usize,
+    /// Group requests that have not ended.
+    pub requests: usize,
+    /// Entries of the up log that the platform has not acknowledged.
+    pub up_log: u64,
+    /// The last entry of the down log that is applied.
+    pub down_applied: u64,
+}

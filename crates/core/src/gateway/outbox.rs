@@ -1,0 +1,99 @@
+//! Persist before promise: changes on their way to disk, and the effects that wait for them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::change::{Batch, Change, Settlement, Ticket};
+use super::up_log::UpLog;
+use super::{Effect, Slot};
+use crate::{MemberOutcome, RequestId, UpEntry, limits};
+
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    /// Changes that no batch holds yet.
+    changes: Vec<Change>,
+    /// Outcomes that no change holds yet: gathered, so that a thousand make one entry.
+    outcomes: BTreeMap<RequestId, Gathered>,
+    /// Effects in order, each with the batch that must be durable first.
+    effects: VecDeque<(Ticket, Effect)>,
+    issued: Ticket,
+    persisted: Ticket,
+}
+
+#[derive(Debug, Default)]
+struct Gathered {
+    slots: Vec<Slot>,
+    receipts: Vec<MemberOutcome>,
+    is_ended: bool,
+}
+
+impl Outbox {
+    /// Records a change.
+    pub(super) fn record(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    /// Has `effect` carried out once all that was recorded so far is durable.
+    pub(super) fn effect(&mut self, effect: Effect) {
+        let has_open = !self.changes.is_empty() || !self.outcomes.is_empty();
+        let ticket = if has_open { Ticket(self.issued.0 + 1) } else { self.issued };
+        self.effects.push_back((ticket, effect));
+    }
+
+    /// Records the outcome of a request for one member that the request waited for.
+    pub(super) fn settle(&mut self, request: RequestId, slot: Slot, receipt: MemberOutcome) {
+        let gathered = self.outcomes.entry(request).or_default();
+        gathered.slots.push(slot);
+        gathered.receipts.push(receipt);
+    }
+
+    /// Records outcomes that stood when the members were fixed: nothing ever waited for them.
+    pub(super) fn settle_at_once(&mut self, request: RequestId, receipts: Vec<MemberOutcome>) {
+        self.outcomes.entry(request).or_default().receipts.extend(receipts);
+    }
+
+    /// Records that all members of a request have their outcome.
+    pub(super) fn end(&mut self, request: RequestId) {
+        self.outcomes.entry(request).or_default().is_ended = true;
+    }
+
+    /// Turns the outcomes gathered so far into changes.
+    pub(super) fn settle_into(&mut self, up_log: &mut UpLog) {
+        for (request, gathered) in std::mem::take(&mut self.outcomes) {
+            if gathered.is_ended {
+                self.record(Change::Ended { request });
+            } else if !gathered.slots.is_empty() {
+                self.record(Change::Settled(Settlement { request, slots: gathered.slots }));
+            }
+            let mut receipts = gathered.receipts;
+            while !receipts.is_empty() {
+                let rest = receipts.split_off(receipts.len().min(limits::RECEIPTS_PER_ENTRY_MAX));
+                up_log.append(self, UpEntry::Receipts { request, receipts });
+                receipts = rest;
+            }
+        }
+    }
+
+    pub(super) fn poll_batch(&mut self) -> Option<Batch> {
+        if self.changes.is_empty() {
+            return None;
+        }
+        self.issued.0 += 1;
+        Some(Batch { ticket: self.issued, changes: std::mem::take(&mut self.changes) })
+    }
+
+    pub(super) fn poll_effect(&mut self) -> Option<Effect> {
+        match self.effects.front() {
+            Some((ticket, _)) if *ticket <= self.persisted => self.effects.pop_front().map(|(_, effect)| effect),
+            _ => None,
+        }
+    }
+
+    pub(super) fn persisted(&mut self, ticket: Ticket) {
+        assert!(ticket <= self.issued, "only what was given out can be durable");
+        self.persisted = self.persisted.max(ticket);
+    }
+
+    pub(super) const fn unpersisted(&self) -> u64 {
+        self.issued.0 - self.persisted.0
+    }
+}

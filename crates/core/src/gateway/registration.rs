@@ -1,0 +1,446 @@
+//! Registering: a peripheral asks, the application decides.
+//!
+//! 1. The M2M user has allocated the peripheral (`allocating.rs`).
+//! 2. The peripheral asks, with its id and what shows who it is: [`Gateway::handle_registration`].
+//! 3. The allocation is found by the peripheral id, and the credential checked. Nobody's peripheral
+//!    is refused and reported once; a blocked one is refused. One that is registered, shows what it
+//!    showed when it was authorized, and whose lease is running is re-admitted at once.
+//! 4. The asking goes to the application, through the up log.
+//! 5. The application authenticates and authorizes.
+//! 6. Its decision comes down: `decide`.
+//! 7. On yes the peripheral is active and is answered; on no it is back in its initial state and is
+//!    told. No answer in time: `on_undecided`.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::outbox::Outbox;
+use super::registry::Registration;
+use super::timers::Timer;
+use super::{Change, Effect, Gateway, Link, Reach, Slot, StoredAsk, Undecided};
+use crate::credential::PasswordVerifier;
+use crate::{
+    Credential, Description, EndCause, Evidence, GroupId, PeripheralId, Presence, RegistrationAsked, RegistrationId,
+    Stranger, Time, UpEntry, Verdict, limits,
+};
+
+/// A peripheral asks to register.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistrationRequest {
+    /// Who it says it is.
+    pub peripheral: PeripheralId,
+    /// Whoever is to be answered, as the edge knows it.
+    pub asker: u64,
+    /// What it presents to show who it is.
+    pub presented: Presented,
+    /// What it says of itself.
+    pub description: Description,
+    /// Whether a connection holds the registration.
+    pub hold: Hold,
+}
+
+/// What a peripheral presents to show who it is.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Presented {
+    /// A user name.
+    pub username: Option<String>,
+    /// A password, or a token in its place.
+    pub password: Option<Vec<u8>>,
+}
+
+/// What keeps a registration alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// A connection, for as long as it stands.
+    Connection,
+    /// The peripheral's word, each for the lifetime.
+    Lifetime,
+}
+
+/// Why a peripheral is not registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It has no allocation here.
+    Unknown,
+    /// It is blocked.
+    Blocked,
+    /// What it presents is not what its allocation wants.
+    Credential,
+    /// The application said no.
+    ByApplication {
+        /// Why.
+        reason: String,
+    },
+    /// The application has not decided in time, or cannot be reached.
+    Undecided {
+        /// After how long it may try again.
+        retry_after: Duration,
+    },
+    /// Too many ask at once.
+    Busy {
+        /// After how long it may try again.
+        retry_after: Duration,
+    },
+    /// It asked again meanwhile, and that asking is the one that counts.
+    Superseded,
+}
+
+/// An asking that waits for the application.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) registration: RegistrationId,
+    groups: Arc<BTreeSet<GroupId>>,
+    asker: u64,
+    presented: [u8; 16],
+    lifetime: Duration,
+    hold: Hold,
+}
+
+/// Gives out the numbers of registrations, each once, across restarts.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    last: u64,
+    reserved: u64,
+}
+
+impl Numbers {
+    const RESERVED_AT_ONCE: u64 = 1_000;
+
+    pub(super) const fn after(reserved: u64) -> Self {
+        Self { last: reserved, reserved }
+    }
+
+    fn next(&mut self, outbox: &mut Outbox) -> RegistrationId {
+        self.last += 1;
+        if self.last > self.reserved {
+            self.reserved = self.last + Self::RESERVED_AT_ONCE;
+            outbox.record(Change::RegistrationsReserved { through: self.reserved });
+        }
+        RegistrationId::new(self.last)
+    }
+}
+
+/// Whom the gateway has reported as a stranger, and when.
+#[derive(Debug, Default)]
+pub(super) struct Strangers {
+    reported: BTreeMap<PeripheralId, Time>,
+    in_order: VecDeque<(Time, PeripheralId)>,
+}
+
+impl Strangers {
+    /// Whether this one is to be reported now.
+    fn is_news(&mut self, now: Time, peripheral: &PeripheralId) -> bool {
+        while let Some((at, _)) = self.in_order.front()
+            && (now - *at >= limits::STRANGER_REPORT_INTERVAL || self.in_order.len() >= limits::STRANGERS_MAX)
+            && let Some((_, forgotten)) = self.in_order.pop_front()
+        {
+            self.reported.remove(&forgotten);
+        }
+        if self.reported.contains_key(peripheral) {
+            return false;
+        }
+        self.reported.insert(peripheral.clone(), now);
+        self.in_order.push_back((now, peripheral.clone()));
+        true
+    }
+}
+
+impl Presented {
+    /// A digest to tell later whether the same is presented again.
+    fn digest(&self) -> [u8; 16] {
+        let mut hash = Sha256::new();
+        for part in [self.username.as_deref().map(str::as_bytes), self.password.as_deref()] {
+            hash.update([u8::from(part.is_some())]);
+            hash.update(part.map_or(0, <[u8]>::len).to_be_bytes());
+            hash.update(part.unwrap_or_default());
+        }
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&hash.finalize()[..16]);
+        digest
+    }
+
+    /// The password, if it has the form of a JSON web token (RFC 7519 §3: three parts between dots,
+    /// the first of which is a JSON object in base 64 and so begins with `eyJ`).
+    fn token(&self) -> Option<&str> {
+        let text = std::str::from_utf8(self.password.as_deref()?).ok()?;
+        (text.starts_with("eyJ") && text.split('.').count() == 3).then_some(text)
+    }
+}
+
+impl std::fmt::Debug for Presented {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let password = self.password.as_ref().map(|_| "…");
+        f.debug_struct("Presented").field("username", &self.username).field("password", &password).finish()
+    }
+}
+
+impl Gateway {
+    /// A peripheral asks to register. [`Effect::Admitted`] or [`Effect::Refused`] follows for its asker.
+    pub fn handle_registration(&mut self, now: Time, request: RegistrationRequest) {
+        let asker = request.asker;
+        if let Err(refusal) = self.consider(now, request) {
+            self.outbox.effect(Effect::Refused { asker, refusal });
+        }
+        self.pump_all(now);
+    }
+
+    /// Whoever asked is gone before the answer.
+    pub fn handle_asker_gone(&mut self, now: Time, slot: Slot, asker: u64) {
+        if self.asks.get(&slot).is_some_and(|ask| ask.asker == asker) {
+            self.give_up_ask(now, slot);
+        }
+    }
+
+    fn consider(&mut self, now: Time, request: RegistrationRequest) -> Result<(), Refusal> {
+        let Some(slot) = self.registry.slot(&request.peripheral) else {
+            self.report_stranger(now, &request);
+            return Err(Refusal::Unknown);
+        };
+        let peripheral = self.registry.peripheral(slot).expect("a slot that is found is taken");
+        if peripheral.is_blocked {
+            return Err(Refusal::Blocked);
+        }
+        let presented = request.presented.digest();
+        let is_same = |known: &[u8; 16]| bool::from(known.ct_eq(&presented));
+        let lifetime = request.description.lifetime.min(peripheral.profile.lifetime.unwrap_or(Duration::MAX));
+        if let Some(registration) = &peripheral.registration
+            && is_same(&registration.presented)
+            && registration.lease_until > now
+        {
+            self.supersede_ask(now, slot);
+            self.readmit(now, slot, request.asker, request.hold, lifetime);
+            return Ok(());
+        }
+        if let Some(ask) = self.asks.get_mut(&slot)
+            && is_same(&ask.presented)
+        {
+            let superseded = std::mem::replace(&mut ask.asker, request.asker);
+            self.outbox.effect(Effect::Refused { asker: superseded, refusal: Refusal::Superseded });
+            return Ok(());
+        }
+        self.ask(now, slot, request, presented, lifetime)
+    }
+
+    /// Steps 3 and 4: shows the evidence to the application.
+    fn ask(
+        &mut self,
+        now: Time,
+        slot: Slot,
+        request: RegistrationRequest,
+        presented: [u8; 16],
+        lifetime: Duration,
+    ) -> Result<(), Refusal> {
+        let peripheral = self.registry.peripheral(slot).expect("a slot that is found is taken");
+        let verifier = verify(&peripheral.id, peripheral.credential.as_deref(), &request.presented)?;
+        let retry_after = self.config.retry_after;
+        if self.link == Link::Down && self.config.undecided == Undecided::Refuse {
+            return Err(Refusal::Undecided { retry_after });
+        }
+        if !self.has_room() {
+            return Err(Refusal::Busy { retry_after });
+        }
+        // What it showed when it was authorized, shown again after the lease, renews a registration.
+        // Anything else asks for a new one, so that a no to an impostor ends nothing.
+        let renewed =
+            peripheral.registration.as_ref().filter(|known| known.presented == presented).map(|known| known.id);
+        let application = peripheral.profile.application.clone();
+        let groups = Arc::clone(&peripheral.profile.groups);
+        self.supersede_ask(now, slot);
+        let registration = renewed.unwrap_or_else(|| self.registrations.next(&mut self.outbox));
+        let is_attested = self.registry.peripheral(slot).is_some_and(|peripheral| peripheral.credential.is_some());
+        let evidence = Evidence {
+            attested: is_attested,
+            password: verifier.map(|verifier| verifier.prove(&self.config.gateway, registration)),
+            token: request.presented.token().map(str::to_owned),
+        };
+        let asked = RegistrationAsked {
+            peripheral: request.peripheral,
+            registration,
+            groups: BTreeSet::clone(&groups),
+            evidence,
+            description: request.description,
+        };
+        self.outbox.record(Change::Asked(StoredAsk { slot, registration }));
+        self.up_log.append(&mut self.outbox, UpEntry::RegistrationAsked { application, asked });
+        if self.config.undecided == Undecided::Refuse {
+            self.timers.set(Timer::Decision(slot), now + self.config.decision_time);
+        }
+        let ask = Ask { registration, groups, asker: request.asker, presented, lifetime, hold: request.hold };
+        self.asks.insert(slot, ask);
+        Ok(())
+    }
+
+    /// Steps 6 and 7: puts the application's decision in force.
+    pub(super) fn decide(
+        &mut self,
+        now: Time,
+        peripheral: &PeripheralId,
+        registration: RegistrationId,
+        verdict: Verdict,
+    ) {
+        let Some(slot) = self.registry.slot(peripheral) else { return };
+        if self.asks.get(&slot).is_none_or(|ask| ask.registration != registration) {
+            self.on_late_decision(now, slot, registration, &verdict);
+            return;
+        }
+        let ask = self.close_ask(slot).expect("it was found a moment ago");
+        let refused = |reason| Effect::Refused { asker: ask.asker, refusal: Refusal::ByApplication { reason } };
+        match verdict {
+            Verdict::Authorized { groups, lease } => {
+                let groups: BTreeSet<GroupId> = groups.intersection(&ask.groups).cloned().collect();
+                if groups.is_empty() {
+                    self.outbox.effect(refused("the application named no group of this peripheral".into()));
+                    self.end_ask(now, slot, &ask, EndCause::Refused);
+                    return;
+                }
+                let groups = if groups == *ask.groups { Arc::clone(&ask.groups) } else { Arc::new(groups) };
+                self.admit(now, slot, &ask, groups, now + lease);
+            }
+            Verdict::Refused { reason } => {
+                self.outbox.effect(refused(reason));
+                let is_renewal = self.registry.registration(slot).is_some_and(|known| known.id == registration);
+                if is_renewal {
+                    self.end(now, slot, EndCause::Refused);
+                }
+            }
+        }
+    }
+
+    /// A yes to an asking that was given up. The application has replaced an older registration by
+    /// that one, and has heard that it ended: so the older one ends here too.
+    fn on_late_decision(&mut self, now: Time, slot: Slot, decided: RegistrationId, verdict: &Verdict) {
+        let is_older = self.registry.registration(slot).is_some_and(|known| known.id < decided);
+        let is_asking = self.asks.contains_key(&slot);
+        if matches!(verdict, Verdict::Authorized { .. }) && is_older && !is_asking {
+            self.dismiss(now, slot, EndCause::Unanswered);
+        }
+    }
+
+    fn admit(&mut self, now: Time, slot: Slot, ask: &Ask, groups: Arc<BTreeSet<GroupId>>, lease_until: Time) {
+        self.forget_in_flight(now, slot);
+        let waiting = self.registry.deregister(slot).map(|former| former.waiting).unwrap_or_default();
+        let (kept, left) = self.partition_waiting(&groups, waiting);
+        let registration = Registration {
+            id: ask.registration,
+            groups,
+            lifetime: ask.lifetime,
+            lease_until,
+            presented: ask.presented,
+            presence: Presence::Active,
+            last_word: now,
+            is_held: ask.hold == Hold::Connection,
+            reach: Reach::Closed,
+            last_activated: Time::ZERO,
+            waiting: kept,
+            in_flight: None,
+        };
+        self.registry.register(slot, registration);
+        self.settle_left(now, slot, left);
+        self.record_registration(slot);
+        self.tell_presence(now, slot);
+        self.watch(now, slot);
+        self.outbox.effect(Effect::Admitted { asker: ask.asker, slot });
+    }
+
+    /// Step 3: the lease answers at once.
+    fn readmit(&mut self, now: Time, slot: Slot, asker: u64, hold: Hold, lifetime: Duration) {
+        let registration = self.registry.registration_mut(slot).expect("only the registered are re-admitted");
+        registration.is_held = hold == Hold::Connection;
+        registration.reach = Reach::Closed;
+        registration.last_word = now;
+        let has_new_lifetime = registration.lifetime != lifetime;
+        registration.lifetime = lifetime;
+        self.forget_in_flight(now, slot);
+        if has_new_lifetime {
+            self.record_registration(slot);
+        }
+        self.change_presence(now, slot, Presence::Active);
+        self.watch(now, slot);
+        self.outbox.effect(Effect::Admitted { asker, slot });
+    }
+
+    /// The application has not decided in time.
+    pub(super) fn on_undecided(&mut self, now: Time, slot: Slot) {
+        let Some(ask) = self.close_ask(slot) else { return };
+        let refusal = Refusal::Undecided { retry_after: self.config.retry_after };
+        self.outbox.effect(Effect::Refused { asker: ask.asker, refusal });
+        self.end_ask(now, slot, &ask, EndCause::Unanswered);
+    }
+
+    /// Another asking takes the place of the one that waits.
+    fn supersede_ask(&mut self, now: Time, slot: Slot) {
+        let Some(ask) = self.close_ask(slot) else { return };
+        self.outbox.effect(Effect::Refused { asker: ask.asker, refusal: Refusal::Superseded });
+        self.end_ask(now, slot, &ask, EndCause::Unanswered);
+    }
+
+    /// Nobody waits for the answer any more.
+    pub(super) fn give_up_ask(&mut self, now: Time, slot: Slot) {
+        if let Some(ask) = self.close_ask(slot) {
+            self.end_ask(now, slot, &ask, EndCause::Unanswered);
+        }
+    }
+
+    /// The M2M user has changed what the asking rests on.
+    pub(super) fn refuse_ask(&mut self, now: Time, slot: Slot) {
+        let Some(ask) = self.close_ask(slot) else { return };
+        let retry_after = self.config.retry_after;
+        self.outbox.effect(Effect::Refused { asker: ask.asker, refusal: Refusal::Undecided { retry_after } });
+        self.end_ask(now, slot, &ask, EndCause::User);
+    }
+
+    fn close_ask(&mut self, slot: Slot) -> Option<Ask> {
+        let ask = self.asks.remove(&slot)?;
+        self.timers.clear(Timer::Decision(slot));
+        self.outbox.record(Change::AskEnded { slot });
+        Some(ask)
+    }
+
+    /// Tells the application that an asking came to nothing, lest it believe in a registration that
+    /// is not. A renewal that came to nothing leaves the registration as it was.
+    fn end_ask(&mut self, now: Time, slot: Slot, ask: &Ask, cause: EndCause) {
+        let is_renewal = self.registry.registration(slot).is_some_and(|known| known.id == ask.registration);
+        if !is_renewal {
+            self.tell_deregistered(now, slot, ask.registration, &ask.groups, cause);
+        }
+    }
+
+    fn report_stranger(&mut self, now: Time, request: &RegistrationRequest) {
+        if !self.up_log.has_room() || !self.strangers.is_news(now, &request.peripheral) {
+            return;
+        }
+        let stranger = Stranger {
+            peripheral: request.peripheral.clone(),
+            protocol: request.description.protocol,
+            address: request.description.address.clone(),
+            at: now,
+        };
+        self.up_log.append(&mut self.outbox, UpEntry::Stranger(stranger));
+    }
+}
+
+/// Checks what is presented against the allocation's credential, if it has one, and returns the
+/// verifier of the password, if one is presented.
+fn verify(
+    peripheral: &PeripheralId,
+    credential: Option<&Credential>,
+    presented: &Presented,
+) -> Result<Option<PasswordVerifier>, Refusal> {
+    let derive = |password: &Vec<u8>| PasswordVerifier::derive(peripheral, password);
+    match credential {
+        Some(Credential::Password { username, verifier }) => {
+            let expected = username.as_deref().unwrap_or(peripheral.as_str());
+            let derived = presented.password.as_ref().map(derive).ok_or(Refusal::Credential)?;
+            if presented.username.as_deref() != Some(expected) || derived != *verifier {
+                return Err(Refusal::Credential);
+            }
+            Ok(Some(derived))
+        }
+        None if presented.token().is_some() => Ok(None),
+        None => Ok(presented.password.as_ref().map(derive)),
+    }
+}

@@ -1,0 +1,157 @@
+//! Standby: a registered peripheral is not reachable for a while.
+//!
+//! 1. Asked by the peripheral ([`Gateway::handle_standby`]), implied by its protocol
+//!    ([`Gateway::handle_connection_lost`]) or by an idle policy (`on_silent`), or by the application
+//!    (`put_into_standby`): the state is `standby`, with the next wake if it is known, and the
+//!    application is told through the up log.
+//! 2. While it lasts nothing is sent: `distribution.rs` delivers to the active alone.
+//! 3. Any word makes the peripheral active again ([`Gateway::handle_word`]), and what waits is
+//!    delivered.
+
+use std::time::Duration;
+
+use super::timers::Timer;
+use super::{Change, Effect, Gateway, Reach, Slot, StoredRegistration};
+use crate::{PeripheralId, Presence, PresenceChanged, Time, UpEntry};
+
+impl Gateway {
+    /// A registered peripheral goes to standby, and says perhaps after how long it wakes.
+    pub fn handle_standby(&mut self, now: Time, slot: Slot, wakes_after: Option<Duration>) {
+        let Some(registration) = self.registry.registration_mut(slot) else { return };
+        registration.last_word = now;
+        let next_wake = wakes_after.map(|after| now + after);
+        self.change_presence(now, slot, Presence::Standby { next_wake });
+        self.watch(now, slot);
+    }
+
+    /// Any word from a registered peripheral.
+    pub fn handle_word(&mut self, now: Time, slot: Slot) {
+        let Some(registration) = self.registry.registration_mut(slot) else { return };
+        registration.last_word = now;
+        if registration.presence != Presence::Active {
+            self.change_presence(now, slot, Presence::Active);
+            self.watch(now, slot);
+            self.to_pump.push_back(slot);
+            self.pump_all(now);
+        }
+    }
+
+    /// Whether a group request can be put to a registered peripheral, while it is active.
+    pub fn handle_reach(&mut self, now: Time, slot: Slot, reach: Reach) {
+        let Some(registration) = self.registry.registration_mut(slot) else { return };
+        registration.reach = reach;
+        if reach == Reach::Open {
+            self.to_pump.push_back(slot);
+            self.pump_all(now);
+        }
+    }
+
+    /// The connection that held a registration is gone, in good order or not. The registration lasts
+    /// for `lifetime` from now; the peripheral counts as active for `grace`, in which it may be back.
+    pub fn handle_connection_lost(&mut self, now: Time, slot: Slot, grace: Duration, lifetime: Duration) {
+        let Some(registration) = self.registry.registration_mut(slot) else { return };
+        registration.is_held = false;
+        registration.reach = Reach::Closed;
+        registration.last_word = now;
+        let lifetime = lifetime.max(grace);
+        let has_new_lifetime = registration.lifetime != lifetime;
+        registration.lifetime = lifetime;
+        let is_active = registration.presence == Presence::Active;
+        self.forget_in_flight(now, slot);
+        if has_new_lifetime {
+            self.record_registration(slot);
+        }
+        self.timers.set(Timer::Lifetime(slot), now + lifetime);
+        if is_active {
+            self.timers.set(Timer::Presence(slot), now + grace);
+        }
+        self.pump_all(now);
+    }
+
+    /// The application puts a peripheral into standby.
+    pub(super) fn put_into_standby(&mut self, now: Time, peripheral: &PeripheralId) {
+        let Some(slot) = self.registry.slot(peripheral) else { return };
+        let Some(registration) = self.registry.registration(slot) else { return };
+        if registration.presence == Presence::Active {
+            self.change_presence(now, slot, Presence::Standby { next_wake: None });
+            self.outbox.effect(Effect::PutIntoStandby { slot });
+        }
+    }
+
+    /// An active peripheral may have been silent for too long.
+    pub(super) fn on_silent(&mut self, now: Time, slot: Slot) {
+        let Some(peripheral) = self.registry.registered(slot) else { return };
+        let idle = peripheral.profile.idle;
+        let registration = peripheral.registration.as_deref().expect("it is registered");
+        if registration.presence != Presence::Active {
+            return;
+        }
+        // Without a connection to hold it, the grace in which it might have been back is over.
+        let silent_at = if registration.is_held { idle.map(|idle| registration.last_word + idle) } else { Some(now) };
+        match silent_at {
+            Some(at) if at > now => self.timers.set(Timer::Presence(slot), at),
+            Some(_) if registration.last_word + registration.lifetime > now || registration.is_held => {
+                self.change_presence(now, slot, Presence::Standby { next_wake: None });
+            }
+            _ => {}
+        }
+    }
+
+    /// Sets the timers that a registration's state calls for.
+    pub(super) fn watch(&mut self, now: Time, slot: Slot) {
+        let Some(peripheral) = self.registry.registered(slot) else { return };
+        let idle = peripheral.profile.idle;
+        let registration = peripheral.registration.as_deref().expect("it is registered");
+        match idle {
+            Some(idle) if registration.presence == Presence::Active => {
+                self.timers.set(Timer::Presence(slot), now + idle);
+            }
+            _ => self.timers.clear(Timer::Presence(slot)),
+        }
+        if registration.is_held {
+            self.timers.clear(Timer::Lifetime(slot));
+        } else {
+            self.timers.set(Timer::Lifetime(slot), registration.last_word + registration.lifetime);
+        }
+    }
+
+    /// Changes whether a registered peripheral is reachable, durably, and tells the application.
+    pub(super) fn change_presence(&mut self, now: Time, slot: Slot, presence: Presence) {
+        let Some(registration) = self.registry.registration_mut(slot) else { return };
+        if registration.presence == presence {
+            return;
+        }
+        registration.presence = presence;
+        let last_word = registration.last_word;
+        self.outbox.record(Change::Presence { slot, presence, last_word });
+        self.tell_presence(now, slot);
+    }
+
+    pub(super) fn tell_presence(&mut self, now: Time, slot: Slot) {
+        let Some(peripheral) = self.registry.registered(slot) else { return };
+        let registration = peripheral.registration.as_deref().expect("it is registered");
+        let changed = PresenceChanged {
+            peripheral: peripheral.id.clone(),
+            registration: registration.id,
+            groups: registration.groups.as_ref().clone(),
+            presence: registration.presence,
+            at: now,
+        };
+        let application = peripheral.profile.application.clone();
+        self.up_log.append(&mut self.outbox, UpEntry::PresenceChanged { application, changed });
+    }
+
+    pub(super) fn record_registration(&mut self, slot: Slot) {
+        let Some(registration) = self.registry.registration(slot) else { return };
+        let registration = StoredRegistration {
+            id: registration.id,
+            groups: registration.groups.clone(),
+            lifetime: registration.lifetime,
+            lease_until: registration.lease_until,
+            presented: registration.presented,
+            presence: registration.presence,
+            last_word: registration.last_word,
+        };
+        self.outbox.record(Change::Registered { slot, registration });
+    }
+}

@@ -1,0 +1,301 @@
+//! Registering, deregistering and standby.
+
+use super::world::{HOUR, World, allocation, application, group, peripheral, yes};
+use crate::credential::PasswordVerifier;
+use crate::gateway::{Effect, Link, Presented, Refusal};
+use crate::{Credential, DownEntry, EndCause, InitialState, Presence, State, UpEntry, Verdict, limits};
+use std::time::Duration;
+
+fn refusal(world: &World, asker: u64) -> Option<&Refusal> {
+    world.effects.iter().find_map(|effect| match effect {
+        Effect::Refused { asker: refused, refusal } if *refused == asker => Some(refusal),
+        _ => None,
+    })
+}
+
+fn is_admitted(world: &World, asker: u64) -> bool {
+    world.effects.iter().any(|effect| matches!(effect, Effect::Admitted { asker: admitted, .. } if *admitted == asker))
+}
+
+#[test]
+fn a_peripheral_is_active_once_the_application_has_said_yes() {
+    let mut world = World::new(vec![allocation("p", &["g", "h"])]);
+    let asker = world.ask("p");
+    assert_eq!(world.state("p"), State::Registering);
+    assert!(!is_admitted(&world, asker));
+    world.decide("p", yes(&["g"]));
+    assert_eq!(world.state("p"), State::Active);
+    assert!(is_admitted(&world, asker));
+    let joined = world.up().into_iter().find_map(|entry| match entry {
+        UpEntry::PresenceChanged { changed, .. } => Some((changed.groups, changed.presence)),
+        _ => None,
+    });
+    assert_eq!(joined, Some(([group("g")].into(), Presence::Active)));
+}
+
+#[test]
+fn nothing_is_promised_before_it_is_durable() {
+    let mut world = World::new(vec![allocation("p", &["g"])]);
+    world.ask("p");
+    let registration = world.last_asked("p");
+    let decision = DownEntry::Decision { peripheral: peripheral("p"), registration, verdict: yes(&["g"]) };
+    world.effects.clear();
+    world.gateway.handle_down(world.now, 1, decision);
+    world.drain();
+    assert_eq!(world.effects, []);
+    world.persist();
+    world.drain();
+    assert!(world.effects.contains(&Effect::DownAcknowledged { through: 1 }));
+    assert!(world.effects.iter().any(|effect| matches!(effect, Effect::Admitted { .. })));
+}
+
+#[test]
+fn a_refused_peripheral_is_back_in_its_initial_state_and_told_why() {
+    let mut world = World::new(vec![allocation("p", &["g"])]);
+    let asker = world.ask("p");
+    world.decide("p", Verdict::Refused { reason: "unpaid".into() });
+    assert_eq!(world.state("p"), State::Allocated);
+    assert_eq!(refusal(&world, asker), Some(&Refusal::ByApplication { reason: "unpaid".into() }));
+}
+
+#[test]
+fn a_stranger_is_refused_and_reported_once() {
+    let mut world = World::new(vec![]);
+    let strangers = |world: &World| world.up().iter().filter(|entry| matches!(entry, UpEntry::Stranger(_))).count();
+    let first = world.ask("nobody");
+    let second = world.ask("nobody");
+    assert_eq!(refusal(&world, first), Some(&Refusal::Unknown));
+    assert_eq!(refusal(&world, second), Some(&Refusal::Unknown));
+    assert_eq!(strangers(&world), 1);
+    world.now += limits::STRANGER_REPORT_INTERVAL;
+    world.ask("nobody");
+    assert_eq!(strangers(&world), 2);
+}
+
+#[test]
+fn strangers_are_remembered_up_to_a_bound() {
+    let mut world = World::new(vec![]);
+    for number in 0..=limits::STRANGERS_MAX {
+        world.ask(&format!("stranger-{number}"));
+    }
+    world.ask("stranger-0");
+    let reported = world.up().iter().filter(|entry| matches!(entry, UpEntry::Stranger(_))).count();
+    assert_eq!(reported, limits::STRANGERS_MAX + 2);
+}
+
+#[test]
+fn a_wrong_password_is_refused_without_asking_the_application() {
+    let verifier = PasswordVerifier::derive(&peripheral("p"), b"right");
+    let credential = Some(Credential::Password { username: None, verifier });
+    let mut world = World::new(vec![crate::Allocation { credential, ..allocation("p", &["g"]) }]);
+    let presented = |password: &str| Presented { username: Some("p".into()), password: Some(password.into()) };
+    let wrong = world.ask_with("p", presented("wrong"));
+    assert_eq!(refusal(&world, wrong), Some(&Refusal::Credential));
+    let none = world.ask("p");
+    assert_eq!(refusal(&world, none), Some(&Refusal::Credential));
+    assert!(!world.up().iter().any(|entry| matches!(entry, UpEntry::RegistrationAsked { .. })));
+    world.ask_with("p", presented("right"));
+    let evidence = world.up().into_iter().find_map(|entry| match entry {
+        UpEntry::RegistrationAsked { asked, .. } => Some(asked.evidence),
+        _ => None,
+    });
+    assert!(evidence.is_some_and(|evidence| evidence.attested && evidence.password.is_some()));
+}
+
+#[test]
+fn a_blocked_peripheral_registers_once_it_is_released() {
+    let blocked = crate::Allocation { initial_state: InitialState::Blocked, ..allocation("p", &["g"]) };
+    let mut world = World::new(vec![blocked]);
+    let asker = world.ask("p");
+    assert_eq!(refusal(&world, asker), Some(&Refusal::Blocked));
+    world.down(DownEntry::Release { peripheral: peripheral("p") });
+    world.register("p");
+    world.gateway.handle_deregistration(world.now, world.slot("p"));
+    world.run();
+    assert_eq!(world.state("p"), State::Blocked);
+}
+
+#[test]
+fn blocking_ends_a_registration_and_tells_the_peripheral() {
+    let mut world = World::with_members(1);
+    world.down(DownEntry::Block { peripheral: peripheral("p0") });
+    assert_eq!(world.state("p0"), State::Blocked);
+    assert!(world.effects.contains(&Effect::Dismissed { slot: world.slot("p0"), cause: EndCause::User }));
+}
+
+#[test]
+fn an_application_that_does_not_decide_in_time_costs_a_retry() {
+    let mut world = World::new(vec![allocation("p", &["g"])]);
+    let asker = world.ask("p");
+    world.pass(Duration::from_secs(10));
+    assert_eq!(world.state("p"), State::Allocated);
+    assert!(matches!(refusal(&world, asker), Some(Refusal::Undecided { .. })));
+    let told = world
+        .up()
+        .iter()
+        .any(|entry| matches!(entry, UpEntry::Deregistered { ended, .. } if ended.cause == EndCause::Unanswered));
+    assert!(told, "the application must not believe in a registration that is not");
+}
+
+#[test]
+fn a_lease_re_admits_while_the_platform_is_out_of_reach() {
+    let mut world = World::with_members(1);
+    world.sleep("p0");
+    assert_eq!(world.state("p0"), State::Standby);
+    world.gateway.handle_link(Link::Down);
+    let asker = world.ask("p0");
+    assert!(is_admitted(&world, asker));
+    assert_eq!(world.state("p0"), State::Active);
+}
+
+#[test]
+fn a_lease_does_not_admit_who_presents_something_else() {
+    let mut world = World::with_members(1);
+    world.sleep("p0");
+    let presented = Presented { username: None, password: Some(b"guess".to_vec()) };
+    let asker = world.ask_with("p0", presented);
+    assert!(!is_admitted(&world, asker));
+    world.decide("p0", Verdict::Refused { reason: "no".into() });
+    assert_eq!(world.state("p0"), State::Standby, "a no to an impostor ends nothing");
+}
+
+#[test]
+fn after_the_lease_the_application_is_asked_again() {
+    let mut world = World::with_members(1);
+    world.gateway.handle_connection_lost(world.now, world.slot("p0"), Duration::ZERO, 48 * HOUR);
+    world.pass(2 * HOUR);
+    let before = world.last_asked("p0");
+    let asker = world.ask("p0");
+    assert!(!is_admitted(&world, asker));
+    assert_eq!(world.last_asked("p0"), before, "it renews the registration");
+    world.decide("p0", yes(&["g"]));
+    assert!(is_admitted(&world, asker));
+}
+
+#[test]
+fn without_the_platform_and_without_a_lease_there_is_a_retry_hint() {
+    let mut world = World::new(vec![allocation("p", &["g"])]);
+    world.gateway.handle_link(Link::Down);
+    let asker = world.ask("p");
+    assert!(matches!(refusal(&world, asker), Some(Refusal::Undecided { .. })));
+    assert!(!world.up().iter().any(|entry| matches!(entry, UpEntry::RegistrationAsked { .. })));
+}
+
+#[test]
+fn who_asks_twice_is_answered_once() {
+    let mut world = World::new(vec![allocation("p", &["g"])]);
+    let first = world.ask("p");
+    let second = world.ask("p");
+    assert_eq!(refusal(&world, first), Some(&Refusal::Superseded));
+    world.decide("p", yes(&["g"]));
+    assert!(is_admitted(&world, second));
+    assert!(!is_admitted(&world, first));
+}
+
+#[test]
+fn an_asker_that_is_gone_is_no_member() {
+    let mut world = World::new(vec![allocation("p", &["g"])]);
+    let asker = world.ask("p");
+    world.gateway.handle_asker_gone(world.now, world.slot("p"), asker);
+    world.run();
+    world.decide("p", yes(&["g"]));
+    assert_eq!(world.state("p"), State::Allocated);
+    let ends = world.up().iter().filter(|entry| matches!(entry, UpEntry::Deregistered { .. })).count();
+    assert_eq!(ends, 1);
+}
+
+#[test]
+fn a_connection_that_breaks_is_standby_after_the_grace_and_over_after_the_lifetime() {
+    let mut world = World::with_members(1);
+    let slot = world.slot("p0");
+    world.gateway.handle_connection_lost(world.now, slot, Duration::from_secs(90), HOUR);
+    world.pass(Duration::from_secs(89));
+    assert_eq!(world.state("p0"), State::Active);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.state("p0"), State::Standby);
+    world.pass(HOUR);
+    assert_eq!(world.state("p0"), State::Allocated);
+    assert!(world.effects.contains(&Effect::Dismissed { slot, cause: EndCause::LifetimeOver }));
+}
+
+#[test]
+fn a_session_that_ends_with_its_connection_is_over_after_the_grace() {
+    let mut world = World::with_members(1);
+    world.gateway.handle_connection_lost(world.now, world.slot("p0"), Duration::from_secs(90), Duration::ZERO);
+    world.pass(Duration::from_secs(90));
+    assert_eq!(world.state("p0"), State::Allocated);
+    let was_standby = world
+        .up()
+        .iter()
+        .any(|entry| matches!(entry, UpEntry::PresenceChanged { changed, .. } if changed.presence != Presence::Active));
+    assert!(!was_standby);
+}
+
+#[test]
+fn an_idle_peripheral_counts_as_in_standby_until_its_next_word() {
+    let idle = Some(Duration::from_secs(60));
+    let mut world = World::new(vec![crate::Allocation { idle, ..allocation("p", &["g"]) }]);
+    world.register("p");
+    world.pass(Duration::from_secs(30));
+    world.gateway.handle_word(world.now, world.slot("p"));
+    world.pass(Duration::from_secs(45));
+    assert_eq!(world.state("p"), State::Active);
+    world.pass(Duration::from_secs(15));
+    assert_eq!(world.state("p"), State::Standby);
+    world.gateway.handle_word(world.now, world.slot("p"));
+    assert_eq!(world.state("p"), State::Active);
+}
+
+#[test]
+fn the_application_may_put_a_peripheral_into_standby() {
+    let mut world = World::with_members(1);
+    world.down(DownEntry::Standby { peripheral: peripheral("p0") });
+    assert_eq!(world.state("p0"), State::Standby);
+    assert!(world.effects.contains(&Effect::PutIntoStandby { slot: world.slot("p0") }));
+}
+
+#[test]
+fn roaming_ends_the_registration_that_is_meant_and_no_later_one() {
+    let mut world = World::with_members(1);
+    let registration = Some(world.last_asked("p0"));
+    world.gateway.handle_deregistration(world.now, world.slot("p0"));
+    world.run();
+    world.register("p0");
+    let roamed = DownEntry::Deregister { peripheral: peripheral("p0"), registration, cause: EndCause::Roamed };
+    world.down(roamed);
+    assert_eq!(world.state("p0"), State::Active);
+}
+
+#[test]
+fn the_file_is_the_whole_truth_about_its_own_allocations() {
+    let mut world = World::with_members(2);
+    world.down(DownEntry::Allocate(allocation("q", &["g"])));
+    let conflicts =
+        world.gateway.handle_allocations(world.now, vec![allocation("p1", &["g"]), allocation("q", &["h"])]);
+    world.run();
+    assert_eq!(conflicts.len(), 1);
+    assert_eq!(world.gateway.slot(&peripheral("p0")), None);
+    assert_eq!(world.state("p1"), State::Active, "what did not change goes on");
+    assert!(world.up().contains(&UpEntry::Removed { peripheral: peripheral("p0"), application: application() }));
+    assert_eq!(world.state("q"), State::Allocated);
+}
+
+#[test]
+fn a_change_of_groups_ends_the_registration() {
+    let mut world = World::with_members(1);
+    assert!(world.gateway.handle_allocations(world.now, vec![allocation("p0", &["g", "h"])]).is_empty());
+    world.run();
+    assert_eq!(world.state("p0"), State::Allocated);
+    assert!(world.effects.contains(&Effect::Dismissed { slot: world.slot("p0"), cause: EndCause::User }));
+}
+
+#[test]
+fn registrations_that_await_a_decision_are_bounded() {
+    let allocations = (0..=limits::REGISTERING_MAX).map(|number| allocation(&format!("p{number}"), &["g"])).collect();
+    let mut world = World::new(allocations);
+    for number in 0..limits::REGISTERING_MAX {
+        world.ask(&format!("p{number}"));
+    }
+    let asker = world.ask(&format!("p{}", limits::REGISTERING_MAX));
+    assert!(matches!(refusal(&world, asker), Some(Refusal::Busy { .. })));
+}

@@ -1,0 +1,308 @@
+//! Group requests.
+
+use std::time::Duration;
+
+use super::world::{HOUR, World, allocation, group, peripheral, request, yes};
+use crate::gateway::{Effect, Rejection};
+use crate::{
+    Activation, Content, DownEntry, ExpiryCause, GroupRequest, Outcome, Receipt, RequestId, Sleepers, State, UpEntry,
+    limits,
+};
+
+fn executed(text: &str) -> Outcome {
+    Outcome::Executed { answer: Content::text(text) }
+}
+
+fn expired(cause: ExpiryCause) -> Outcome {
+    Outcome::Expired { cause }
+}
+
+#[test]
+fn active_members_get_a_request_at_once_and_each_has_one_outcome() {
+    let mut world = World::with_members(3);
+    world.send(request(1, world.now + HOUR));
+    assert_eq!(world.members(1).len(), 3);
+    for id in ["p0", "p1", "p2"] {
+        assert_eq!(world.deliveries(id).len(), 1);
+        assert_eq!(world.outcome(1, id), None);
+        world.acknowledge(id);
+        assert_eq!(world.outcome(1, id), Some(Outcome::Delivered));
+    }
+    assert_eq!(world.gateway.census().requests, 0);
+    assert!(world.disk.restored().requests.is_empty());
+}
+
+#[test]
+fn a_request_for_a_group_without_members_says_so() {
+    let mut world = World::new(vec![allocation("p", &["g"])]);
+    world.send(request(1, world.now + HOUR));
+    let told = world
+        .up()
+        .into_iter()
+        .any(|entry| matches!(entry, UpEntry::MembersFixed { members, is_last: true, .. } if members.is_empty()));
+    assert!(told);
+}
+
+#[test]
+fn sleeping_member_receives_the_request_at_its_next_wake() {
+    let mut world = World::with_members(1);
+    world.sleep("p0");
+    world.send(request(1, world.now + HOUR));
+    assert_eq!(world.state("p0"), State::Activating);
+    assert_eq!(world.deliveries("p0"), []);
+    world.register("p0");
+    assert_eq!(world.state("p0"), State::Active);
+    assert_eq!(world.deliveries("p0").len(), 1);
+    world.acknowledge("p0");
+    assert_eq!(world.outcome(1, "p0"), Some(Outcome::Delivered));
+}
+
+#[test]
+fn requests_reach_a_peripheral_in_order_of_acceptance_one_in_flight() {
+    let mut world = World::with_members(1);
+    for number in 1..=3 {
+        world.send(request(number, world.now + HOUR));
+    }
+    for number in 1..=3 {
+        let requests: Vec<u64> = world.deliveries("p0").iter().map(|delivery| delivery.0).collect();
+        assert_eq!(requests, (1..=number).collect::<Vec<_>>());
+        world.acknowledge("p0");
+    }
+}
+
+#[test]
+fn part_of_the_sleepers_is_activated_and_the_rest_skipped_if_the_request_says_so() {
+    let mut world = World::with_members(4);
+    for id in ["p0", "p1", "p2"] {
+        world.sleep(id);
+    }
+    let part = Activation::Percentage(34);
+    world.send(GroupRequest { activation: part, sleepers: Sleepers::Skip, ..request(1, world.now + HOUR) });
+    let states = ["p0", "p1", "p2"].map(|id| world.state(id));
+    assert_eq!(states.iter().filter(|state| **state == State::Activating).count(), 2);
+    let skipped = ["p0", "p1", "p2"].map(|id| world.outcome(1, id));
+    assert_eq!(skipped.iter().filter(|outcome| **outcome == Some(Outcome::Skipped)).count(), 1);
+    assert_eq!(world.deliveries("p3").len(), 1);
+}
+
+#[test]
+fn those_that_wake_soonest_are_activated_first() {
+    let mut world = World::with_members(2);
+    for (id, seconds) in [("p0", 500), ("p1", 100)] {
+        world.gateway.handle_standby(world.now, world.slot(id), Some(Duration::from_secs(seconds)));
+    }
+    world.send(GroupRequest { activation: Activation::Count(1), ..request(1, world.now + HOUR) });
+    assert_eq!((world.state("p0"), world.state("p1")), (State::Standby, State::Activating));
+}
+
+#[test]
+fn a_sleeper_that_is_not_activated_waits_all_the_same() {
+    let mut world = World::with_members(1);
+    world.sleep("p0");
+    world.send(GroupRequest { activation: Activation::None, ..request(1, world.now + HOUR) });
+    assert_eq!(world.state("p0"), State::Standby);
+    world.register("p0");
+    assert_eq!(world.deliveries("p0").len(), 1);
+}
+
+#[test]
+fn at_the_deadline_the_rest_expires_as_what_it_was() {
+    let mut world = World::with_members(3);
+    world.sleep("p0");
+    world.send(request(1, world.now + Duration::from_secs(20)));
+    world.acknowledge("p2");
+    world.pass(Duration::from_secs(20));
+    assert_eq!(world.outcome(1, "p0"), Some(expired(ExpiryCause::Asleep)));
+    assert_eq!(world.outcome(1, "p1"), Some(expired(ExpiryCause::Unreachable)));
+    assert_eq!(world.outcome(1, "p2"), Some(Outcome::Delivered));
+    assert_eq!(world.state("p0"), State::Standby, "it is not being woken any more");
+    world.register("p0");
+    assert_eq!(world.deliveries("p0"), []);
+}
+
+#[test]
+fn an_executed_receipt_waits_for_the_answer() {
+    let mut world = World::with_members(1);
+    world.send(GroupRequest { receipt: Receipt::Executed, ..request(1, world.now + HOUR) });
+    world.acknowledge("p0");
+    assert_eq!(world.outcome(1, "p0"), None);
+    world.answer("p0", 1, "done");
+    assert_eq!(world.outcome(1, "p0"), Some(executed("done")));
+    assert!(world.effects.contains(&Effect::Taken { slot: world.slot("p0"), token: 1 }));
+}
+
+#[test]
+fn an_answer_before_the_acknowledgement_counts_and_is_taken_with_it() {
+    let mut world = World::with_members(1);
+    world.send(GroupRequest { receipt: Receipt::Executed, ..request(1, world.now + HOUR) });
+    world.send(request(2, world.now + HOUR));
+    world.answer("p0", 1, "done");
+    assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::Taken { .. })));
+    assert_eq!(world.deliveries("p0").len(), 1);
+    world.acknowledge("p0");
+    assert_eq!(world.outcome(1, "p0"), Some(executed("done")));
+    assert!(world.effects.iter().any(|effect| matches!(effect, Effect::Taken { .. })));
+    assert_eq!(world.deliveries("p0").len(), 2);
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_a_failure_and_the_next_request_goes_on() {
+    let mut world = World::with_members(1);
+    world.send(GroupRequest { receipt: Receipt::Executed, ..request(1, world.now + HOUR) });
+    world.send(request(2, world.now + HOUR));
+    world.acknowledge("p0");
+    world.pass(Duration::from_secs(30));
+    assert!(matches!(world.outcome(1, "p0"), Some(Outcome::Failed { .. })));
+    assert_eq!(world.deliveries("p0").len(), 2);
+}
+
+#[test]
+fn an_answer_to_a_request_that_ended_is_taken_and_changes_nothing() {
+    let mut world = World::with_members(1);
+    world.send(request(1, world.now + HOUR));
+    world.acknowledge("p0");
+    world.answer("p0", 1, "late");
+    assert_eq!(world.outcome(1, "p0"), Some(Outcome::Delivered));
+    assert!(world.effects.iter().any(|effect| matches!(effect, Effect::Taken { .. })));
+}
+
+#[test]
+fn a_peripheral_that_says_no_has_refused() {
+    let mut world = World::with_members(2);
+    world.send(GroupRequest { receipt: Receipt::Executed, ..request(1, world.now + HOUR) });
+    let no = || Rejection { code: "0x83".into(), reason: "cannot".into() };
+    let delivery = world.deliveries("p0")[0].1;
+    world.gateway.handle_rejected(world.now, world.slot("p0"), delivery, no());
+    let id = RequestId::from_number(1).expect("a request id");
+    world.gateway.handle_refusing_answer(world.now, world.slot("p1"), id, no(), 9);
+    world.run();
+    for member in ["p0", "p1"] {
+        assert_eq!(world.outcome(1, member), Some(no().into()));
+    }
+}
+
+#[test]
+fn a_delivery_that_stays_unacknowledged_is_put_again_after_reconnecting_and_fails_after_all_tries() {
+    let mut world = World::with_members(1);
+    world.send(request(1, world.now + 24 * HOUR));
+    for attempt in 1..=limits::DELIVERY_TRIES_MAX {
+        let deliveries = world.deliveries("p0");
+        assert_eq!(deliveries.len(), usize::from(attempt));
+        assert_eq!(deliveries.last().map(|delivery| delivery.2), Some(attempt > 1), "a repetition is marked");
+        assert!(deliveries.iter().all(|delivery| delivery.1 == deliveries[0].1), "it keeps its number");
+        world.pass(Duration::from_secs(30));
+        assert!(world.effects.contains(&Effect::Stalled { slot: world.slot("p0") }));
+        world.gateway.handle_connection_lost(world.now, world.slot("p0"), Duration::ZERO, HOUR);
+        world.register("p0");
+    }
+    assert!(matches!(world.outcome(1, "p0"), Some(Outcome::Failed { .. })));
+}
+
+#[test]
+fn who_leaves_has_left() {
+    let mut world = World::with_members(1);
+    world.sleep("p0");
+    world.send(request(1, world.now + HOUR));
+    world.gateway.handle_deregistration(world.now, world.slot("p0"));
+    world.run();
+    assert_eq!(world.outcome(1, "p0"), Some(Outcome::Left));
+    world.register("p0");
+    assert_eq!(world.deliveries("p0"), []);
+}
+
+#[test]
+fn cancelling_stops_what_was_not_sent_and_nothing_else() {
+    let mut world = World::with_members(2);
+    world.sleep("p0");
+    world.send(request(1, world.now + HOUR));
+    world.down(DownEntry::Cancel { request: RequestId::from_number(1).expect("a request id") });
+    assert_eq!(world.outcome(1, "p0"), Some(Outcome::Cancelled));
+    assert_eq!(world.outcome(1, "p1"), None);
+    world.acknowledge("p1");
+    assert_eq!(world.outcome(1, "p1"), Some(Outcome::Delivered));
+}
+
+#[test]
+fn a_cancelled_request_is_not_put_again_to_a_peripheral_that_was_cut_off() {
+    let mut world = World::with_members(1);
+    world.send(request(1, world.now + HOUR));
+    world.down(DownEntry::Cancel { request: RequestId::from_number(1).expect("a request id") });
+    world.gateway.handle_connection_lost(world.now, world.slot("p0"), Duration::ZERO, HOUR);
+    world.register("p0");
+    assert_eq!(world.deliveries("p0").len(), 1);
+    assert!(matches!(world.outcome(1, "p0"), Some(Outcome::Failed { .. })));
+}
+
+#[test]
+fn a_renewed_registration_keeps_what_waits_for_its_groups_alone() {
+    let mut world = World::new(vec![allocation("p", &["g", "h"])]);
+    world.ask("p");
+    world.decide("p", yes(&["g", "h"]));
+    world.gateway.handle_connection_lost(world.now, world.slot("p"), Duration::ZERO, 48 * HOUR);
+    world.send(request(1, world.now + 24 * HOUR));
+    world.send(GroupRequest { group: group("h"), ..request(2, world.now + 24 * HOUR) });
+    world.pass(2 * HOUR);
+    world.ask("p");
+    world.decide("p", yes(&["g"]));
+    world.open("p");
+    assert_eq!(world.outcome(2, "p"), Some(Outcome::Left));
+    assert_eq!(world.deliveries("p").len(), 1);
+}
+
+#[test]
+fn requests_that_wait_for_one_peripheral_are_bounded() {
+    let mut world = World::with_members(1);
+    world.sleep("p0");
+    let bound = limits::WAITING_PER_PERIPHERAL_MAX as u64;
+    for number in 1..=bound + 1 {
+        world.send(request(number, world.now + HOUR));
+    }
+    assert_eq!(world.outcome(bound, "p0"), None);
+    assert!(matches!(world.outcome(bound + 1, "p0"), Some(Outcome::Refused { .. })));
+}
+
+#[test]
+fn requests_that_a_gateway_holds_are_bounded() {
+    let count = limits::REQUESTS_PER_GATEWAY_MAX.div_ceil(limits::WAITING_PER_PERIPHERAL_MAX);
+    let mut world = World::new((0..=count).map(|n| allocation(&format!("p{n}"), &["g", &format!("g{n}")])).collect());
+    for number in 0..=count {
+        world.ask(&format!("p{number}"));
+        world.decide(&format!("p{number}"), yes(&["g", &format!("g{number}")]));
+    }
+    let last = limits::REQUESTS_PER_GATEWAY_MAX as u64;
+    for number in 0..=last {
+        let group = group(&format!("g{}", number as usize / limits::WAITING_PER_PERIPHERAL_MAX));
+        world.gateway.handle_down(
+            world.now,
+            1_000_000 + number,
+            DownEntry::Request(GroupRequest { group, ..request(1 + number, world.now + HOUR) }),
+        );
+    }
+    world.run();
+    assert_eq!(world.gateway.census().requests, limits::REQUESTS_PER_GATEWAY_MAX);
+    let member = format!("p{}", last as usize / limits::WAITING_PER_PERIPHERAL_MAX);
+    assert!(matches!(world.outcome(1 + last, &member), Some(Outcome::Refused { .. })));
+}
+
+#[test]
+fn receipts_of_one_turn_travel_together() {
+    let mut world = World::with_members(3);
+    world.send(request(1, world.now + Duration::from_secs(5)));
+    world.pass(Duration::from_secs(5));
+    let entries = world.up().into_iter().filter(|entry| matches!(entry, UpEntry::Receipts { .. })).count();
+    assert_eq!((entries, world.receipts(1).len()), (1, 3));
+}
+
+#[test]
+fn reports_are_bounded_and_their_loss_is_reported() {
+    let mut world = World::with_members(1);
+    let slot = world.slot("p0");
+    let before = world.up().len();
+    for number in 0..=limits::UP_LOG_REPORTS_MAX as u64 {
+        world.gateway.handle_report(world.now, slot, "temperature".into(), Content::text("21"), number);
+    }
+    world.run();
+    let up = world.up();
+    assert!(matches!(up[before], UpEntry::ReportsLost { count: 1, .. }));
+    assert!(matches!(up.last(), Some(UpEntry::Report { report, .. }) if report.peripheral == peripheral("p0")));
+}
