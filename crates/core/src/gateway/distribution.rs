@@ -143,7 +143,7 @@ impl Gateway {
 
     fn waiting(&mut self, slot: Slot, request: RequestId, activates: bool) -> Waiting {
         let peripheral = self.registry.peripheral_mut(slot).expect("members are allocated");
-        peripheral.next_delivery = peripheral.next_delivery.wrapping_add(1);
+        peripheral.next_delivery = peripheral.next_delivery.checked_add(1).unwrap_or(1);
         Waiting { request, delivery: peripheral.next_delivery, activates, is_repeat: false, tries: 0 }
     }
 

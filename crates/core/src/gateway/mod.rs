@@ -123,8 +123,8 @@ pub enum Effect {
     Deliver {
         /// Which peripheral.
         slot: Slot,
-        /// Tells this delivery from the others to the same peripheral; the protocol's own
-        /// identifier is made of it, so that a repetition after a crash carries the same.
+        /// Tells this delivery from the others to the same peripheral, never zero; the protocol's
+        /// own identifier is made of it, so that a repetition after a crash carries the same.
         delivery: u16,
         /// Whether it may have been sent before.
         is_repeat: bool,
@@ -285,6 +285,11 @@ impl Gateway {
         let report = Report { peripheral: peripheral.id.clone(), name, content, at: now };
         let application = peripheral.profile.application.clone();
         self.up_log.report(&mut self.outbox, application, report);
+        self.outbox.effect(Effect::Taken { slot, token });
+    }
+
+    /// [`Effect::Taken`] with `token` follows once all that was done before is durable.
+    pub fn confirm(&mut self, slot: Slot, token: u64) {
         self.outbox.effect(Effect::Taken { slot, token });
     }
 

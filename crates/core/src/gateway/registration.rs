@@ -188,11 +188,14 @@ impl Gateway {
         self.pump_all(now);
     }
 
-    /// Whoever asked is gone before the answer.
-    pub fn handle_asker_gone(&mut self, now: Time, slot: Slot, asker: u64) {
-        if self.asks.get(&slot).is_some_and(|ask| ask.asker == asker) {
+    /// Whoever asked is gone. Whether that was before the answer: if not, an answer is on its way.
+    pub fn handle_asker_gone(&mut self, now: Time, peripheral: &PeripheralId, asker: u64) -> bool {
+        let Some(slot) = self.registry.slot(peripheral) else { return false };
+        let is_early = self.asks.get(&slot).is_some_and(|ask| ask.asker == asker);
+        if is_early {
             self.give_up_ask(now, slot);
         }
+        is_early
     }
 
     fn consider(&mut self, now: Time, request: RegistrationRequest) -> Result<(), Refusal> {

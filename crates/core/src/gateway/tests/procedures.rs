@@ -196,7 +196,7 @@ fn who_asks_twice_is_answered_once() {
 fn an_asker_that_is_gone_is_no_member() {
     let mut world = World::new(vec![allocation("p", &["g"])]);
     let asker = world.ask("p");
-    world.gateway.handle_asker_gone(world.now, world.slot("p"), asker);
+    assert!(world.gateway.handle_asker_gone(world.now, &peripheral("p"), asker));
     world.run();
     world.decide("p", yes(&["g"]));
     assert_eq!(world.state("p"), State::Allocated);
