@@ -1,0 +1,41 @@
+//! The plain enumerations.
+
+use bugle_core::{EndCause, ExpiryCause, InitialState, Origin, Protocol, Receipt, Sleepers};
+
+use crate::{CloseReason, WireError, proto};
+
+/// One of a few words, a number in the schema.
+pub(crate) trait Word: Sized {
+    fn to_number(self) -> i32;
+    fn from_number(number: i32) -> Result<Self, WireError>;
+}
+
+macro_rules! words {
+    ($($word:ident $field:literal { $($variant:ident),* })*) => { $(
+        impl Word for $word {
+            fn to_number(self) -> i32 {
+                match self { $(Self::$variant => proto::$word::$variant.into(),)* }
+            }
+
+            fn from_number(number: i32) -> Result<Self, WireError> {
+                match proto::$word::try_from(number) {
+                    $(Ok(proto::$word::$variant) => Ok(Self::$variant),)*
+                    Ok(proto::$word::Unspecified) | Err(_) => {
+                        Err(WireError::Unknown { field: $field, value: number })
+                    }
+                }
+            }
+        }
+    )* };
+}
+
+words! {
+    InitialState "initial_state" { Allocated, Blocked }
+    Origin "origin" { File, Platform }
+    Protocol "protocol" { Mqtt311, Mqtt5 }
+    EndCause "cause" { Peripheral, Application, User, LifetimeOver, Roamed, Refused, Unanswered }
+    Sleepers "sleepers" { Queue, Skip }
+    Receipt "receipt" { Delivered, Executed }
+    ExpiryCause "cause" { Asleep, Unreachable, GatewayOffline }
+    CloseReason "reason" { Stopping, Replaced, Version, Identity, LogConflict, Protocol }
+}
