@@ -8,6 +8,9 @@ use bytes::Bytes;
 
 use crate::{CloseReason, PacketId, Topic};
 
+/// The user property with which a peripheral says in its answer that it refuses a request, and why.
+pub const REFUSED: &str = "bugle-refused";
+
 /// What came from the peripheral. Each packet that it sends after CONNECT makes at least one of
 /// them, so each is a word from it; [`Event::Closed`] is the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +126,9 @@ pub struct Publish {
     pub payload: Bytes,
     /// The payload's media type; empty where none is named, as always in MQTT 3.1.1.
     pub content_type: Box<str>,
+    /// Why the peripheral refuses a request, in an answer that does: the value of the user property
+    /// [`REFUSED`](crate::REFUSED) of MQTT 5.
+    pub refusal: Option<Box<str>>,
 }
 
 /// How surely a publication is to arrive, and the id under which it is acknowledged.

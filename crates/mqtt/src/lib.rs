@@ -74,7 +74,7 @@ mod wire;
 
 pub use config::Config;
 pub use connection::{Accept, Connection, Publication, PublishError, Resumption, Transmission};
-pub use event::{Closed, Connect, Delivery, Event, Noise, Password, Publish, Start, Will};
+pub use event::{Closed, Connect, Delivery, Event, Noise, Password, Publish, REFUSED, Start, Will};
 pub use packet_id::PacketId;
 pub use reason::{CloseReason, Ending, Fault, Refusal};
 pub use topic::{ReportName, Topic, TopicError};

@@ -111,6 +111,8 @@ pub enum Effect {
         asker: u64,
         /// Which peripheral.
         slot: Slot,
+        /// How long its registration lasts without a word from it.
+        lifetime: Duration,
     },
     /// The peripheral is not registered; answer whoever asked.
     Refused {
@@ -281,11 +283,16 @@ impl Gateway {
     /// A report of a registered peripheral. [`Effect::Taken`] with `token` follows when it is durable.
     pub fn handle_report(&mut self, now: Time, slot: Slot, name: String, content: Content, token: u64) {
         self.handle_word(now, slot);
+        self.handle_will(now, slot, name, content);
+        self.outbox.effect(Effect::Taken { slot, token });
+    }
+
+    /// A report that a registered peripheral left to be made when it is gone: no word from it.
+    pub fn handle_will(&mut self, now: Time, slot: Slot, name: String, content: Content) {
         let Some(peripheral) = self.registry.registered(slot) else { return };
         let report = Report { peripheral: peripheral.id.clone(), name, content, at: now };
         let application = peripheral.profile.application.clone();
         self.up_log.report(&mut self.outbox, application, report);
-        self.outbox.effect(Effect::Taken { slot, token });
     }
 
     /// [`Effect::Taken`] with `token` follows once all that was done before is durable.

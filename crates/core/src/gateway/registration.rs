@@ -346,7 +346,7 @@ impl Gateway {
         self.record_registration(slot);
         self.tell_presence(now, slot);
         self.watch(now, slot);
-        self.outbox.effect(Effect::Admitted { asker: ask.asker, slot });
+        self.outbox.effect(Effect::Admitted { asker: ask.asker, slot, lifetime: ask.lifetime });
     }
 
     /// Step 3: the lease answers at once.
@@ -363,7 +363,7 @@ impl Gateway {
         }
         self.change_presence(now, slot, Presence::Active);
         self.watch(now, slot);
-        self.outbox.effect(Effect::Admitted { asker, slot });
+        self.outbox.effect(Effect::Admitted { asker, slot, lifetime });
     }
 
     /// The application has not decided in time.

@@ -17,7 +17,7 @@ use super::session::Session;
 use super::subscription::reason_for;
 use super::{Output, PacketId};
 use crate::wire::outgoing::Packet;
-use crate::{CloseReason, Config, Delivery, Event, Fault, Noise, Publish, Topic, TopicError, limits};
+use crate::{CloseReason, Config, Delivery, Event, Fault, Noise, Publish, REFUSED, Topic, TopicError, limits};
 
 /// What the client has sent and waits to have acknowledged.
 #[derive(Debug, Default)]
@@ -119,7 +119,10 @@ impl Session {
         };
         self.inbound.0.extend(flight);
         let content_type = properties.content_type.as_deref().unwrap_or_default().into();
-        output.events.push_back(Event::Publish(Publish { delivery, topic, payload: publish.payload, content_type }));
+        let refusal = properties.user_properties.iter().find(|(name, _)| &**name == REFUSED);
+        let refusal = refusal.map(|(_, reason)| (&**reason).into());
+        let payload = publish.payload;
+        output.events.push_back(Event::Publish(Publish { delivery, topic, payload, content_type, refusal }));
         Ok(())
     }
 

@@ -1,0 +1,22 @@
+//! What is counted and not told one by one.
+
+/// What a gateway has counted since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Connections that are open.
+    pub connections: u64,
+    /// Connections that were ever opened.
+    pub accepted: u64,
+    /// Registrations that were admitted, re-admissions among them.
+    pub admitted: u64,
+    /// Registrations that were refused.
+    pub refused: u64,
+    /// Deliveries that were put to peripherals, repetitions among them.
+    pub deliveries: u64,
+    /// Packets that were of no use, and were dropped or refused.
+    pub noise: u64,
+    /// Connections that were closed because the peripheral broke a rule of its protocol.
+    pub faults: u64,
+    /// Reports of quality of service 0 that were dropped while the store could take nothing.
+    pub reports_dropped: u64,
+}

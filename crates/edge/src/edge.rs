@@ -1,0 +1,288 @@
+//! One gateway: what comes in, what goes out.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bugle_core::gateway::{AllocationConflict, Batch, Census, Config, Effect, Gateway, Link, Restored, Slot, Ticket};
+use bugle_core::{Allocation, DownEntry, PeripheralId, State, Time};
+use bytes::BytesMut;
+
+use crate::connections::{ConnectionId, Connections};
+use crate::counters::Counters;
+use crate::envelope::Envelopes;
+use crate::session::Session;
+
+/// What an operator may set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Of the gateway's machine.
+    pub gateway: Config,
+    /// Of every MQTT connection.
+    pub mqtt: bugle_mqtt::Config,
+    /// How long a peripheral without keep-alive counts as active after its connection broke.
+    pub reconnect_grace: Duration,
+}
+
+impl Settings {
+    /// The defaults, for a gateway of this configuration.
+    #[must_use]
+    pub fn new(gateway: Config) -> Self {
+        Self { gateway, mqtt: bugle_mqtt::Config::default(), reconnect_grace: Duration::from_secs(60) }
+    }
+}
+
+/// Whether the store takes what is to be persisted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// It does.
+    Working,
+    /// It does not now, as when the disk is full. Nobody new is let in; what came already waits.
+    Failing,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Output {
+    /// Send these bytes.
+    Transmit {
+        /// On this connection.
+        connection: ConnectionId,
+        /// The bytes.
+        bytes: BytesMut,
+    },
+    /// Close the transport, once what was to be sent on it is sent.
+    Close {
+        /// This one.
+        connection: ConnectionId,
+    },
+    /// Make this durable, then call [`Edge::handle_persisted`] with its ticket.
+    Persist(Batch),
+    /// The up log holds entries up to this sequence number.
+    UpAvailable {
+        /// The last one.
+        through: u64,
+    },
+    /// The down log is applied up to this sequence number, durably.
+    DownAcknowledged {
+        /// The last one.
+        through: u64,
+    },
+}
+
+/// One gateway, pure.
+#[derive(Debug)]
+pub struct Edge {
+    pub(crate) gateway: Gateway,
+    pub(crate) connections: Connections,
+    /// Which connection holds the registration in a slot.
+    pub(crate) holders: HashMap<Slot, ConnectionId>,
+    pub(crate) sessions: HashMap<Slot, Session>,
+    pub(crate) wills: BTreeMap<(Time, Slot), Box<bugle_mqtt::Will>>,
+    pub(crate) envelopes: Envelopes,
+    pub(crate) mqtt: Arc<bugle_mqtt::Config>,
+    pub(crate) reconnect_grace: Duration,
+    pub(crate) store: Store,
+    pub(crate) counters: Counters,
+    touched: VecDeque<ConnectionId>,
+    is_touched: HashSet<ConnectionId>,
+    outputs: VecDeque<Output>,
+}
+
+impl Edge {
+    /// A gateway that has never run. `seed` makes what must be hard to guess hard to guess.
+    #[must_use]
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        let Settings { gateway, mqtt, reconnect_grace } = settings;
+        Self::around(Gateway::new(gateway, seed), mqtt, reconnect_grace)
+    }
+
+    /// A gateway that goes on from what its store kept. All connections are gone.
+    #[must_use]
+    pub fn restore(now: Time, settings: Settings, seed: u64, mut restored: Restored) -> Self {
+        let Settings { gateway, mqtt, reconnect_grace } = settings;
+        let sessions = std::mem::take(&mut restored.sessions);
+        let registered: Vec<Slot> = restored.registrations.iter().map(|(slot, _)| *slot).collect();
+        let mut edge = Self::around(Gateway::restore(now, gateway, seed, restored), mqtt, reconnect_grace);
+        let decode = |(slot, bytes): (Slot, Vec<u8>)| Some((slot, Session::decode(&bytes)?));
+        edge.sessions = sessions.into_iter().filter_map(decode).collect();
+        for slot in registered {
+            edge.lose_connection_of(now, slot);
+        }
+        edge
+    }
+
+    fn around(gateway: Gateway, mqtt: bugle_mqtt::Config, reconnect_grace: Duration) -> Self {
+        Self {
+            gateway,
+            connections: Connections::default(),
+            holders: HashMap::new(),
+            sessions: HashMap::new(),
+            wills: BTreeMap::new(),
+            envelopes: Envelopes::default(),
+            mqtt: Arc::new(mqtt),
+            reconnect_grace,
+            store: Store::Working,
+            counters: Counters::default(),
+            touched: VecDeque::new(),
+            is_touched: HashSet::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// A connection is up, from `address`.
+    pub fn handle_accepted(&mut self, now: Time, address: Box<str>) -> ConnectionId {
+        self.counters.accepted += 1;
+        self.connections.open(bugle_mqtt::Connection::new(now, Arc::clone(&self.mqtt)), address)
+    }
+
+    /// Bytes came on a connection.
+    pub fn handle_bytes(&mut self, now: Time, connection: ConnectionId, bytes: &[u8]) {
+        let Some(known) = self.connections.get_mut(connection) else { return };
+        known.mqtt.handle_bytes(now, bytes);
+        self.after_mqtt(now, connection);
+    }
+
+    /// A connection is gone.
+    pub fn handle_closed(&mut self, now: Time, connection: ConnectionId) {
+        let Some(known) = self.connections.get_mut(connection) else { return };
+        known.mqtt.handle_lost();
+        self.after_mqtt(now, connection);
+        self.connections.remove(connection);
+    }
+
+    /// Whether no more should be read from a connection for now.
+    #[must_use]
+    pub fn is_paused(&self, connection: ConnectionId) -> bool {
+        self.connections.get(connection).is_some_and(|known| known.mqtt.is_paused())
+    }
+
+    /// The link to the platform came up or went down.
+    pub fn handle_link(&mut self, link: Link) {
+        self.gateway.handle_link(link);
+    }
+
+    /// An entry of the down log.
+    pub fn handle_down(&mut self, now: Time, sequence: u64, entry: DownEntry) {
+        self.gateway.handle_down(now, sequence, entry);
+    }
+
+    /// The platform has the up log up to `through` on disk.
+    pub fn handle_up_acknowledged(&mut self, through: u64) {
+        self.gateway.handle_up_acknowledged(through);
+    }
+
+    /// The batch with this ticket, and all before it, are durable.
+    pub fn handle_persisted(&mut self, ticket: Ticket) {
+        self.gateway.handle_persisted(ticket);
+    }
+
+    /// The store works, or does not.
+    pub fn handle_store(&mut self, store: Store) {
+        self.store = store;
+    }
+
+    /// Takes `allocations` as all that the gateway's own file holds. Returns what could not be taken.
+    pub fn handle_allocations(&mut self, now: Time, allocations: Vec<Allocation>) -> Vec<AllocationConflict> {
+        self.gateway.handle_allocations(now, allocations)
+    }
+
+    /// The gateway stops: every connection is told. Registrations stay.
+    pub fn handle_shutdown(&mut self, now: Time) {
+        for connection in self.connections.ids() {
+            if let Some(known) = self.connections.get_mut(connection) {
+                known.mqtt.disconnect(bugle_mqtt::Ending::ShuttingDown);
+                self.after_mqtt(now, connection);
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.gateway.handle_timeout(now);
+        while let Some(connection) = self.connections.pop_due(now) {
+            if let Some(known) = self.connections.get_mut(connection) {
+                known.mqtt.handle_timeout(now);
+                self.after_mqtt(now, connection);
+            }
+        }
+        self.publish_wills(now);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do next.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Time> {
+        let will = self.wills.first_key_value().map(|((at, _), _)| *at);
+        [self.gateway.next_timeout(), self.connections.next_timeout(), will].into_iter().flatten().min()
+    }
+
+    /// What is to be done next.
+    pub fn poll_output(&mut self, now: Time) -> Option<Output> {
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return Some(output);
+            }
+            if let Some(output) = self.gateway.poll_output() {
+                match output {
+                    bugle_core::gateway::Output::Persist(batch) => return Some(Output::Persist(batch)),
+                    bugle_core::gateway::Output::Effect(effect) => self.carry_out(now, effect),
+                }
+                continue;
+            }
+            let connection = self.touched.pop_front()?;
+            self.is_touched.remove(&connection);
+            self.transmit(connection);
+        }
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        Counters { connections: self.connections.len() as u64, ..self.counters }
+    }
+
+    /// How much the gateway's machine holds.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        self.gateway.census()
+    }
+
+    /// The state of a peripheral; none if it has no allocation.
+    #[must_use]
+    pub fn state(&self, peripheral: &PeripheralId) -> Option<State> {
+        self.gateway.state(self.gateway.slot(peripheral)?)
+    }
+
+    fn carry_out(&mut self, now: Time, effect: Effect) {
+        match effect {
+            Effect::Admitted { asker, slot, lifetime } => self.on_admitted(now, asker, slot, lifetime),
+            Effect::Refused { asker, refusal } => self.on_refused(now, asker, &refusal),
+            Effect::Deliver { slot, delivery, is_repeat, request } => {
+                self.deliver(now, slot, delivery, is_repeat, &request);
+            }
+            Effect::Stalled { slot } => self.on_stalled(now, slot),
+            Effect::Dismissed { slot, .. } => self.on_dismissed(now, slot),
+            Effect::PutIntoStandby { slot } => self.on_put_into_standby(now, slot),
+            Effect::Taken { token, .. } => self.on_taken(now, token),
+            Effect::UpAvailable { through } => self.outputs.push_back(Output::UpAvailable { through }),
+            Effect::DownAcknowledged { through } => self.outputs.push_back(Output::DownAcknowledged { through }),
+        }
+    }
+
+    /// Has a connection looked at for bytes to send.
+    pub(crate) fn touch(&mut self, connection: ConnectionId) {
+        if self.is_touched.insert(connection) {
+            self.touched.push_back(connection);
+        }
+    }
+
+    fn transmit(&mut self, connection: ConnectionId) {
+        let Some(known) = self.connections.get_mut(connection) else { return };
+        if let Some(bytes) = known.mqtt.poll_transmit() {
+            self.outputs.push_back(Output::Transmit { connection, bytes });
+        }
+        if known.mqtt.is_closed() {
+            self.outputs.push_back(Output::Close { connection });
+        }
+    }
+}
