@@ -9,6 +9,7 @@
 
 mod content;
 pub mod credential;
+pub mod gateway;
 mod id;
 pub mod limits;
 mod log;
