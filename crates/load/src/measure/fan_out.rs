@@ -1,0 +1,166 @@
+//! How long one message takes to all members of a group.
+//!
+//! At a plain MQTT server one publisher publishes to a topic that all subscribe to, with QoS 1. At a
+//! Bugle the message is a group request over the platform's HTTP API. Measured from the moment before
+//! it is sent until the last member has it, until the last acknowledgement has gone out, and, at a
+//! Bugle, until the platform has the receipts of all.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+use bugle_core::{Content, PeripheralId, Protocol, Totals};
+
+use super::fleet::{Fleet, Goal};
+use super::target::Member;
+use super::{MeasureError, Samples, Target};
+use crate::behaviour::{Behaviour, Subscription};
+use crate::event::Happening;
+use crate::peripheral::Command;
+
+const TOPIC: &str = "everybody";
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FanOut {
+    /// Members of the group.
+    pub members: usize,
+    /// How often, at each target in turn.
+    pub repetitions: usize,
+    /// The size of the message.
+    pub payload_bytes: usize,
+    /// What the members speak.
+    pub protocol: Protocol,
+    /// Connections that are being made at once.
+    pub connecting_max: NonZeroUsize,
+    /// How long anything may take for all members.
+    pub patience: Duration,
+}
+
+/// What was measured at one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FanOutResult {
+    /// Which.
+    pub target: &'static str,
+    /// Until the last member had the message.
+    pub received: Samples,
+    /// Until the last acknowledgement had gone out.
+    pub acknowledged: Samples,
+    /// Until all receipts were with the platform; none where there are none.
+    pub settled: Option<Samples>,
+    /// What the server's memory grew by for each connection, in bytes.
+    pub memory_per_connection: u64,
+    /// The server's memory with all members connected, in bytes.
+    pub memory: u64,
+}
+
+/// One target with its members connected.
+struct Side<'target> {
+    target: &'target mut Target,
+    fleet: Fleet,
+    result: FanOutResult,
+}
+
+impl FanOut {
+    /// Connects the members at all `targets`, then measures in turns.
+    ///
+    /// # Errors
+    /// If a member does not get there in time, or a target does not do its part.
+    pub fn run(&self, targets: &mut [Target]) -> Result<Vec<FanOutResult>, MeasureError> {
+        let mut sides = Vec::with_capacity(targets.len());
+        for target in targets {
+            sides.push(self.connect(target)?);
+        }
+        for repetition in 0..self.repetitions {
+            for side in &mut sides {
+                self.measure(side, repetition)?;
+            }
+        }
+        Ok(sides.into_iter().map(|side| side.result).collect())
+    }
+
+    fn connect<'target>(&self, target: &'target mut Target) -> Result<Side<'target>, MeasureError> {
+        let before = target.memory()?;
+        let mut members = target.members(self.members)?;
+        let subscription = match target {
+            Target::Mosquitto(mosquitto) => {
+                // One more, who publishes.
+                let id = PeripheralId::new("publisher").expect("letters");
+                members.push(Member { id, gateway: mosquitto.address(), credentials: None });
+                Subscription::Topic(TOPIC.to_owned())
+            }
+            Target::Bugle(_) => Subscription::Requests,
+        };
+        let connected = members.len();
+        let behaviour =
+            Behaviour { session_expiry: Duration::ZERO, ..Behaviour::subscriber(self.protocol, subscription) };
+        let fleet = Fleet::start(target.name(), members, behaviour, self.connecting_max, self.patience)?;
+        fleet.wait(&mut [Goal::new("subscribed", connected, |what| matches!(what, Happening::Subscribed))])?;
+        let memory = target.memory()?;
+        let result = FanOutResult {
+            target: target.name(),
+            received: Samples::default(),
+            acknowledged: Samples::default(),
+            settled: matches!(target, Target::Bugle(_)).then(Samples::default),
+            memory_per_connection: memory.saturating_sub(before) / connected.max(1) as u64,
+            memory,
+        };
+        Ok(Side { target, fleet, result })
+    }
+
+    fn measure(&self, side: &mut Side<'_>, repetition: usize) -> Result<(), MeasureError> {
+        let payload = format!("{repetition:>width$}", width = self.payload_bytes);
+        let mut goals = [
+            Goal::new("received the message", self.members, |what| matches!(what, Happening::Received { .. })),
+            Goal::new("acknowledged the message", self.members, |what| matches!(what, Happening::Acknowledged)),
+        ];
+        side.fleet.forget();
+        let began = Instant::now();
+        match side.target {
+            Target::Mosquitto(_) => {
+                let publish = Command::Publish { topic: TOPIC.to_owned(), payload: payload.into() };
+                side.fleet.peripherals.command(self.members, publish);
+                side.fleet.wait(&mut goals)?;
+            }
+            Target::Bugle(bugle) => {
+                let request = (bugle.group.send)(&Content::text(payload)).map_err(MeasureError::Request)?;
+                // Receipts are waited for first: they are the later, and their wait ends at the deadline.
+                let totals = (bugle.group.wait)(request).map_err(MeasureError::Request)?;
+                let settled = began.elapsed();
+                self.check(&totals)?;
+                side.fleet.wait(&mut goals)?;
+                side.result.settled.get_or_insert_default().push(settled);
+            }
+        }
+        let [received, acknowledged] = goals;
+        side.result.received.push(received.took(began));
+        side.result.acknowledged.push(acknowledged.took(began));
+        Ok(())
+    }
+
+    fn check(&self, totals: &Totals) -> Result<(), MeasureError> {
+        if totals.served() == self.members as u64 {
+            Ok(())
+        } else {
+            Err(MeasureError::Unserved { served: totals.served(), wanted: self.members })
+        }
+    }
+}
+
+impl fmt::Display for FanOutResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = |samples: &Samples| samples.median().as_secs_f64() * 1e3;
+        write!(
+            f,
+            "{:<10} received {:>8.1} ms  acknowledged {:>8.1} ms",
+            self.target,
+            millis(&self.received),
+            millis(&self.acknowledged)
+        )?;
+        if let Some(settled) = &self.settled {
+            write!(f, "  receipts in {:>8.1} ms", millis(settled))?;
+        }
+        let kib = self.memory_per_connection as f64 / 1024.0;
+        write!(f, "  memory {:.1} KiB a connection, {} MiB in all", kib, self.memory >> 20)
+    }
+}

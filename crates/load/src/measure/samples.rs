@@ -1,0 +1,59 @@
+//! The same thing measured several times.
+
+use std::time::Duration;
+
+/// Durations of the same thing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Samples(Vec<Duration>);
+
+impl Samples {
+    /// Adds one.
+    pub fn push(&mut self, sample: Duration) {
+        self.0.push(sample);
+    }
+
+    /// The one in the middle; with an even number of them, the one after. Zero without any.
+    #[must_use]
+    pub fn median(&self) -> Duration {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// The shortest and the longest. Zero without any.
+    #[must_use]
+    pub fn range(&self) -> (Duration, Duration) {
+        let shortest = self.0.iter().min().copied().unwrap_or_default();
+        (shortest, self.0.iter().max().copied().unwrap_or_default())
+    }
+
+    /// How many times as long the median is as that of `other`; none if that is zero.
+    #[must_use]
+    pub fn ratio_to(&self, other: &Self) -> Option<f64> {
+        let other = other.median().as_secs_f64();
+        (other > 0.0).then(|| self.median().as_secs_f64() / other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(millis: &[u64]) -> Samples {
+        let mut samples = Samples::default();
+        millis.iter().for_each(|millis| samples.push(Duration::from_millis(*millis)));
+        samples
+    }
+
+    #[test]
+    fn one_slow_run_does_not_move_the_median() {
+        assert_eq!(samples(&[5, 900, 6]).median(), Duration::from_millis(6));
+        assert_eq!(samples(&[5, 900, 6]).range(), (Duration::from_millis(5), Duration::from_millis(900)));
+    }
+
+    #[test]
+    fn the_ratio_is_that_of_the_medians() {
+        assert_eq!(samples(&[30]).ratio_to(&samples(&[20, 1, 20])), Some(1.5));
+        assert_eq!(samples(&[30]).ratio_to(&samples(&[])), None);
+    }
+}

@@ -1,0 +1,101 @@
+//! What is measured.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use bugle_core::{Content, PeripheralId, RequestId, Totals};
+
+use super::MeasureError;
+use super::mosquitto::Mosquitto;
+
+/// A server under measurement.
+#[derive(Debug)]
+pub enum Target {
+    /// The one to hold against.
+    Mosquitto(Mosquitto),
+    /// A Bugle, all of its parts.
+    Bugle(Bugle),
+}
+
+/// A running Bugle, as far as a measurement needs to know it.
+#[derive(Debug)]
+pub struct Bugle {
+    /// Allocated peripherals that are members of the group, and not registered yet.
+    pub members: Vec<Member>,
+    /// The processes of its parts, for their memory.
+    pub processes: Vec<u32>,
+    /// How its group is reached.
+    pub group: GroupService,
+}
+
+/// A peripheral as it is allocated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Who it is.
+    pub id: PeripheralId,
+    /// Its gateway's MQTT address.
+    pub gateway: SocketAddr,
+    /// User name and password, if it needs any.
+    pub credentials: Option<(String, String)>,
+}
+
+type SendToGroup = dyn FnMut(&Content) -> Result<RequestId, String> + Send;
+type WaitForEnd = dyn FnMut(RequestId) -> Result<Totals, String> + Send;
+
+/// How group requests reach the group, over the platform's HTTP API. Both block; they say in words what went wrong.
+pub struct GroupService {
+    /// Sends a message to all members; returns when the platform has accepted it.
+    pub send: Box<SendToGroup>,
+    /// Waits until the request has ended, and says how.
+    pub wait: Box<WaitForEnd>,
+}
+
+impl fmt::Debug for GroupService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupService").finish_non_exhaustive()
+    }
+}
+
+impl Target {
+    /// What it is called in a result.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Mosquitto(_) => "mosquitto",
+            Self::Bugle(_) => "bugle",
+        }
+    }
+
+    /// The first `count` peripherals to simulate there.
+    pub(super) fn members(&self, count: usize) -> Result<Vec<Member>, MeasureError> {
+        match self {
+            Self::Mosquitto(mosquitto) => {
+                let member = |number| {
+                    let id = PeripheralId::new(format!("peripheral-{number}")).expect("letters, digits and a hyphen");
+                    Member { id, gateway: mosquitto.address(), credentials: None }
+                };
+                Ok((0..count).map(member).collect())
+            }
+            Self::Bugle(bugle) => {
+                let members = bugle.members.get(..count).ok_or(MeasureError::TooFewMembers {
+                    server: self.name(),
+                    wanted: count,
+                    there: bugle.members.len(),
+                })?;
+                Ok(members.to_vec())
+            }
+        }
+    }
+
+    /// The memory that its processes hold now, in bytes.
+    pub(super) fn memory(&self) -> Result<u64, MeasureError> {
+        let processes = match self {
+            Self::Mosquitto(mosquitto) => &[mosquitto.process()][..],
+            Self::Bugle(bugle) => &bugle.processes[..],
+        };
+        let memory = |process: &u32| {
+            super::resident_bytes(*process).map_err(|error| MeasureError::Memory { process: *process, error })
+        };
+        processes.iter().map(memory).sum()
+    }
+}
