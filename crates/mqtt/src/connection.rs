@@ -31,7 +31,8 @@ use std::time::Duration;
 use bugle_core::{PeripheralId, Protocol, Time};
 use bytes::{Buf, BytesMut};
 
-use self::session::Session;
+use self::inbound::Inbound;
+use self::session::{Remains, Session};
 use crate::wire::frame;
 use crate::wire::outgoing::Packet;
 use crate::{CloseReason, Closed, Config, Ending, Event, Fault, PacketId, limits};
@@ -59,7 +60,8 @@ enum Phase {
     AwaitingConnect,
     AwaitingDecision(Box<Session>),
     Open(Box<Session>),
-    Closed,
+    /// Over; the session that is left is the owner's, who may still want to know what it has.
+    Closed(Inbound),
 }
 
 /// What waits to be taken.
@@ -120,7 +122,7 @@ impl Connection {
                 let keep_alive = Duration::from_millis(u64::from(session.keep_alive()) * 1500);
                 (!keep_alive.is_zero()).then(|| self.heard + keep_alive)
             }
-            Phase::Open(_) | Phase::AwaitingDecision(_) | Phase::Closed => None,
+            Phase::Open(_) | Phase::AwaitingDecision(_) | Phase::Closed(_) => None,
         }
     }
 
@@ -177,7 +179,7 @@ impl Connection {
         match &self.phase {
             Phase::AwaitingDecision(_) => !self.incoming.is_empty(),
             Phase::Open(session) => session.is_full(&self.config),
-            Phase::AwaitingConnect | Phase::Closed => false,
+            Phase::AwaitingConnect | Phase::Closed(_) => false,
         }
     }
 
@@ -190,7 +192,7 @@ impl Connection {
     /// Whether it is over. [`Event::Closed`] says why.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        matches!(self.phase, Phase::Closed)
+        matches!(self.phase, Phase::Closed(_))
     }
 
     /// Who is connected, from the CONNECT to the end.
@@ -198,18 +200,20 @@ impl Connection {
     pub fn peripheral(&self) -> Option<&PeripheralId> {
         match &self.phase {
             Phase::AwaitingDecision(session) | Phase::Open(session) => Some(session.peripheral()),
-            Phase::AwaitingConnect | Phase::Closed => None,
+            Phase::AwaitingConnect | Phase::Closed(_) => None,
         }
     }
 
-    /// The ids of publications of quality of service 2 that the peripheral has not released: part
-    /// of its session, to be given back in [`Resumption::Resumed`].
+    /// The ids of publications of quality of service 2 that the peripheral has sent and not
+    /// released: part of its session, to be kept and given back in [`Resumption::Resumed`]. They
+    /// are as of all events, taken or not, and hold after the end.
     pub fn exactly_once(&self) -> impl Iterator<Item = PacketId> + '_ {
-        let session = match &self.phase {
-            Phase::AwaitingDecision(session) | Phase::Open(session) => Some(session),
-            Phase::AwaitingConnect | Phase::Closed => None,
+        let inbound = match &self.phase {
+            Phase::AwaitingDecision(session) | Phase::Open(session) => Some(&session.inbound),
+            Phase::Closed(inbound) => Some(inbound),
+            Phase::AwaitingConnect => None,
         };
-        session.into_iter().flat_map(|session| session.exactly_once())
+        inbound.into_iter().flat_map(Inbound::exactly_once)
     }
 
     /// Handles what was kept.
@@ -259,7 +263,7 @@ impl Connection {
                     self.close(reason);
                 }
             }
-            Phase::AwaitingDecision(_) | Phase::Closed => {}
+            Phase::AwaitingDecision(_) | Phase::Closed(_) => {}
         }
     }
 
@@ -267,7 +271,7 @@ impl Connection {
         match self.phase {
             Phase::AwaitingConnect => true,
             Phase::Open(_) => !self.is_paused(),
-            Phase::AwaitingDecision(_) | Phase::Closed => false,
+            Phase::AwaitingDecision(_) | Phase::Closed(_) => false,
         }
     }
 
@@ -286,16 +290,19 @@ impl Connection {
 
     /// Ends the connection, once: tells the client as its version allows, and the owner.
     fn close(&mut self, reason: CloseReason) {
-        let (session_expiry, will) = match std::mem::replace(&mut self.phase, Phase::Closed) {
-            Phase::Closed => return,
+        let remains = match std::mem::replace(&mut self.phase, Phase::Closed(Inbound::default())) {
+            closed @ Phase::Closed(_) => {
+                self.phase = closed;
+                return;
+            }
             // A will is stored once the connection is accepted [MQTT-3.1.2-7], and no DISCONNECT is
             // sent before [MQTT-3.14.0-1].
-            Phase::AwaitingConnect => (Duration::ZERO, None),
+            Phase::AwaitingConnect => Remains::default(),
             Phase::AwaitingDecision(session) => {
                 if let CloseReason::Ended(ending) = &reason {
                     session.refuse(crate::Refusal::Unavailable, &ending.to_string(), &mut self.output);
                 }
-                (Duration::ZERO, None)
+                Remains::default()
             }
             Phase::Open(session) => {
                 if let (Some(code), Protocol::Mqtt5) = (reason.disconnect_code(), session.manner().protocol) {
@@ -306,6 +313,8 @@ impl Connection {
                 session.into_remains(&reason)
             }
         };
+        let Remains { session_expiry, will, inbound } = remains;
+        self.phase = Phase::Closed(inbound);
         self.incoming = BytesMut::new();
         self.output.events.push_back(Event::Closed(Closed { reason, session_expiry, will }));
     }

@@ -9,6 +9,7 @@
 //!    free. In that order: an id remembered after its PUBCOMP would swallow the next publication.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use bugle_core::Protocol;
 use rmqtt_codec::types::{self, QoS};
@@ -39,7 +40,7 @@ impl Inbound {
     }
 
     pub(super) fn exactly_once(&self) -> impl Iterator<Item = PacketId> + '_ {
-        let is_held = |flight: &Flight| matches!(flight, Flight::Received | Flight::Recorded | Flight::Released);
+        let is_held = |flight: &Flight| matches!(flight, Flight::Received | Flight::Recorded);
         self.0.iter().filter(move |(_, flight)| is_held(flight)).map(|(packet_id, _)| *packet_id)
     }
 
@@ -65,9 +66,13 @@ impl Inbound {
         if waiting >= limits::SUBSCRIPTIONS_IN_FLIGHT_MAX {
             return Err(Fault::Quota("too many SUBSCRIBE and UNSUBSCRIBE in flight"));
         }
-        match self.0.insert(packet_id, flight) {
-            Some(_) => Err(PACKET_ID_IN_USE),
-            None => Ok(()),
+        // What is held under an id outlives the fault of using the id again.
+        match self.0.entry(packet_id) {
+            Entry::Occupied(_) => Err(PACKET_ID_IN_USE),
+            Entry::Vacant(entry) => {
+                entry.insert(flight);
+                Ok(())
+            }
         }
     }
 

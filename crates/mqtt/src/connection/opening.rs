@@ -44,7 +44,7 @@ impl Connection {
     /// Lets the peripheral in, and handles what it has sent meanwhile. Does nothing but where a
     /// peripheral waits to be let in.
     pub fn accept(&mut self, now: Time, accept: Accept) {
-        match std::mem::replace(&mut self.phase, Phase::Closed) {
+        match std::mem::replace(&mut self.phase, Phase::AwaitingConnect) {
             Phase::AwaitingDecision(mut session) => {
                 session.accept(accept, &self.config, &mut self.output);
                 self.phase = Phase::Open(session);

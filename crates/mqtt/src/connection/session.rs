@@ -32,6 +32,14 @@ pub(super) struct Session {
     pub(super) outbound: Vec<PacketId>,
 }
 
+/// What a connection leaves behind.
+#[derive(Debug, Default)]
+pub(super) struct Remains {
+    pub(super) session_expiry: Duration,
+    pub(super) will: Option<Box<Will>>,
+    pub(super) inbound: Inbound,
+}
+
 impl Session {
     pub(super) fn new(connecting: &Connecting, config: &Config) -> Self {
         let keep_alive_max = config.keep_alive_seconds_max();
@@ -107,10 +115,6 @@ impl Session {
         self.is_subscribed
     }
 
-    pub(super) fn exactly_once(&self) -> impl Iterator<Item = PacketId> + '_ {
-        self.inbound.exactly_once()
-    }
-
     /// Whether nothing more is taken from the client for now. Only a 3.1.1 client comes to that:
     /// it has not been told how much is taken.
     pub(super) fn is_full(&self, config: &Config) -> bool {
@@ -118,8 +122,12 @@ impl Session {
     }
 
     /// What is left when the connection ends so.
-    pub(super) fn into_remains(self, reason: &CloseReason) -> (Duration, Option<Box<Will>>) {
-        (self.session_expiry(), self.will.filter(|_| reason.publishes_the_will()))
+    pub(super) fn into_remains(self, reason: &CloseReason) -> Remains {
+        Remains {
+            session_expiry: self.session_expiry(),
+            will: self.will.filter(|_| reason.publishes_the_will()),
+            inbound: self.inbound,
+        }
     }
 
     /// Handles a whole packet.

@@ -307,3 +307,77 @@ fn insert(start: usize, bytes: &[u8], out: &mut BytesMut) {
     out.put_slice(bytes);
     out[start..].rotate_right(bytes.len());
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rmqtt_codec::v5;
+    use tokio_util::codec::Decoder;
+
+    use super::*;
+
+    fn read(bytes: &mut BytesMut) -> v5::Packet {
+        let (packet, _) = v5::Codec::default().decode(bytes).expect("MQTT 5").expect("a whole packet");
+        packet
+    }
+
+    fn manner(packet_bytes_max: u32) -> Manner {
+        Manner { protocol: Protocol::Mqtt5, packet_bytes_max, wants_reasons: true }
+    }
+
+    #[test]
+    fn a_reason_is_left_out_where_it_does_not_fit() {
+        let packet_id = PacketId::new(7).expect("not zero");
+        let packet = Packet::PublishAck { packet_id, code: 0x87, reason: "no topic of yours" };
+        for (packet_bytes_max, bytes, is_told) in [(26, 26, true), (25, 5, false), (5, 5, false)] {
+            let mut out = BytesMut::new();
+            packet.encode(manner(packet_bytes_max), &mut out).expect("fits");
+            assert_eq!(out.len(), bytes);
+            let v5::Packet::PublishAck(ack) = read(&mut out) else { panic!("a PUBACK") };
+            assert_eq!(ack.reason_string.is_some(), is_told);
+        }
+        let mut out = BytesMut::from("before");
+        assert_eq!(packet.encode(manner(4), &mut out), Err(TooLarge { bytes: 5 }));
+        assert_eq!(out, "before");
+    }
+
+    proptest! {
+        #[test]
+        fn a_publication_reads_back_as_written(
+            number in 1..=u16::MAX,
+            is_duplicate: bool,
+            payload_bytes in prop_oneof![0..300_usize, 16_000..17_000_usize],
+            content_type in "[a-z/]{0,200}",
+            packet_bytes_max in prop_oneof![Just(u32::MAX), 64..600_u32],
+        ) {
+            let packet_id = PacketId::new(number).expect("not zero");
+            let payload = vec![0x5A; payload_bytes];
+            let publish = Packet::Publish(Publish {
+                packet_id,
+                is_duplicate,
+                topic: "bugle/m/requests",
+                payload: &payload,
+                content_type: &content_type,
+                response_topic: "bugle/m/responses/1",
+                correlation_data: b"1",
+                message_expiry: 60,
+            });
+            let mut out = BytesMut::from("before");
+            let result = publish.encode(manner(packet_bytes_max), &mut out);
+            let before = out.split_to(6);
+            prop_assert_eq!(before, "before");
+            if let Err(TooLarge { bytes }) = result {
+                prop_assert!(out.is_empty() && bytes > packet_bytes_max as usize);
+                return Ok(());
+            }
+            prop_assert!(out.len() <= packet_bytes_max as usize);
+            let v5::Packet::Publish(read) = read(&mut out) else { panic!("a PUBLISH") };
+            prop_assert!(out.is_empty());
+            prop_assert_eq!((read.packet_id.map(PacketId::from), read.dup), (Some(packet_id), is_duplicate));
+            prop_assert_eq!(&*read.payload, payload.as_slice());
+            let properties = read.properties.expect("properties");
+            prop_assert_eq!(properties.content_type.as_deref().unwrap_or_default(), content_type);
+            prop_assert_eq!(properties.response_topic.as_deref(), Some("bugle/m/responses/1"));
+        }
+    }
+}
