@@ -12,7 +12,7 @@ use crate::{Allocation, GroupId, GroupRequest, Origin, Presence, RegistrationId,
 pub struct Ticket(pub(super) u64);
 
 /// Changes to be made durable together, in order.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// To be handed back when they are.
     pub ticket: Ticket,

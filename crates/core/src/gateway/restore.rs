@@ -13,7 +13,7 @@ use super::{Change, Config, Gateway, Reach, Slot};
 use crate::{ApplicationId, EndCause, RegistrationId, Time};
 
 /// What the store kept.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Restored {
     /// The allocations.
     pub allocations: Vec<StoredAllocation>,
