@@ -14,6 +14,7 @@ mod id;
 pub mod limits;
 mod log;
 mod peripheral;
+pub mod platform;
 mod request;
 #[cfg(feature = "schema")]
 mod schema;

@@ -27,6 +27,9 @@ pub const UP_LOG_ENTRIES_MAX: usize = 1_000_000;
 pub const UP_LOG_REPORTS_MAX: usize = 100_000;
 /// Receipts in one up entry and in one event.
 pub const RECEIPTS_PER_ENTRY_MAX: usize = 1_000;
+/// Entries of one gateway's down log that it has not acknowledged. From here on whoever asks for one
+/// more gets a retry hint.
+pub const DOWN_LOG_ENTRIES_MAX: u64 = 1_000_000;
 /// Registrations that await the application's decision at one gateway; one more gets a retry hint.
 pub const REGISTERING_MAX: usize = 50_000;
 /// How long a stranger that was reported is not reported again.
@@ -37,6 +40,8 @@ pub const STRANGERS_MAX: usize = 10_000;
 pub const EVENTS_PER_APPLICATION_MAX: u64 = 5_000_000;
 /// How long an idempotency key is kept.
 pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(86_400);
+/// The longest idempotency key.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 /// How long a group request is kept after it ended.
 pub const REQUEST_KEPT: Duration = Duration::from_secs(7 * 86_400);
 /// How long past a deadline the platform waits for receipts that are on their way.

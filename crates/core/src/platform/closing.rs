@@ -1,0 +1,91 @@
+//! The platform closes a group request at its deadline, gateways out of reach included (step 5).
+//!
+//! 1. A gateway that has not told all its members is taken by the record: the registered members of
+//!    the group there, as far as they are no members yet.
+//! 2. Every member without outcome is expired, behind a gateway that did not report in time.
+//! 3. With the last of them the request is complete.
+//!
+//! A group may be large, so this goes page by page, each in a transaction of its own; what gateways
+//! report meanwhile counts.
+
+use std::collections::BTreeMap;
+
+use super::receipts::{add_members, complete_if_settled, fix, is_running, settle, tell_fixed};
+use super::{Needs, Procedure, Work};
+use crate::{ExpiryCause, GatewayId, MemberOutcome, Outcome, PeripheralId, RequestId, Time, limits};
+
+/// Members closed in one transaction.
+pub const CLOSING_PAGE: usize = limits::RECEIPTS_PER_ENTRY_MAX;
+
+/// A group request to close, one page of it.
+#[derive(Debug, Clone)]
+pub struct Close {
+    /// Which.
+    pub request: RequestId,
+}
+
+/// What is left of closing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// There is another page.
+    Partly,
+    /// Nothing: the request is complete, or not due, or not there.
+    Wholly,
+}
+
+impl Procedure for Close {
+    type Answer = Closed;
+    type Refusal = std::convert::Infallible;
+
+    fn needs(&self) -> Needs {
+        let mut needs = Needs::default();
+        needs.requests.insert(self.request);
+        needs.request_all_gateways.insert(self.request);
+        needs.closing = Some((self.request, CLOSING_PAGE));
+        needs
+    }
+
+    fn decide(&self, work: &mut Work, now: Time) -> Result<Closed, Self::Refusal> {
+        let is_due = work.requests.get(&self.request).is_some_and(|row| row.closes_at() <= now);
+        if !is_due || !is_running(work, self.request) {
+            return Ok(Closed::Wholly);
+        }
+        if let Some((gateway, page)) = work.on_record.take() {
+            self.take_by_record(work, &gateway, &page);
+            return Ok(Closed::Partly);
+        }
+        let page = std::mem::take(&mut work.unsettled);
+        let is_last = page.len() < CLOSING_PAGE;
+        self.expire(work, page, now);
+        complete_if_settled(work, self.request, now);
+        Ok(if is_last { Closed::Wholly } else { Closed::Partly })
+    }
+}
+
+impl Close {
+    fn take_by_record(&self, work: &mut Work, gateway: &GatewayId, page: &[PeripheralId]) {
+        let added = add_members(work, gateway, self.request, page);
+        if page.len() < CLOSING_PAGE {
+            fix(work, gateway, self.request);
+        } else if let Some(part) = work.request_gateways.get_mut(&(self.request, gateway.clone())) {
+            part.recorded_to = page.last().cloned();
+        }
+        tell_fixed(work, gateway, self.request, added);
+    }
+
+    fn expire(&self, work: &mut Work, page: Vec<(GatewayId, PeripheralId)>, now: Time) {
+        let mut by_gateway: BTreeMap<GatewayId, Vec<PeripheralId>> = BTreeMap::new();
+        for (gateway, peripheral) in page {
+            by_gateway.entry(gateway).or_default().push(peripheral);
+        }
+        for (gateway, peripherals) in by_gateway {
+            let outcome = Outcome::Expired { cause: ExpiryCause::GatewayOffline };
+            let receipts = peripherals.into_iter().map(|peripheral| MemberOutcome {
+                peripheral,
+                outcome: outcome.clone(),
+                at: now,
+            });
+            settle(work, &gateway, self.request, receipts);
+        }
+    }
+}

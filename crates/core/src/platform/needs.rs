@@ -1,0 +1,35 @@
+//! Which rows a procedure reads.
+
+use std::collections::BTreeSet;
+
+use super::rows::{ApplicationGroup, MemberKey, PeripheralKey};
+use super::submission::IdempotencyKey;
+use crate::{ApplicationId, GatewayId, PeripheralId, RequestId};
+
+/// Which rows a procedure reads. What is not there is loaded too, as absent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// Gateways.
+    pub gateways: BTreeSet<GatewayId>,
+    /// Applications.
+    pub applications: BTreeSet<ApplicationId>,
+    /// Peripherals at one gateway.
+    pub peripherals: BTreeSet<PeripheralKey>,
+    /// Peripherals at whichever gateways they are allocated to the application.
+    pub namesakes: BTreeSet<(ApplicationId, PeripheralId)>,
+    /// Groups: the count at each gateway with allocations, and these gateways.
+    pub groups: BTreeSet<ApplicationGroup>,
+    /// Group requests.
+    pub requests: BTreeSet<RequestId>,
+    /// The part of a group request at one gateway.
+    pub request_gateways: BTreeSet<(RequestId, GatewayId)>,
+    /// Group requests whose parts at all gateways are read, and these gateways.
+    pub request_all_gateways: BTreeSet<RequestId>,
+    /// Members of group requests.
+    pub members: BTreeSet<MemberKey>,
+    /// An idempotency key, and what was submitted under it.
+    pub idempotency: Option<(ApplicationId, IdempotencyKey)>,
+    /// A group request that is to be closed and the size of a page: a page of its members without
+    /// outcome, and a page of the members on record at a gateway that has not told all of its own.
+    pub closing: Option<(RequestId, usize)>,
+}

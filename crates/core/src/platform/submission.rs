@@ -1,0 +1,199 @@
+//! An application submits a group request (step 1).
+//!
+//! 1. The same idempotency key stands for the same request: it is found, not made again.
+//! 2. The group is known if any allocation names it.
+//! 3. The request goes into the down log of every gateway with allocations in the group; each tells
+//!    its members later, and may find that it has none.
+
+use std::fmt;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::rows::{RequestRow, RequestState};
+use super::{Needs, Procedure, RequestGatewayRow, Work};
+use crate::{
+    Activation, ApplicationId, DownEntry, Event, GatewayId, GroupId, GroupRequest, Operation, Receipt, RequestError,
+    RequestId, Sleepers, Time, Totals, check_request, limits,
+};
+
+/// A group request to accept.
+#[derive(Debug, Clone)]
+pub struct Submit {
+    /// Whose.
+    pub application: ApplicationId,
+    /// The id that it gets if it is accepted.
+    pub id: RequestId,
+    /// Makes submitting it twice the same as once.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// What is asked, and of whom.
+    pub submitted: Submitted,
+}
+
+/// What a group request asks, and of whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submitted {
+    /// For which group.
+    pub group: GroupId,
+    /// What every member is asked to do.
+    pub operation: Operation,
+    /// Which members in standby are activated.
+    pub activation: Activation,
+    /// What happens to members in standby that are not.
+    pub sleepers: Sleepers,
+    /// When a member counts as served.
+    pub receipt: Receipt,
+    /// How long it may live.
+    pub lifespan: Duration,
+}
+
+impl Submitted {
+    /// The request as it goes to the gateways.
+    #[must_use]
+    pub fn into_request(self, id: RequestId, application: ApplicationId, deadline: Time) -> GroupRequest {
+        GroupRequest {
+            id,
+            application,
+            group: self.group,
+            operation: self.operation,
+            activation: self.activation,
+            sleepers: self.sleepers,
+            receipt: self.receipt,
+            deadline,
+        }
+    }
+}
+
+/// A text by which an application recognises its own group request: 1 to 128 visible ASCII characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IdempotencyKey(String);
+
+/// A text is no idempotency key. The fault is of whoever wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("an idempotency key has 1 to {max} visible ASCII characters", max = limits::IDEMPOTENCY_KEY_BYTES_MAX)]
+pub struct IdempotencyKeyError;
+
+impl IdempotencyKey {
+    /// Checks `text` and takes it.
+    ///
+    /// # Errors
+    /// If it is empty, too long, or holds anything but visible ASCII.
+    pub fn new(text: impl Into<String>) -> Result<Self, IdempotencyKeyError> {
+        let text = text.into();
+        let is_key = (1..=limits::IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_key { Ok(Self(text)) } else { Err(IdempotencyKeyError) }
+    }
+
+    /// The text itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// Why a group request was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SubmitRefusal {
+    /// Something in it is not allowed.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// There is no such application.
+    #[error("the application is unknown")]
+    UnknownApplication,
+    /// No allocation names the group.
+    #[error("the group is unknown")]
+    UnknownGroup,
+    /// The key stands for another request.
+    #[error("the idempotency key stands for request {0}, which asks for something else")]
+    KeyReused(RequestId),
+    /// Another request has the id; try again with another id.
+    #[error("the request id is taken")]
+    IdTaken,
+    /// A down log is full.
+    #[error("too much waits for gateway {0}")]
+    DownLogFull(GatewayId),
+}
+
+impl Procedure for Submit {
+    /// The request: this one, or the one that the idempotency key stands for.
+    type Answer = RequestId;
+    type Refusal = SubmitRefusal;
+
+    fn needs(&self) -> Needs {
+        let mut needs = Needs::default();
+        needs.applications.insert(self.application.clone());
+        needs.groups.insert((self.application.clone(), self.submitted.group.clone()));
+        needs.requests.insert(self.id);
+        needs.idempotency = self.idempotency_key.clone().map(|key| (self.application.clone(), key));
+        needs
+    }
+
+    fn decide(&self, work: &mut Work, now: Time) -> Result<RequestId, SubmitRefusal> {
+        check_request(&self.submitted.operation, self.submitted.lifespan)?;
+        if work.applications.get(&self.application).is_none() {
+            return Err(SubmitRefusal::UnknownApplication);
+        }
+        if let Some(known) = work.idempotency.take_if(|known| now - known.at < limits::IDEMPOTENCY_KEPT) {
+            return if known.submitted == self.submitted {
+                Ok(known.request)
+            } else {
+                Err(SubmitRefusal::KeyReused(known.request))
+            };
+        }
+        if work.requests.get(&self.id).is_some() {
+            return Err(SubmitRefusal::IdTaken);
+        }
+        let gateways = self.gateways(work)?;
+        self.accept(work, gateways, now);
+        Ok(self.id)
+    }
+}
+
+impl Submit {
+    fn gateways(&self, work: &Work) -> Result<Vec<GatewayId>, SubmitRefusal> {
+        let group = (self.application.clone(), self.submitted.group.clone());
+        let counts = work.groups.get(&group).into_iter().flatten();
+        let gateways: Vec<_> =
+            counts.filter(|(_, count)| count.allocated > 0).map(|(gateway, _)| gateway.clone()).collect();
+        if gateways.is_empty() {
+            return Err(SubmitRefusal::UnknownGroup);
+        }
+        match gateways.iter().find(|gateway| !work.has_room(gateway)) {
+            Some(full) => Err(SubmitRefusal::DownLogFull(full.clone())),
+            None => Ok(gateways),
+        }
+    }
+
+    fn accept(&self, work: &mut Work, gateways: Vec<GatewayId>, now: Time) {
+        let row = RequestRow {
+            application: self.application.clone(),
+            group: self.submitted.group.clone(),
+            accepted_at: now,
+            deadline: now + self.submitted.lifespan,
+            state: RequestState::Open,
+            completed_at: None,
+            gateways: gateways.len() as u64,
+            gateways_fixed: 0,
+            totals: Totals::default(),
+        };
+        let request = self.submitted.clone().into_request(self.id, self.application.clone(), row.deadline);
+        work.requests.put(self.id, row);
+        work.changes().submitted.push((self.id, self.submitted.clone()));
+        if let Some(key) = &self.idempotency_key {
+            work.changes().idempotency = Some((self.application.clone(), key.clone(), self.id));
+        }
+        let accepted = Event::RequestAccepted { request: self.id, group: self.submitted.group.clone() };
+        work.tell(&self.application, accepted);
+        for gateway in gateways {
+            work.send(&gateway, DownEntry::Request(request.clone()));
+            work.request_gateways.put((self.id, gateway), RequestGatewayRow::default());
+        }
+    }
+}
