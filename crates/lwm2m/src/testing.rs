@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::codec::Record;
-use crate::{Access, DataType, Instances, ObjectLink, Path, Value, objects};
+use crate::{Access, ContentFormat, DataType, Instances, Method, ObjectLink, Path, Request, Value, objects};
 
 /// Bytes from hexadecimal digits; spaces do not matter.
 pub(crate) fn hex(digits: &str) -> Vec<u8> {
@@ -88,4 +88,17 @@ fn record_of(object: u16) -> impl Strategy<Value = Record> {
         let data_type = known.data_type.expect("what is not executed has a type");
         value_of(data_type).prop_map(move |value| Record::new(path, value))
     })
+}
+
+/// A request with a path as `/rd/1`, a query as `a=1&b` and, if there is one, a payload of links.
+pub(crate) fn request(method: Method, path: &str, query: &str, payload: &str) -> Request {
+    let parts = |text: &str, between: char| -> Vec<String> {
+        text.split(between).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    };
+    let mut request = Request::new(method, parts(path, '/'));
+    request.query = parts(query, '&');
+    if !payload.is_empty() {
+        request = request.with_payload(ContentFormat::LINK_FORMAT, payload.as_bytes().to_vec());
+    }
+    request
 }
