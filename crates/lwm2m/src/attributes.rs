@@ -40,14 +40,14 @@ impl fmt::Display for Edge {
 
 /// How a notification travels (LwM2M 1.2 core, 5.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
+pub enum Transmission {
     /// Without an acknowledgement.
     NonConfirmable,
     /// With one.
     Confirmable,
 }
 
-impl FromStr for Delivery {
+impl FromStr for Transmission {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -59,7 +59,7 @@ impl FromStr for Delivery {
     }
 }
 
-impl fmt::Display for Delivery {
+impl fmt::Display for Transmission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NonConfirmable => "0",
@@ -222,7 +222,7 @@ attributes! {
     /// A notification when the value turns to this.
     edge: Edge, V1_2, 3;
     /// How notifications travel.
-    con: Delivery, V1_2, 1;
+    con: Transmission, V1_2, 1;
     /// How many notifications are kept while the server cannot be reached.
     hqmax: u32, V1_2, 1;
 }

@@ -8,6 +8,7 @@ pub mod limits;
 mod link;
 mod message;
 pub mod objects;
+pub mod operation;
 mod path;
 pub mod registration;
 #[cfg(test)]
@@ -15,7 +16,7 @@ mod testing;
 mod value;
 mod version;
 
-pub use attributes::{AttributeChanges, AttributeError, Attributes, Change, Delivery, Edge};
+pub use attributes::{AttributeChanges, AttributeError, Attributes, Change, Edge, Transmission};
 pub use client_request::{ClientRequest, ClientRequestError, SEND_RESOURCE};
 pub use format::{ContentFormat, ContentFormats};
 pub use link::{Link, LinkError};

@@ -1,9 +1,15 @@
 //! What the tests of several files need: values and paths that tell each other's types.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use crate::codec::Record;
-use crate::{Access, ContentFormat, DataType, Instances, Method, ObjectLink, Path, Request, Value, objects};
+use crate::registration::{Binding, Registration};
+use crate::{
+    Access, ContentFormat, ContentFormats, DataType, Instances, Method, ObjectLink, Path, Request, Value, Version,
+    objects,
+};
 
 /// Bytes from hexadecimal digits; spaces do not matter.
 pub(crate) fn hex(digits: &str) -> Vec<u8> {
@@ -101,4 +107,11 @@ pub(crate) fn request(method: Method, path: &str, query: &str, payload: &str) ->
         request = request.with_payload(ContentFormat::LINK_FORMAT, payload.as_bytes().to_vec());
     }
     request
+}
+
+/// A client of a version that offers these formats, and has a container for messages.
+pub(crate) fn registration(version: Version, ct: &str) -> Registration {
+    let instances = [1, 3, 19, 3303, 3311].map(|object| Path::of_instance(object, 0));
+    let formats = ContentFormats::from_ct(ct);
+    Registration::new(version, Duration::from_secs(300), Binding::UDP, formats, instances)
 }

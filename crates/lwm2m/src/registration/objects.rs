@@ -57,6 +57,12 @@ impl Object<'_> {
             id
         })
     }
+
+    /// The lowest id of its instances.
+    #[must_use]
+    pub fn first_instance(&self) -> Option<u16> {
+        self.instances().next()
+    }
 }
 
 impl fmt::Debug for Object<'_> {
