@@ -1,0 +1,6 @@
+//! One gateway in virtual time: real MQTT bytes, a store in memory, and a platform played by hand.
+
+mod membership;
+mod requests;
+mod restarts;
+mod world;

@@ -1,0 +1,236 @@
+//! Connecting is registering, leaving the session behind is standby, leaving with it deregistering.
+
+use std::time::Duration;
+
+use bugle_core::{DownEntry, State};
+use bugle_edge::Store;
+use rmqtt_codec::types::QoS;
+use rmqtt_codec::v5;
+
+use super::world::{World, allocation, connect, peripheral};
+
+#[test]
+fn a_connack_waits_for_the_application() {
+    let mut world = World::new(&["p"]);
+    let (_, ack) = world.connect_with(connect("p"));
+    assert_eq!((u8::from(ack.reason_code), ack.session_present), (0, false));
+    assert_eq!(world.state("p"), Some(State::Active));
+}
+
+#[test]
+fn a_stranger_is_refused() {
+    let mut world = World::new(&[]);
+    let (connection, ack) = world.connect_with(connect("nobody"));
+    assert_eq!(u8::from(ack.reason_code), 0x87);
+    assert!(world.is_closed(connection));
+}
+
+#[test]
+fn leaving_the_session_behind_is_standby() {
+    let mut world = World::new(&["p"]);
+    let connection = world.join("p");
+    world.send(connection, v5::Packet::Disconnect(v5::Disconnect::default()));
+    assert_eq!(world.state("p"), Some(State::Standby));
+    let (_, ack) = world.connect_with(connect("p"));
+    assert!(ack.session_present);
+    assert_eq!(world.state("p"), Some(State::Active));
+    world.pass(Duration::from_secs(1));
+}
+
+#[test]
+fn a_session_that_is_over_was_a_registration() {
+    let mut world = World::new(&["p"]);
+    let connection = world.join("p");
+    world.send(connection, v5::Packet::Disconnect(v5::Disconnect::default()));
+    world.pass(Duration::from_secs(3601));
+    assert_eq!(world.state("p"), Some(State::Allocated));
+    let (_, ack) = world.connect_with(connect("p"));
+    assert!(!ack.session_present);
+}
+
+#[test]
+fn disconnecting_without_a_session_is_deregistering() {
+    let mut world = World::new(&["p"]);
+    let (connection, _) = world.connect_with(v5::Connect { session_expiry_interval_secs: 0, ..connect("p") });
+    world.send(connection, v5::Packet::Disconnect(v5::Disconnect::default()));
+    assert_eq!(world.state("p"), Some(State::Allocated));
+}
+
+#[test]
+fn a_broken_connection_is_standby_once_the_keep_alive_has_run_out() {
+    let mut world = World::new(&["p"]);
+    let connection = world.join("p");
+    world.edge.handle_closed(world.now, connection);
+    world.run();
+    world.pass(Duration::from_secs(89));
+    assert_eq!(world.state("p"), Some(State::Active));
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.state("p"), Some(State::Standby));
+}
+
+#[test]
+fn a_silent_connection_is_closed_and_the_peripheral_in_standby() {
+    let mut world = World::new(&["p"]);
+    let connection = world.join("p");
+    world.pass(Duration::from_secs(90));
+    assert!(world.is_closed(connection));
+    assert_eq!(world.state("p"), Some(State::Standby));
+}
+
+#[test]
+fn a_standby_notice_lasts_until_the_next_word() {
+    let mut world = World::new(&["p"]);
+    let connection = world.join("p");
+    world.publish(connection, QoS::AtLeastOnce, "bugle/p/standby".into(), "120");
+    assert!(matches!(world.replies(connection).last(), Some(v5::Packet::PublishAck(_))));
+    assert_eq!(world.state("p"), Some(State::Standby));
+    world.send(connection, v5::Packet::PingRequest);
+    assert_eq!(world.state("p"), Some(State::Active));
+}
+
+#[test]
+fn a_deregistration_notice_is_acknowledged_and_ends_the_registration() {
+    let mut world = World::new(&["p"]);
+    let connection = world.join("p");
+    world.publish(connection, QoS::AtLeastOnce, "bugle/p/deregister".into(), "");
+    assert!(matches!(world.replies(connection).last(), Some(v5::Packet::PublishAck(_))));
+    assert_eq!(world.state("p"), Some(State::Allocated));
+    world.subscribe(connection, "p");
+    assert!(world.is_closed(connection), "who has left has nothing more to say");
+}
+
+#[test]
+fn connecting_twice_takes_the_session_over() {
+    let mut world = World::new(&["p"]);
+    let first = world.join("p");
+    let second = world.join("p");
+    assert!(world.is_closed(first));
+    assert!(
+        matches!(world.replies(first).last(), Some(v5::Packet::Disconnect(end)) if u8::from(end.reason_code) == 0x8E)
+    );
+    assert!(!world.is_closed(second));
+    assert_eq!(world.state("p"), Some(State::Active));
+}
+
+#[test]
+fn blocking_disconnects() {
+    let mut world = World::new(&["p"]);
+    let connection = world.join("p");
+    world.down(DownEntry::Block { peripheral: peripheral("p") });
+    assert!(world.is_closed(connection));
+    assert!(
+        matches!(world.replies(connection).last(), Some(v5::Packet::Disconnect(end)) if u8::from(end.reason_code) == 0x98)
+    );
+    let (_, ack) = world.connect_with(connect("p"));
+    assert_eq!(u8::from(ack.reason_code), 0x8A);
+}
+
+#[test]
+fn a_peripheral_put_into_standby_keeps_its_session() {
+    let mut world = World::new(&["p"]);
+    let connection = world.join("p");
+    world.down(DownEntry::Standby { peripheral: peripheral("p") });
+    assert!(world.is_closed(connection));
+    assert_eq!(world.state("p"), Some(State::Standby));
+    let (_, ack) = world.connect_with(connect("p"));
+    assert!(ack.session_present);
+}
+
+#[test]
+fn who_goes_before_the_answer_is_not_registered() {
+    let mut world = World::new(&["p"]);
+    let connection = world.open();
+    world.send(connection, connect("p"));
+    world.edge.handle_closed(world.now, connection);
+    world.run();
+    assert_eq!(world.state("p"), Some(State::Allocated));
+}
+
+#[test]
+fn who_goes_while_the_yes_is_being_persisted_is_registered_and_away() {
+    let mut world = World::new(&["p"]);
+    let connection = world.open();
+    world.send(connection, connect("p"));
+    world.is_disk_slow = true;
+    world.decide("p");
+    world.edge.handle_closed(world.now, connection);
+    world.is_disk_slow = false;
+    world.run();
+    assert_eq!(world.state("p"), Some(State::Active));
+    world.pass(Duration::from_secs(90));
+    assert_eq!(world.state("p"), Some(State::Standby));
+}
+
+#[test]
+fn a_will_becomes_a_report_unless_the_peripheral_is_back_before() {
+    let mut world = World::new(&["p"]);
+    let will = v5::LastWill {
+        will_delay_interval_sec: Some(30),
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        topic: "bugle/p/reports/gone".into(),
+        message: bytes::Bytes::from_static(b"battery"),
+        correlation_data: None,
+        message_expiry_interval: None,
+        content_type: None,
+        user_properties: Vec::new(),
+        is_utf8_payload: None,
+        response_topic: None,
+    };
+    let with_will = || v5::Connect { last_will: Some(will.clone()), ..connect("p") };
+    let (first, _) = world.connect_with(with_will());
+    world.edge.handle_closed(world.now, first);
+    let (second, _) = world.connect_with(with_will());
+    world.pass(Duration::from_secs(40));
+    assert_eq!(world.reports().len(), 0);
+    world.edge.handle_closed(world.now, second);
+    world.pass(Duration::from_secs(40));
+    let reports: Vec<_> = world.reports().into_iter().map(|(name, content)| (name, content.bytes)).collect();
+    assert_eq!(reports, [("gone".to_owned(), b"battery".to_vec())]);
+}
+
+#[test]
+fn nobody_new_is_let_in_while_the_store_fails() {
+    let mut world = World::new(&["p"]);
+    world.edge.handle_store(Store::Failing);
+    let (_, ack) = world.connect_with(connect("p"));
+    assert_eq!(u8::from(ack.reason_code), 0x97);
+    world.edge.handle_store(Store::Working);
+    let (_, ack) = world.connect_with(connect("p"));
+    assert_eq!(u8::from(ack.reason_code), 0);
+}
+
+#[test]
+fn a_removed_allocation_disconnects() {
+    let mut world = World::new(&["p", "q"]);
+    let connection = world.join("p");
+    assert!(world.edge.handle_allocations(world.now, vec![allocation("q")]).is_empty());
+    world.run();
+    assert!(world.is_closed(connection));
+    assert_eq!(world.state("p"), None);
+}
+
+#[test]
+fn rubbish_harms_nobody_else() {
+    let mut world = World::new(&["p"]);
+    let member = world.join("p");
+    let noisy = world.open();
+    world.edge.handle_bytes(world.now, noisy, b"GET / HTTP/1.1\r\n\r\n");
+    world.run();
+    assert!(world.is_closed(noisy));
+    assert_eq!(world.edge.counters().faults, 1);
+    world.send(member, v5::Packet::PingRequest);
+    assert!(matches!(world.replies(member).last(), Some(v5::Packet::PingResponse)));
+}
+
+#[test]
+fn a_stopping_gateway_tells_its_peripherals_and_keeps_their_registrations() {
+    let mut world = World::new(&["p"]);
+    let connection = world.join("p");
+    world.edge.handle_shutdown(world.now);
+    world.run();
+    assert!(
+        matches!(world.replies(connection).last(), Some(v5::Packet::Disconnect(end)) if u8::from(end.reason_code) == 0x8B)
+    );
+    assert!(world.state("p").is_some_and(State::is_registered));
+}

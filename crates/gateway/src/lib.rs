@@ -1,0 +1,1 @@
+//! The gateway service: sockets, store and link around one edge.
