@@ -1,0 +1,4 @@
+//! The runtime against the world: sockets, certificates, signals.
+
+mod link;
+mod shutdown;
