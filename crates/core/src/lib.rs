@@ -7,6 +7,7 @@
 //!
 //! Nothing here reads a clock, opens a socket or a file, or starts a thread.
 
+pub mod application;
 mod content;
 pub mod credential;
 pub mod gateway;

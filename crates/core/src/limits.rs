@@ -48,3 +48,5 @@ pub const REQUEST_KEPT: Duration = Duration::from_secs(7 * 86_400);
 pub const DEADLINE_GRACE: Duration = Duration::from_secs(2);
 /// How often a delivery is put to a peripheral that does not answer.
 pub const DELIVERY_TRIES_MAX: u8 = 3;
+/// Peripherals on one application's list of those that wait for a person's approval; one more is refused.
+pub const APPROVALS_WAITING_MAX: usize = 10_000;
