@@ -21,6 +21,7 @@ mod scope;
 mod token;
 
 pub use application::{Application, NewApplication};
+pub use bugle_core::platform::{Decision, DecisionResult, RequestState};
 pub use endpoint::{Access, Endpoint, IDEMPOTENCY_KEY, LAST_EVENT_ID, Method};
 pub use event::{EventPage, EventQuery, EventRecord, SnapshotPage};
 pub use gateway::{Enrolled, Enrollment, EnrollmentToken, Gateway, NewGateway, StrangerRecord};
@@ -29,7 +30,7 @@ pub use openapi::document;
 pub use page::{PAGE_DEFAULT, PAGE_MAX, Page, PageQuery};
 pub use peripheral::{AllocationBody, Peripheral, PeripheralQuery};
 pub use problem::{Problem, ProblemCode};
-pub use registration::{DECISIONS_MAX, Decision, DecisionResult, Decisions, DecisionsAnswer};
-pub use request::{MemberFilter, MemberQuery, Request, RequestMember, RequestQuery, RequestState, Submission};
+pub use registration::{DECISIONS_MAX, Decisions, DecisionsAnswer};
+pub use request::{MemberFilter, MemberQuery, Request, RequestMember, RequestQuery, Submission};
 pub use scope::{Scope, ScopeError};
 pub use token::{IssuedToken, NewToken, Token};

@@ -1,6 +1,6 @@
 //! Deciding about registrations.
 
-use bugle_core::{GatewayId, PeripheralId, RegistrationId, Verdict};
+use bugle_core::platform::{Decision, DecisionResult};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -15,40 +15,11 @@ pub struct Decisions {
     pub decisions: Vec<Decision>,
 }
 
-/// A decision about one registration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Decision {
-    /// At which gateway it was asked for.
-    pub gateway: GatewayId,
-    /// By whom.
-    pub peripheral: PeripheralId,
-    /// Which registration.
-    pub registration: RegistrationId,
-    /// What is decided.
-    #[serde(flatten)]
-    pub verdict: Verdict,
-}
-
 /// What became of decisions, in the order in which they were sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DecisionsAnswer {
     /// One for each decision.
     pub results: Vec<DecisionResult>,
-}
-
-/// What became of a decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DecisionResult {
-    /// It is on its way to the gateway.
-    Passed,
-    /// That registration awaits no decision: it was decided before, given up, or a later one was
-    /// asked for.
-    Stale,
-    /// The application has no such peripheral at that gateway.
-    Unknown,
-    /// It authorizes for no group, or for one that was not asked for.
-    Invalid,
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Group requests, and what becomes of them.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::time::Duration;
 
+use bugle_core::platform::RequestState;
 use bugle_core::{
     Activation, ApplicationId, GatewayId, GroupId, Operation, Outcome, OutcomeKind, PeripheralId, Receipt, RequestId,
     Sleepers, Time, Totals,
@@ -43,36 +43,6 @@ impl Submission {
     #[must_use]
     pub const fn deadline(&self) -> Duration {
         Duration::from_secs(self.deadline_seconds)
-    }
-}
-
-/// Where a group request stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RequestState {
-    /// Members may yet be served.
-    Open,
-    /// It is cancelled, and gateways may yet report what became of members.
-    Cancelling,
-    /// Every member has its outcome.
-    Complete,
-}
-
-impl RequestState {
-    /// The word for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Cancelling => "cancelling",
-            Self::Complete => "complete",
-        }
-    }
-}
-
-impl fmt::Display for RequestState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
     }
 }
 

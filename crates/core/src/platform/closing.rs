@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 
+use super::needs::Closing;
 use super::receipts::{add_members, complete_if_settled, fix, is_running, settle, tell_fixed};
 use super::{Needs, Procedure, Work};
 use crate::{ExpiryCause, GatewayId, MemberOutcome, Outcome, PeripheralId, RequestId, Time, limits};
@@ -22,13 +23,18 @@ pub const CLOSING_PAGE: usize = limits::RECEIPTS_PER_ENTRY_MAX;
 pub struct Close {
     /// Which.
     pub request: RequestId,
+    /// Where the last page ended; from the start without it.
+    pub after: Option<(GatewayId, PeripheralId)>,
 }
 
 /// What is left of closing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Closed {
     /// There is another page.
-    Partly,
+    Partly {
+        /// Where this one ended.
+        after: Option<(GatewayId, PeripheralId)>,
+    },
     /// Nothing: the request is complete, or not due, or not there.
     Wholly,
 }
@@ -41,7 +47,7 @@ impl Procedure for Close {
         let mut needs = Needs::default();
         needs.requests.insert(self.request);
         needs.request_all_gateways.insert(self.request);
-        needs.closing = Some((self.request, CLOSING_PAGE));
+        needs.closing = Some(Closing { request: self.request, after: self.after.clone(), page: CLOSING_PAGE });
         needs
     }
 
@@ -52,13 +58,13 @@ impl Procedure for Close {
         }
         if let Some((gateway, page)) = work.on_record.take() {
             self.take_by_record(work, &gateway, &page);
-            return Ok(Closed::Partly);
+            return Ok(Closed::Partly { after: None });
         }
         let page = std::mem::take(&mut work.unsettled);
-        let is_last = page.len() < CLOSING_PAGE;
+        let after = page.last().filter(|_| page.len() == CLOSING_PAGE).cloned();
         self.expire(work, page, now);
         complete_if_settled(work, self.request, now);
-        Ok(if is_last { Closed::Wholly } else { Closed::Partly })
+        Ok(if after.is_some() { Closed::Partly { after } } else { Closed::Wholly })
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::registration::{end_elsewhere, of_application};
@@ -22,24 +23,29 @@ pub struct Decide {
 }
 
 /// A decision about one registration.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Decision {
     /// At which gateway it was asked for.
     pub gateway: GatewayId,
     /// By whom.
     pub peripheral: PeripheralId,
-    /// Which.
+    /// Which registration.
     pub registration: RegistrationId,
     /// What is decided.
+    #[serde(flatten)]
     pub verdict: Verdict,
 }
 
 /// What became of a decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decided {
-    /// It is in the gateway's down log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum DecisionResult {
+    /// It is on its way to the gateway.
     Passed,
-    /// That registration awaits no decision any more.
+    /// That registration awaits no decision: it was decided before, given up, or a later one was
+    /// asked for.
     Stale,
     /// The application has no such peripheral at that gateway.
     Unknown,
@@ -59,7 +65,7 @@ pub enum DecideRefusal {
 }
 
 impl Procedure for Decide {
-    type Answer = Vec<Decided>;
+    type Answer = Vec<DecisionResult>;
     type Refusal = DecideRefusal;
 
     fn needs(&self) -> Needs {
@@ -73,7 +79,7 @@ impl Procedure for Decide {
         needs
     }
 
-    fn decide(&self, work: &mut Work, _now: Time) -> Result<Vec<Decided>, DecideRefusal> {
+    fn decide(&self, work: &mut Work, _now: Time) -> Result<Vec<DecisionResult>, DecideRefusal> {
         if work.applications.get(&self.application).is_none() {
             return Err(DecideRefusal::UnknownApplication);
         }
@@ -82,17 +88,17 @@ impl Procedure for Decide {
 }
 
 impl Decide {
-    fn pass(&self, work: &mut Work, decision: &Decision) -> Result<Decided, DecideRefusal> {
+    fn pass(&self, work: &mut Work, decision: &Decision) -> Result<DecisionResult, DecideRefusal> {
         let Decision { gateway, peripheral, registration, verdict } = decision;
         let has_room = work.has_room(gateway);
         let Some(row) = of_application(work, gateway, peripheral, &self.application) else {
-            return Ok(Decided::Unknown);
+            return Ok(DecisionResult::Unknown);
         };
         let Some(asked) = row.asked.as_ref().filter(|asked| asked.registration == *registration) else {
-            return Ok(Decided::Stale);
+            return Ok(DecisionResult::Stale);
         };
         if !is_allowed(verdict, &asked.groups) {
-            return Ok(Decided::Invalid);
+            return Ok(DecisionResult::Invalid);
         }
         if !has_room {
             return Err(DecideRefusal::DownLogFull(gateway.clone()));
@@ -108,7 +114,7 @@ impl Decide {
         if matches!(verdict, Verdict::Authorized { .. }) {
             end_elsewhere(work, gateway, &self.application, peripheral);
         }
-        Ok(Decided::Passed)
+        Ok(DecisionResult::Passed)
     }
 }
 

@@ -45,9 +45,9 @@ mod work;
 
 pub use cancellation::{Cancel, CancelRefusal};
 pub use closing::{CLOSING_PAGE, Close, Closed};
-pub use decision::{Decide, DecideRefusal, Decided, Decision};
+pub use decision::{Decide, DecideRefusal, Decision, DecisionResult};
 pub use direction::{Direct, DirectRefusal, Direction};
-pub use needs::Needs;
+pub use needs::{Closing, Needs};
 pub use rows::{
     ApplicationGroup, GatewayRow, GroupCount, IdempotencyRow, MemberKey, MemberRow, PeripheralKey, PeripheralRow,
     RequestGatewayRow, RequestRow, RequestState,

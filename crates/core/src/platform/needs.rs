@@ -29,7 +29,18 @@ pub struct Needs {
     pub members: BTreeSet<MemberKey>,
     /// An idempotency key, and what was submitted under it.
     pub idempotency: Option<(ApplicationId, IdempotencyKey)>,
-    /// A group request that is to be closed and the size of a page: a page of its members without
-    /// outcome, and a page of the members on record at a gateway that has not told all of its own.
-    pub closing: Option<(RequestId, usize)>,
+    /// What closing a group request reads.
+    pub closing: Option<Closing>,
+}
+
+/// What closing a group request reads: a page of its members without outcome, and a page of the
+/// members on record at a gateway that has not told all of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closing {
+    /// Which group request.
+    pub request: RequestId,
+    /// Members without outcome are read after this one; in whichever order the store keeps them.
+    pub after: Option<(GatewayId, PeripheralId)>,
+    /// How many are on a page.
+    pub page: usize,
 }

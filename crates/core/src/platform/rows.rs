@@ -1,7 +1,10 @@
 //! The rows that the rules read and change.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::submission::Submitted;
 use crate::{
@@ -129,14 +132,34 @@ pub struct GroupCount {
 }
 
 /// Where a group request stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum RequestState {
     /// Members may yet be served.
     Open,
-    /// Cancelled, and gateways may yet report.
+    /// It is cancelled, and gateways may yet report what became of members.
     Cancelling,
     /// Every member has its outcome.
     Complete,
+}
+
+impl RequestState {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Cancelling => "cancelling",
+            Self::Complete => "complete",
+        }
+    }
+}
+
+impl fmt::Display for RequestState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 /// A group request, without what it asks.

@@ -79,7 +79,8 @@ pub struct Membership {
     pub peripheral: PeripheralKey,
     /// Which group.
     pub group: ApplicationGroup,
-    /// What it counts for in it; it has left it if there is nothing here.
+    /// Whether it is allocated to it and a member of it, each 0 or 1; it has left it if there is
+    /// nothing here. That a member became active or ceased to be changes no place.
     pub share: Option<GroupCount>,
 }
 
@@ -235,7 +236,10 @@ impl Changes {
             let delta = self.groups.entry((group.clone(), key.0.clone())).or_default();
             delta.add(before.unwrap_or_default(), -1);
             delta.add(now.unwrap_or_default(), 1);
-            self.memberships.push(Membership { peripheral: key.clone(), group, share: now });
+            let place = |share: Option<GroupCount>| share.map(|share| (share.allocated, share.members));
+            if place(before) != place(now) {
+                self.memberships.push(Membership { peripheral: key.clone(), group, share: now });
+            }
         }
     }
 }

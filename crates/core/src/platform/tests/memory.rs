@@ -109,14 +109,19 @@ impl Memory {
         if let Some(row) = needs.idempotency.as_ref().and_then(|key| self.idempotency.get(key)) {
             work.load_idempotency(row.clone());
         }
-        if let Some((request, limit)) = needs.closing {
-            self.load_closing(request, limit, work);
+        if let Some(closing) = &needs.closing {
+            self.load_closing(closing, work);
         }
     }
 
-    fn load_closing(&self, request: RequestId, limit: usize, work: &mut Work) {
+    fn load_closing(&self, closing: &Closing, work: &mut Work) {
+        let Closing { request, page: limit, .. } = *closing;
+        let is_next = |gateway: &GatewayId, name: &PeripheralId| {
+            closing.after.as_ref().is_none_or(|(at, after)| (gateway, name) > (at, after))
+        };
         let of_request = self.members.iter().filter(|((of, ..), _)| *of == request);
-        let waiting = of_request.filter(|(_, member)| member.outcome.is_none()).take(limit);
+        let next = of_request.filter(|((_, gateway, name), _)| is_next(gateway, name));
+        let waiting = next.filter(|(_, member)| member.outcome.is_none()).take(limit);
         let mut page = Vec::new();
         for (key, row) in waiting {
             work.load_member(key.clone(), Some(row.clone()));

@@ -52,8 +52,8 @@ fn a_registration_goes_to_the_application_and_its_decision_back_to_the_gateway_o
     assert_eq!(state(&memory, "gw1", "m1"), State::Registering);
     assert!(matches!(memory.events.as_slice(), [Event::RegistrationAsked { .. }]));
     let decide = decision("gw1", "m1", 7, yes(&["east"]));
-    assert_eq!(memory.perform(&decide, at(4)), Ok(vec![Decided::Passed]));
-    assert_eq!(memory.perform(&decide, at(4)), Ok(vec![Decided::Stale]));
+    assert_eq!(memory.perform(&decide, at(4)), Ok(vec![DecisionResult::Passed]));
+    assert_eq!(memory.perform(&decide, at(4)), Ok(vec![DecisionResult::Stale]));
     assert!(matches!(memory.sent_to("gw1").as_slice(), [DownEntry::Decision { .. }]));
     assert_eq!(state(&memory, "gw1", "m1"), State::Registering);
     memory.up("gw1", vec![present("m1", 7, &["east"], Presence::Active)]);
@@ -65,14 +65,14 @@ fn a_decision_about_what_nobody_asked_is_not_passed_on() {
     let mut memory = world();
     memory.up("gw1", vec![asked("m1", 7, &["east"]), asked("m1", 8, &["east"])]);
     let old = decision("gw1", "m1", 7, yes(&["east"]));
-    assert_eq!(memory.perform(&old, at(4)), Ok(vec![Decided::Stale]));
+    assert_eq!(memory.perform(&old, at(4)), Ok(vec![DecisionResult::Stale]));
     let unknown = decision("gw1", "m9", 7, yes(&["east"]));
-    assert_eq!(memory.perform(&unknown, at(4)), Ok(vec![Decided::Unknown]));
+    assert_eq!(memory.perform(&unknown, at(4)), Ok(vec![DecisionResult::Unknown]));
     let nowhere = decision("gw9", "m1", 7, yes(&["east"]));
-    assert_eq!(memory.perform(&nowhere, at(4)), Ok(vec![Decided::Unknown]));
+    assert_eq!(memory.perform(&nowhere, at(4)), Ok(vec![DecisionResult::Unknown]));
     for groups in [&["west"][..], &[]] {
         let wide = decision("gw1", "m1", 8, yes(groups));
-        assert_eq!(memory.perform(&wide, at(4)), Ok(vec![Decided::Invalid]));
+        assert_eq!(memory.perform(&wide, at(4)), Ok(vec![DecisionResult::Invalid]));
     }
     assert!(memory.down.is_empty());
 }
@@ -82,7 +82,7 @@ fn a_refused_registration_leaves_the_peripheral_in_its_initial_state() {
     let mut memory = world();
     memory.up("gw1", vec![asked("m1", 7, &["east"])]);
     let no = decision("gw1", "m1", 7, Verdict::Refused { reason: "unknown meter".into() });
-    assert_eq!(memory.perform(&no, at(4)), Ok(vec![Decided::Passed]));
+    assert_eq!(memory.perform(&no, at(4)), Ok(vec![DecisionResult::Passed]));
     memory.up("gw1", vec![deregistered("m1", 7, EndCause::Refused)]);
     assert_eq!(state(&memory, "gw1", "m1"), State::Allocated);
 }
@@ -92,7 +92,7 @@ fn a_yes_at_one_gateway_ends_the_registration_at_another_once() {
     let mut memory = registered_world();
     memory.up("gw2", vec![allocated("m1", &["east"]), asked("m1", 5, &["east"])]);
     let decide = decision("gw2", "m1", 5, yes(&["east"]));
-    assert_eq!(memory.perform(&decide, at(4)), Ok(vec![Decided::Passed]));
+    assert_eq!(memory.perform(&decide, at(4)), Ok(vec![DecisionResult::Passed]));
     let ended = DownEntry::Deregister {
         peripheral: peripheral("m1"),
         registration: Some(RegistrationId::new(1)),

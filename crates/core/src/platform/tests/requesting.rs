@@ -13,9 +13,10 @@ fn completed(memory: &Memory) -> Vec<Totals> {
 
 /// Closes page by page until nothing is left, and says how many pages it took.
 fn close(memory: &mut Memory, request: RequestId, now: Time) -> usize {
+    let mut from = None;
     for pages in 1..100 {
-        match memory.perform(&Close { request }, now) {
-            Ok(Closed::Partly) => {}
+        match memory.perform(&Close { request, after: from.take() }, now) {
+            Ok(Closed::Partly { after }) => from = after,
             Ok(Closed::Wholly) => return pages,
         }
     }
@@ -159,7 +160,7 @@ fn a_request_is_not_closed_before_its_deadline_and_the_grace_are_over() {
     let mut memory = registered_world();
     let request = memory.perform(&submission("east", 1), at(10)).expect("accepted");
     let before = memory.clone();
-    assert_eq!(memory.perform(&Close { request }, at(71)), Ok(Closed::Wholly));
+    assert_eq!(memory.perform(&Close { request, after: None }, at(71)), Ok(Closed::Wholly));
     assert_eq!(memory, before);
 }
 
@@ -200,9 +201,9 @@ fn a_large_group_is_closed_page_by_page() {
 fn what_a_gateway_reports_while_its_request_is_being_closed_still_counts() {
     let mut memory = registered_world();
     let request = memory.perform(&submission("all", 1), at(10)).expect("accepted");
-    assert_eq!(memory.perform(&Close { request }, at(72)), Ok(Closed::Partly));
+    assert_eq!(memory.perform(&Close { request, after: None }, at(72)), Ok(Closed::Partly { after: None }));
     memory.up("gw1", vec![receipts(request, &[("m2", Outcome::Delivered)])]);
     assert_eq!(completed(&memory), [Totals { members: 1, delivered: 1, ..Totals::default() }]);
-    assert_eq!(memory.perform(&Close { request }, at(72)), Ok(Closed::Wholly));
+    assert_eq!(memory.perform(&Close { request, after: None }, at(72)), Ok(Closed::Wholly));
     assert_eq!(completed(&memory).len(), 1);
 }
