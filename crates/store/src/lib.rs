@@ -4,4 +4,5 @@
 //! keeps, and how it is laid out in tables, is in a module of its own.
 
 pub mod gateway;
+pub mod platform;
 pub mod sqlite;

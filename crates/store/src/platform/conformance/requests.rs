@@ -1,0 +1,92 @@
+//! Group requests and their members.
+
+use bugle_core::platform::{IdempotencyKey, RequestState, SubmitRefusal};
+use bugle_core::{ExpiryCause, OutcomeKind, Totals};
+
+use super::*;
+use crate::platform::{MemberCursor, MembersShown};
+
+fn world(store: &PlatformStore) {
+    add_gateway(store, "gw1");
+    up(store, "gw1", 1, vec![allocated("m1", &["east"])]);
+}
+
+pub(super) fn every_outcome_is_kept_with_its_detail(store: &PlatformStore) {
+    world(store);
+    let id = perform(store, submission(1), NOW);
+    let outcomes = vec![
+        ("a", Outcome::Executed { answer: Content { content_type: "x/y".into(), bytes: vec![0xff, 0] } }),
+        ("b", Outcome::Delivered),
+        ("c", Outcome::Refused { code: "4.05".into(), reason: "no".into() }),
+        ("d", Outcome::Failed { reason: "silent".into() }),
+        ("e", Outcome::Expired { cause: ExpiryCause::Asleep }),
+        ("f", Outcome::Skipped),
+        ("g", Outcome::Left),
+        ("h", Outcome::Cancelled),
+    ];
+    let names: Vec<_> = outcomes.iter().map(|(name, _)| *name).collect();
+    up(store, "gw1", 2, vec![members_fixed(id, &names), receipts(id, outcomes.clone())]);
+    let members = store.members(id, MembersShown::All, MemberCursor::default(), 100).wait().expect("read");
+    let kept: Vec<_> = members.into_iter().map(|(_, (_, name, outcome))| (name, outcome)).collect();
+    let sent: Vec<_> = outcomes.into_iter().map(|(name, outcome)| (peripheral(name), Some((outcome, NOW)))).collect();
+    assert_eq!(kept, sent);
+    let request = store.request(&application(), id).wait().expect("read").expect("there");
+    let each = Totals {
+        members: 8,
+        executed: 1,
+        delivered: 1,
+        refused: 1,
+        failed: 1,
+        expired: 1,
+        skipped: 1,
+        left: 1,
+        cancelled: 1,
+    };
+    assert_eq!((request.row.state, request.row.totals), (RequestState::Complete, each));
+    assert_eq!(request.submitted, submission(1).submitted);
+    let other = "other".parse().expect("an application id");
+    assert_eq!(store.request(&other, id).wait(), Ok(None));
+}
+
+pub(super) fn members_are_listed_by_outcome_in_pages(store: &PlatformStore) {
+    world(store);
+    let id = perform(store, submission(1), NOW);
+    let outcomes = vec![("b", Outcome::Delivered), ("d", Outcome::Delivered), ("e", Outcome::Left)];
+    up(store, "gw1", 2, vec![members_fixed(id, &["a", "b", "c", "d", "e"]), receipts(id, outcomes)]);
+    let list = |shown, after: MemberCursor, limit| -> Vec<(MemberCursor, String)> {
+        let page = store.members(id, shown, after, limit).wait().expect("read");
+        page.into_iter().map(|(cursor, (_, name, _))| (cursor, name.to_string())).collect()
+    };
+    let names = |page: &[(MemberCursor, String)]| page.iter().map(|(_, name)| name.clone()).collect::<Vec<_>>();
+    let first = list(MembersShown::All, MemberCursor::default(), 3);
+    assert_eq!(names(&first), ["a", "b", "c"]);
+    assert_eq!(names(&list(MembersShown::All, first[2].0.clone(), 3)), ["d", "e"]);
+    assert_eq!(names(&list(MembersShown::Waiting, MemberCursor::default(), 9)), ["a", "c"]);
+    let delivered = MembersShown::Ended(OutcomeKind::Delivered);
+    assert_eq!(names(&list(delivered, first[1].0.clone(), 9)), ["d"]);
+}
+
+pub(super) fn requests_are_listed_the_latest_first(store: &PlatformStore) {
+    world(store);
+    let ids: Vec<_> = (1..=3).map(|number| perform(store, submission(number), NOW)).collect();
+    up(store, "gw1", 2, vec![members_fixed(ids[1], &[])]);
+    let list = |group: Option<&str>, state, before| -> Vec<RequestId> {
+        let page = store.requests(&application(), group.map(super::group), state, before, 2).wait().expect("read");
+        page.into_iter().map(|request| request.id).collect()
+    };
+    assert_eq!(list(None, None, None), [ids[2], ids[1]]);
+    assert_eq!(list(Some("east"), None, Some(ids[1])), [ids[0]]);
+    assert_eq!(list(None, Some(RequestState::Open), None), [ids[2], ids[0]]);
+    assert_eq!(list(Some("west"), None, None), []);
+}
+
+pub(super) fn an_idempotency_key_is_remembered(store: &PlatformStore) {
+    world(store);
+    let key = Some(IdempotencyKey::new("k").expect("a key"));
+    let first = perform(store, Submit { idempotency_key: key.clone(), ..submission(1) }, NOW);
+    assert_eq!(perform(store, Submit { idempotency_key: key.clone(), ..submission(2) }, NOW), first);
+    let mut other = Submit { idempotency_key: key, ..submission(3) };
+    other.submitted.sleepers = Sleepers::Queue;
+    let refused = store.perform(other, NOW).wait();
+    assert!(matches!(refused, Err(Failure::Refused(SubmitRefusal::KeyReused(request))) if request == first));
+}

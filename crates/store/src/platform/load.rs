@@ -1,0 +1,241 @@
+//! Loads the rows that a procedure needs.
+
+use std::collections::BTreeMap;
+
+use bugle_core::platform::{
+    Closing, GroupCount, IdempotencyKey, IdempotencyRow, MemberKey, MemberRow, Needs, PeripheralKey, Work,
+};
+use bugle_core::{ApplicationId, GatewayId, PeripheralId, RequestId};
+
+use super::column::{from_word, plain, time};
+use super::names::Names;
+use super::row::{self, select_peripherals, select_requests};
+use crate::sqlite::{Connection, Row, StoreError, params};
+
+pub(super) fn load(connection: &Connection, needs: &Needs) -> Result<Work, StoreError> {
+    let mut loader = Loader { connection, names: Names::new(connection), work: Work::default() };
+    loader.load_who(needs)?;
+    loader.load_requests(needs)?;
+    Ok(loader.work)
+}
+
+/// Runs a statement that finds at most one row.
+pub(super) fn one<T>(
+    connection: &Connection,
+    sql: &str,
+    key: impl rusqlite::Params,
+    read: impl FnOnce(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(key)?;
+    rows.next()?.map(read).transpose()
+}
+
+/// Runs a statement that finds any number of rows.
+pub(super) fn all<T>(
+    connection: &Connection,
+    sql: &str,
+    key: impl rusqlite::Params,
+    read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(key)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
+
+struct Loader<'c> {
+    connection: &'c Connection,
+    names: Names<'c>,
+    work: Work,
+}
+
+impl Loader<'_> {
+    fn load_who(&mut self, needs: &Needs) -> Result<(), StoreError> {
+        for gateway in &needs.gateways {
+            self.load_gateway(gateway)?;
+        }
+        for application in &needs.applications {
+            let is_there = self.names.application(application)?.is_some();
+            self.work.load_application(application.clone(), is_there);
+        }
+        for key in &needs.peripherals {
+            self.load_peripheral(key)?;
+        }
+        for (application, peripheral) in &needs.namesakes {
+            self.load_namesakes(application, peripheral)?;
+        }
+        for group in &needs.groups {
+            let mut counts = BTreeMap::new();
+            if let Some(number) = self.names.group(group)? {
+                let sql = r#"SELECT group_gateway.*, gateway.id AS gateway_id FROM group_gateway
+                    JOIN gateway ON gateway.number = group_gateway.gateway WHERE "group" = ?1"#;
+                counts.extend(all(self.connection, sql, [number], |row| {
+                    Ok((from_word(row, "gateway_id")?, count(row)?))
+                })?);
+            }
+            for gateway in counts.keys() {
+                self.load_gateway(gateway)?;
+            }
+            self.work.load_group(group.clone(), counts);
+        }
+        Ok(())
+    }
+
+    fn load_gateway(&mut self, gateway: &GatewayId) -> Result<(), StoreError> {
+        let found = one(self.connection, "SELECT * FROM gateway WHERE id = ?1", [gateway.as_str()], row::gateway)?;
+        self.work.load_gateway(gateway.clone(), found);
+        Ok(())
+    }
+
+    fn load_peripheral(&mut self, key: &PeripheralKey) -> Result<(), StoreError> {
+        let found = match self.names.gateway(&key.0)? {
+            Some(gateway) => {
+                let sql = select_peripherals!("WHERE peripheral.gateway = ?1 AND peripheral.id = ?2");
+                one(self.connection, sql, params![gateway, key.1.as_str()], row::peripheral)?
+            }
+            None => None,
+        };
+        self.work.load_peripheral(key.clone(), found.map(|(_, row)| row));
+        Ok(())
+    }
+
+    fn load_namesakes(&mut self, application: &ApplicationId, peripheral: &PeripheralId) -> Result<(), StoreError> {
+        let mut gateways = Vec::new();
+        if let Some(number) = self.names.application(application)? {
+            let sql = select_peripherals!("WHERE peripheral.application = ?1 AND peripheral.id = ?2");
+            for (key, row) in all(self.connection, sql, params![number, peripheral.as_str()], row::peripheral)? {
+                gateways.push(key.0.clone());
+                self.work.load_peripheral(key, Some(row));
+            }
+        }
+        self.work.load_namesakes((application.clone(), peripheral.clone()), gateways);
+        Ok(())
+    }
+
+    fn load_requests(&mut self, needs: &Needs) -> Result<(), StoreError> {
+        for request in &needs.requests {
+            let sql = select_requests!("WHERE request.number = ?1");
+            let found = one(self.connection, sql, [request.number()], row::request)?;
+            self.work.load_request(*request, found.map(|(_, row)| row));
+        }
+        for (request, gateway) in &needs.request_gateways {
+            let number = self.names.gateway(gateway)?;
+            let sql = "SELECT request_gateway.*, gateway.id AS gateway_id FROM request_gateway
+                JOIN gateway ON gateway.number = gateway WHERE request = ?1 AND gateway = ?2";
+            let found = one(self.connection, sql, params![request.number(), number], row::request_gateway)?;
+            self.work.load_request_gateway((*request, gateway.clone()), found.map(|(_, row)| row));
+        }
+        for request in &needs.request_all_gateways {
+            self.load_all_gateways(*request)?;
+        }
+        for key in &needs.members {
+            self.load_member(key)?;
+        }
+        if let Some((application, key)) = &needs.idempotency {
+            self.load_idempotency(application, key)?;
+        }
+        match &needs.closing {
+            Some(closing) => self.load_closing(closing),
+            None => Ok(()),
+        }
+    }
+
+    fn load_all_gateways(&mut self, request: RequestId) -> Result<(), StoreError> {
+        let sql = "SELECT request_gateway.*, gateway.id AS gateway_id FROM request_gateway
+            JOIN gateway ON gateway.number = gateway WHERE request = ?1";
+        for (gateway, row) in all(self.connection, sql, [request.number()], row::request_gateway)? {
+            self.load_gateway(&gateway)?;
+            self.work.load_request_gateway((request, gateway), Some(row));
+        }
+        Ok(())
+    }
+
+    fn load_member(&mut self, key: &MemberKey) -> Result<(), StoreError> {
+        let (request, gateway, peripheral) = key;
+        let found = match self.names.gateway(gateway)? {
+            Some(number) => {
+                let sql = "SELECT kind, detail, at FROM member WHERE request = ?1 AND gateway = ?2 AND peripheral = ?3";
+                let key = params![request.number(), number, peripheral.as_str()];
+                one(self.connection, sql, key, row::outcome)?
+            }
+            None => None,
+        };
+        self.work.load_member(key.clone(), found.map(|outcome| MemberRow { outcome }));
+        Ok(())
+    }
+
+    fn load_idempotency(&mut self, application: &ApplicationId, key: &IdempotencyKey) -> Result<(), StoreError> {
+        let Some(number) = self.names.application(application)? else { return Ok(()) };
+        let sql = "SELECT request.*, idempotency.at FROM idempotency
+            JOIN request ON request.number = idempotency.request
+            WHERE idempotency.application = ?1 AND idempotency.key = ?2";
+        let read = |row: &Row<'_>| {
+            let request = row::request_id(row, "number")?;
+            Ok(IdempotencyRow { request, at: time(row, "at")?, submitted: row::submitted(row)? })
+        };
+        if let Some(row) = one(self.connection, sql, params![number, key.as_str()], read)? {
+            self.work.load_idempotency(row);
+        }
+        Ok(())
+    }
+
+    fn load_closing(&mut self, closing: &Closing) -> Result<(), StoreError> {
+        self.load_unsettled(closing)?;
+        let sql = r#"SELECT request_gateway.*, gateway.id AS gateway_id, request."group", application.id AS application_id
+            FROM request_gateway JOIN gateway ON gateway.number = request_gateway.gateway
+            JOIN request ON request.number = request_gateway.request
+            JOIN application ON application.number = request.application
+            WHERE request_gateway.request = ?1 AND NOT is_fixed ORDER BY request_gateway.gateway LIMIT 1"#;
+        let read = |row: &Row<'_>| {
+            let (gateway, part) = row::request_gateway(row)?;
+            let group = (from_word(row, "application_id")?, from_word(row, "group")?);
+            Ok((gateway, part.recorded_to, plain::<i64>(row, "gateway")?, group))
+        };
+        let unfixed = one(self.connection, sql, [closing.request.number()], read)?;
+        let Some((gateway, recorded_to, number, group)) = unfixed else { return Ok(()) };
+        let group = self.names.group(&group)?;
+        let sql = r#"SELECT peripheral.id FROM peripheral
+            JOIN place ON place."group" = ?1 AND place.peripheral = peripheral.number AND place.is_member
+            WHERE peripheral.gateway = ?2 AND peripheral.id > ?3 ORDER BY peripheral.id LIMIT ?4"#;
+        let after = recorded_to.as_ref().map_or("", PeripheralId::as_str);
+        let key = params![group, number, after, closing.page];
+        let page: Vec<PeripheralId> = all(self.connection, sql, key, |row| from_word(row, "id"))?;
+        for peripheral in &page {
+            self.load_member(&(closing.request, gateway.clone(), peripheral.clone()))?;
+        }
+        self.work.load_on_record(gateway, page);
+        Ok(())
+    }
+
+    fn load_unsettled(&mut self, closing: &Closing) -> Result<(), StoreError> {
+        let (gateway, peripheral) = match &closing.after {
+            Some((gateway, peripheral)) => (self.names.gateway(gateway)?.unwrap_or_default(), peripheral.as_str()),
+            None => (0, ""),
+        };
+        let sql =
+            "SELECT member.*, gateway.id AS gateway_id FROM member JOIN gateway ON gateway.number = member.gateway
+            WHERE request = ?1 AND (gateway, peripheral) > (?2, ?3) AND kind IS NULL
+            ORDER BY gateway, peripheral LIMIT ?4";
+        let key = params![closing.request.number(), gateway, peripheral, closing.page];
+        let mut page = Vec::new();
+        for (key, row) in all(self.connection, sql, key, row::member)? {
+            page.push((key.1.clone(), key.2.clone()));
+            self.work.load_member(key, Some(row));
+        }
+        self.work.load_unsettled(page);
+        Ok(())
+    }
+}
+
+/// The count of a group at a gateway.
+pub(super) fn count(row: &Row<'_>) -> Result<GroupCount, StoreError> {
+    Ok(GroupCount {
+        allocated: plain(row, "allocated")?,
+        members: plain(row, "members")?,
+        active: plain(row, "active")?,
+    })
+}
