@@ -1,0 +1,11 @@
+//! The endpoint as its peers and its caller see it.
+
+mod blockwise;
+mod codec;
+mod crash;
+mod desk;
+mod exchanges;
+mod limits;
+mod observing;
+mod rejection;
+mod wire;
