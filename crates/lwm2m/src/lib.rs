@@ -1,6 +1,18 @@
-//! LwM2M device management: registration, operations and data formats, for servers and clients.
+//! LwM2M device management: registration, operations and data formats, for servers and clients of
+//! LwM2M 1.0, 1.1 and 1.2.
+//!
+//! For a server: [`ClientRequest`] is what a client asks of it, with [`registration::Registration`] as what
+//! is kept of the client; [`operation::DeviceOperation`] is what it asks of the client, and
+//! [`operation::Delivery`] the same for an operation of a group request, from the words of an application to a
+//! member's outcome. For tests and load, [`client::Device`] is a simulated client.
+//!
+//! [`codec`] reads and writes every content format: values at paths, whatever they travel in.
+//!
+//! What travels are [`Request`]s and [`Response`]s. How they do is no matter of this crate: it knows
+//! no CoAP message, no retransmission, no block, no address and no clock.
 
 mod attributes;
+pub mod client;
 mod client_request;
 pub mod codec;
 mod format;
