@@ -1,5 +1,6 @@
 //! The procedures, in virtual time, over a store that loses what was not persisted.
 
+mod model;
 mod procedures;
 mod requests;
 mod restarts;
