@@ -1,7 +1,6 @@
 //! The yardstick: what a stock mosquitto does on this machine, with the same peripherals that a Bugle
 //! is measured with. `cargo bench -p bugle-load`
 
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use bugle_core::Protocol;
@@ -12,28 +11,14 @@ const REPETITIONS: usize = 7;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn main() -> anyhow::Result<()> {
-    // Fewer than the hundred that mosquitto lets wait for their connection.
-    let connecting_max = NonZeroUsize::new(90).unwrap_or(NonZeroUsize::MIN);
     let protocol = Protocol::Mqtt5;
     for members in MEMBERS {
         let mut targets = [Target::Mosquitto(Mosquitto::start()?)];
-        let fan_out = FanOut {
-            members,
-            repetitions: REPETITIONS,
-            payload_bytes: 64,
-            protocol,
-            connecting_max,
-            patience: PATIENCE,
-        };
+        let fan_out = FanOut { members, repetitions: REPETITIONS, payload_bytes: 64, protocol, patience: PATIENCE };
         println!("one message to {members} members, medians of {REPETITIONS}");
-        for result in fan_out.run(&mut targets)? {
-            println!("  {result}");
-        }
-        let registrations =
-            Registrations { peripherals: members, repetitions: 3, protocol, connecting_max, patience: PATIENCE };
-        for result in registrations.run(&targets)? {
-            println!("  {result}");
-        }
+        print!("{}", fan_out.run(&mut targets)?);
+        let registrations = Registrations { peripherals: members, repetitions: 3, protocol, patience: PATIENCE };
+        print!("{}", registrations.run(&targets)?);
     }
     Ok(())
 }

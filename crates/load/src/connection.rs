@@ -2,12 +2,13 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use bugle_core::Protocol;
 use bytes::{Buf, BytesMut};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use socket2::{Domain, Socket, Type};
 
 use crate::packet::{Codec, FromServer, PacketError, ToServer};
 
@@ -47,10 +48,42 @@ pub(crate) enum Got {
     End,
 }
 
+/// Connections from one address: fewer than the ports that a system gives out by itself.
+const CONNECTIONS_PER_SOURCE: usize = 20_000;
+
+/// From where to connect, if the system is not to choose: over the loopback interface one address has
+/// not enough ports for a large fleet, but there are many addresses.
+fn source_of(index: usize, server: SocketAddr) -> Option<Ipv4Addr> {
+    let SocketAddr::V4(server) = server else { return None };
+    let source = u32::try_from(index / CONNECTIONS_PER_SOURCE).ok().filter(|source| *source > 0)?;
+    server.ip().is_loopback().then(|| Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + source))
+}
+
+fn connect_from(source: Ipv4Addr, server: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(socket2::Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SocketAddr::from((source, 0)).into())?;
+    match socket.connect(&server.into()) {
+        Ok(()) => {}
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(TcpStream::from_std(socket.into()))
+}
+
 impl Connection {
-    /// Begins a connection to `server`.
-    pub(crate) fn open(registry: &Registry, token: Token, server: SocketAddr, protocol: Protocol) -> io::Result<Self> {
-        let mut stream = TcpStream::connect(server)?;
+    /// Begins the connection of the peripheral at place `index` to `server`.
+    pub(crate) fn open(
+        registry: &Registry,
+        token: Token,
+        index: usize,
+        server: SocketAddr,
+        protocol: Protocol,
+    ) -> io::Result<Self> {
+        let mut stream = match source_of(index, server) {
+            None => TcpStream::connect(server)?,
+            Some(source) => connect_from(source, server)?,
+        };
         stream.set_nodelay(true)?;
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self {
@@ -145,5 +178,34 @@ impl Connection {
         }
         self.outbound = BytesMut::new();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn only_a_large_fleet_on_the_loopback_interface_needs_more_source_addresses() {
+        assert_eq!(source_of(19_999, address("127.0.0.1:1883")), None);
+        assert_eq!(source_of(20_000, address("127.0.0.1:1883")), Some(Ipv4Addr::new(127, 0, 0, 2)));
+        assert_eq!(source_of(60_000, address("127.0.0.1:1883")), Some(Ipv4Addr::new(127, 0, 0, 4)));
+        assert_eq!(source_of(60_000, address("192.0.2.1:1883")), None);
+        assert_eq!(source_of(60_000, address("[::1]:1883")), None);
+    }
+
+    #[test]
+    fn a_connection_comes_from_where_it_should() {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let source = Ipv4Addr::new(127, 0, 0, 9);
+        let _client = connect_from(source, server.local_addr().expect("it is bound")).expect("a connection");
+        let (_, peer) = server.accept().expect("a connection");
+        assert_eq!(peer.ip(), source);
     }
 }

@@ -22,5 +22,5 @@ mod worker;
 pub use behaviour::{Announcing, Answering, Behaviour, Reconnecting, Reporting, Sleeping, Subscription};
 pub use event::{Counts, Delivery, Ending, Event, Happening, Session};
 pub use open_files::OpenFilesError;
-pub use peripheral::{Command, Peripheral};
+pub use peripheral::{Command, Credentials, Peripheral};
 pub use peripherals::{Options, Peripherals, StartError};

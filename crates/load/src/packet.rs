@@ -13,6 +13,7 @@ use thiserror::Error;
 use tokio_util::codec::{Decoder, Encoder};
 
 use crate::event::Session;
+use crate::peripheral::Credentials;
 
 /// The largest packet that is taken from a server.
 const PACKET_BYTES_MAX: u32 = 256 * 1024;
@@ -40,7 +41,7 @@ pub(crate) enum ToServer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Connect {
     pub(crate) client_id: ByteString,
-    pub(crate) credentials: Option<(ByteString, Bytes)>,
+    pub(crate) credentials: Option<Credentials>,
     pub(crate) start: Start,
     pub(crate) keep_alive: Duration,
     pub(crate) session_expiry: Duration,
@@ -156,6 +157,12 @@ impl Codec {
     }
 }
 
+impl Credentials {
+    fn into_fields(self) -> (ByteString, Bytes) {
+        (self.username.into(), self.password.into())
+    }
+}
+
 fn whole_seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
@@ -167,7 +174,7 @@ fn keep_alive_seconds(duration: Duration) -> u16 {
 fn to_v3(packet: ToServer) -> v3::Packet {
     match packet {
         ToServer::Connect(connect) => {
-            let (username, password) = connect.credentials.unzip();
+            let (username, password) = connect.credentials.map(Credentials::into_fields).unzip();
             v3::Packet::Connect(Box::new(v3::Connect {
                 clean_session: connect.session_expiry.is_zero() || connect.start == Start::Clean,
                 keep_alive: keep_alive_seconds(connect.keep_alive),
@@ -190,7 +197,7 @@ fn to_v3(packet: ToServer) -> v3::Packet {
 fn to_v5(packet: ToServer) -> v5::Packet {
     match packet {
         ToServer::Connect(connect) => {
-            let (username, password) = connect.credentials.unzip();
+            let (username, password) = connect.credentials.map(Credentials::into_fields).unzip();
             v5::Packet::Connect(Box::new(v5::Connect {
                 clean_start: connect.start == Start::Clean,
                 keep_alive: keep_alive_seconds(connect.keep_alive),
@@ -299,6 +306,8 @@ fn message(publish: Publish) -> Message {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// What a server of this version reads.
@@ -318,7 +327,7 @@ mod tests {
     fn connect(session_expiry: Duration) -> ToServer {
         ToServer::Connect(Connect {
             client_id: "m1".into(),
-            credentials: Some(("m1".into(), "secret".into())),
+            credentials: Some(Credentials { username: "m1".into(), password: "secret".into() }),
             start: Start::Resume,
             keep_alive: Duration::from_secs(30),
             session_expiry,
@@ -362,6 +371,36 @@ mod tests {
         buffer.extend_from_slice(&whole[whole.len() - 1..]);
         let packet = codec.read(&mut buffer).expect("well formed").expect("whole");
         assert!(matches!(packet, FromServer::Connected { session: Session::New, .. }));
+    }
+
+    #[test]
+    fn a_password_never_shows_in_a_debug_print() {
+        let shown = format!("{:?}", connect(Duration::ZERO));
+        assert!(shown.contains("m1") && !shown.contains("secret"), "{shown}");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_server_sends_is_read_or_refused_and_never_held_for_ever(
+            chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..8),
+        ) {
+            for protocol in [Protocol::Mqtt311, Protocol::Mqtt5] {
+                let mut codec = Codec::new(protocol);
+                let mut buffer = BytesMut::new();
+                'connection: for chunk in &chunks {
+                    buffer.extend_from_slice(chunk);
+                    loop {
+                        let before = buffer.len();
+                        match codec.read(&mut buffer) {
+                            Ok(Some(_)) => prop_assert!(buffer.len() < before || before == 0),
+                            Ok(None) => break,
+                            Err(_) => break 'connection,
+                        }
+                    }
+                    prop_assert!(buffer.len() <= PACKET_BYTES_MAX as usize);
+                }
+            }
+        }
     }
 
     #[test]

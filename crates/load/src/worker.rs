@@ -221,8 +221,9 @@ impl Worker {
             if let Some(between) = self.pace.between_connects {
                 self.next_connect = self.next_connect.max(Instant::now()) + between;
             }
-            let machine = &self.seats[seat].machine;
-            let opened = Connection::open(self.poll.registry(), Token(seat), machine.server(), machine.protocol());
+            let Seat { machine, index, .. } = &self.seats[seat];
+            let (server, protocol) = (machine.server(), machine.protocol());
+            let opened = Connection::open(self.poll.registry(), Token(seat), *index, server, protocol);
             match opened {
                 Ok(connection) => {
                     self.connecting += 1;

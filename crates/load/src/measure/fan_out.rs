@@ -6,7 +6,6 @@
 //! Bugle, until the platform has the receipts of all.
 
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use bugle_core::{Content, PeripheralId, Protocol, Totals};
@@ -31,8 +30,6 @@ pub struct FanOut {
     pub payload_bytes: usize,
     /// What the members speak.
     pub protocol: Protocol,
-    /// Connections that are being made at once.
-    pub connecting_max: NonZeroUsize,
     /// How long anything may take for all members.
     pub patience: Duration,
 }
@@ -54,6 +51,10 @@ pub struct FanOutResult {
     pub memory: u64,
 }
 
+/// What was measured, target by target, and the ratios.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FanOutResults(pub Vec<FanOutResult>);
+
 /// One target with its members connected.
 struct Side<'target> {
     target: &'target mut Target,
@@ -66,7 +67,7 @@ impl FanOut {
     ///
     /// # Errors
     /// If a member does not get there in time, or a target does not do its part.
-    pub fn run(&self, targets: &mut [Target]) -> Result<Vec<FanOutResult>, MeasureError> {
+    pub fn run(&self, targets: &mut [Target]) -> Result<FanOutResults, MeasureError> {
         let mut sides = Vec::with_capacity(targets.len());
         for target in targets {
             sides.push(self.connect(target)?);
@@ -76,7 +77,7 @@ impl FanOut {
                 self.measure(side, repetition)?;
             }
         }
-        Ok(sides.into_iter().map(|side| side.result).collect())
+        Ok(FanOutResults(sides.into_iter().map(|side| side.result).collect()))
     }
 
     fn connect<'target>(&self, target: &'target mut Target) -> Result<Side<'target>, MeasureError> {
@@ -94,7 +95,7 @@ impl FanOut {
         let connected = members.len();
         let behaviour =
             Behaviour { session_expiry: Duration::ZERO, ..Behaviour::subscriber(self.protocol, subscription) };
-        let fleet = Fleet::start(target.name(), members, behaviour, self.connecting_max, self.patience)?;
+        let fleet = Fleet::start(target, members, behaviour, self.patience)?;
         fleet.wait(&mut [Goal::new("subscribed", connected, |what| matches!(what, Happening::Subscribed))])?;
         let memory = target.memory()?;
         let result = FanOutResult {
@@ -162,5 +163,63 @@ impl fmt::Display for FanOutResult {
         }
         let kib = self.memory_per_connection as f64 / 1024.0;
         write!(f, "  memory {:.1} KiB a connection, {} MiB in all", kib, self.memory >> 20)
+    }
+}
+
+impl fmt::Display for FanOutResults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|result| writeln!(f, "{result}"))?;
+        let [yardstick, others @ ..] = &self.0[..] else { return Ok(()) };
+        for other in others {
+            let settled = other.settled.as_ref().and_then(|settled| settled.ratio_to(&yardstick.acknowledged));
+            let ratios = [
+                ("received", other.received.ratio_to(&yardstick.received)),
+                ("acknowledged", other.acknowledged.ratio_to(&yardstick.acknowledged)),
+                ("receipts in, to the other's acknowledged", settled),
+            ];
+            write!(f, "{} takes, as a multiple of {}:", other.target, yardstick.target)?;
+            for (what, ratio) in ratios {
+                if let Some(ratio) = ratio {
+                    write!(f, "  {what} {ratio:.2}")?;
+                }
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(target: &'static str, millis: u64, settled: Option<u64>) -> FanOutResult {
+        let samples = |millis| {
+            let mut samples = Samples::default();
+            samples.push(Duration::from_millis(millis));
+            samples
+        };
+        FanOutResult {
+            target,
+            received: samples(millis),
+            acknowledged: samples(millis * 2),
+            settled: settled.map(samples),
+            memory_per_connection: 1024,
+            memory: 9 << 20,
+        }
+    }
+
+    #[test]
+    fn results_end_with_the_ratios_to_the_first_target() {
+        let results = FanOutResults(vec![result("mosquitto", 100, None), result("bugle", 50, Some(300))]);
+        let text = results.to_string();
+        assert_eq!(
+            text.lines().last(),
+            Some(
+                "bugle takes, as a multiple of mosquitto:  received 0.50  acknowledged 0.50  \
+                 receipts in, to the other's acknowledged 1.50"
+            )
+        );
+        assert!(text.lines().next().is_some_and(|line| line.contains("memory 1.0 KiB a connection, 9 MiB in all")));
     }
 }

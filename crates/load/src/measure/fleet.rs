@@ -1,11 +1,10 @@
 //! The simulated peripherals of one measurement, and waiting until all of them have got somewhere.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::MeasureError;
-use super::target::Member;
+use super::target::{Member, Target};
 use crate::behaviour::Behaviour;
 use crate::event::{Ending, Event, Happening};
 use crate::peripheral::{Command, Peripheral};
@@ -58,15 +57,17 @@ impl Goal {
 
 impl Fleet {
     pub(super) fn start(
-        server: &'static str,
+        target: &Target,
         members: Vec<Member>,
         behaviour: Behaviour,
-        connecting_max: NonZeroUsize,
         patience: Duration,
     ) -> Result<Self, StartError> {
         let behaviour = Arc::new(behaviour);
-        let options =
-            Options { connecting_max, events_max: members.len() * EVENTS_PER_PERIPHERAL, ..Options::default() };
+        let options = Options {
+            connecting_max: target.connecting_max(),
+            events_max: members.len() * EVENTS_PER_PERIPHERAL,
+            ..Options::default()
+        };
         let peripherals = members
             .into_iter()
             .map(|member| Peripheral {
@@ -76,7 +77,7 @@ impl Fleet {
                 behaviour: Arc::clone(&behaviour),
             })
             .collect();
-        Ok(Self { server, peripherals: Peripherals::start(peripherals, options)?, patience })
+        Ok(Self { server: target.name(), peripherals: Peripherals::start(peripherals, options)?, patience })
     }
 
     /// Forgets what has happened up to now.

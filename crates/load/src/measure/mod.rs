@@ -9,10 +9,10 @@ mod registrations;
 mod samples;
 mod target;
 
-pub use fan_out::{FanOut, FanOutResult};
+pub use fan_out::{FanOut, FanOutResult, FanOutResults};
 pub use memory::resident_bytes;
 pub use mosquitto::{Mosquitto, MosquittoError};
-pub use registrations::{Registrations, RegistrationsResult};
+pub use registrations::{Registrations, RegistrationsResult, RegistrationsResults};
 pub use samples::Samples;
 pub use target::{Bugle, GroupService, Member, Target};
 

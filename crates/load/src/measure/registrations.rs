@@ -1,7 +1,6 @@
 //! How fast a fleet registers: all connect at once, as fast as the server admits them.
 
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use bugle_core::Protocol;
@@ -20,8 +19,6 @@ pub struct Registrations {
     pub repetitions: usize,
     /// What they speak.
     pub protocol: Protocol,
-    /// Connections that are being made at once.
-    pub connecting_max: NonZeroUsize,
     /// How long it may take for all.
     pub patience: Duration,
 }
@@ -39,13 +36,17 @@ pub struct RegistrationsResult {
     pub subscribed: Samples,
 }
 
+/// What was measured, target by target, and the ratios.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistrationsResults(pub Vec<RegistrationsResult>);
+
 impl Registrations {
     /// Measures at all `targets` in turns. The sessions end with their connections, so that every
     /// peripheral registers anew each time.
     ///
     /// # Errors
     /// If a peripheral does not get there in time.
-    pub fn run(&self, targets: &[Target]) -> Result<Vec<RegistrationsResult>, MeasureError> {
+    pub fn run(&self, targets: &[Target]) -> Result<RegistrationsResults, MeasureError> {
         let result = |target: &Target| RegistrationsResult {
             target: target.name(),
             peripherals: self.peripherals,
@@ -58,7 +59,7 @@ impl Registrations {
                 self.measure(target, result)?;
             }
         }
-        Ok(results)
+        Ok(RegistrationsResults(results))
     }
 
     fn measure(&self, target: &Target, result: &mut RegistrationsResult) -> Result<(), MeasureError> {
@@ -68,7 +69,7 @@ impl Registrations {
             ..Behaviour::subscriber(self.protocol, Subscription::Requests)
         };
         let began = Instant::now();
-        let fleet = Fleet::start(target.name(), members, behaviour, self.connecting_max, self.patience)?;
+        let fleet = Fleet::start(target, members, behaviour, self.patience)?;
         let mut goals = [
             Goal::new("were accepted", self.peripherals, |what| matches!(what, Happening::Connected { .. })),
             Goal::new("subscribed", self.peripherals, |what| matches!(what, Happening::Subscribed)),
@@ -94,5 +95,18 @@ impl fmt::Display for RegistrationsResult {
         let seconds = self.accepted.median().as_secs_f64();
         let Self { target, peripherals, .. } = self;
         write!(f, "{target:<10} {peripherals} registered in {seconds:.2} s: {:.0} a second", self.per_second())
+    }
+}
+
+impl fmt::Display for RegistrationsResults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|result| writeln!(f, "{result}"))?;
+        let [yardstick, others @ ..] = &self.0[..] else { return Ok(()) };
+        for other in others {
+            if let Some(ratio) = other.accepted.ratio_to(&yardstick.accepted) {
+                writeln!(f, "{} takes {ratio:.2} times as long as {}", other.target, yardstick.target)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -2,11 +2,17 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 
 use bugle_core::{Content, PeripheralId, RequestId, Totals};
 
 use super::MeasureError;
 use super::mosquitto::Mosquitto;
+use crate::peripheral::Credentials;
+
+/// Fewer than the hundred that mosquitto lets wait (`listen` in its net.c): one more would be made to
+/// wait for a second by the kernel.
+const MOSQUITTO_CONNECTING_MAX: NonZeroUsize = NonZeroUsize::new(90).expect("not zero");
 
 /// A server under measurement.
 #[derive(Debug)]
@@ -24,6 +30,8 @@ pub struct Bugle {
     pub members: Vec<Member>,
     /// The processes of its parts, for their memory.
     pub processes: Vec<u32>,
+    /// Connections that its gateways let wait while they are being made.
+    pub connecting_max: NonZeroUsize,
     /// How its group is reached.
     pub group: GroupService,
 }
@@ -35,8 +43,8 @@ pub struct Member {
     pub id: PeripheralId,
     /// Its gateway's MQTT address.
     pub gateway: SocketAddr,
-    /// User name and password, if it needs any.
-    pub credentials: Option<(String, String)>,
+    /// What it shows to be let in, if anything.
+    pub credentials: Option<Credentials>,
 }
 
 type SendToGroup = dyn FnMut(&Content) -> Result<RequestId, String> + Send;
@@ -63,6 +71,14 @@ impl Target {
         match self {
             Self::Mosquitto(_) => "mosquitto",
             Self::Bugle(_) => "bugle",
+        }
+    }
+
+    /// Connections to have under way at once.
+    pub(super) const fn connecting_max(&self) -> NonZeroUsize {
+        match self {
+            Self::Mosquitto(_) => MOSQUITTO_CONNECTING_MAX,
+            Self::Bugle(bugle) => bugle.connecting_max,
         }
     }
 

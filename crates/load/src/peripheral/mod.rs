@@ -1,13 +1,15 @@
 //! One simulated peripheral as a pure machine: it knows no clock and no socket.
 //!
 //! 1. A timer asks for a connection ([`Output::Open`]); once it is there, CONNECT goes out.
-//! 2. CONNACK accepts: what was under way before goes out again, and if the server does not remember
-//!    the subscription, SUBSCRIBE. It is active then: registered, at a gateway.
+//! 2. CONNACK accepts: at a gateway, it is registered. If the server does not remember the subscription,
+//!    SUBSCRIBE goes out. It is active then, and what was under way before goes out again.
 //! 3. A message is acknowledged at once. A request that came before is not carried out again, but
 //!    answered as it was.
 //! 4. It departs, asleep or for good, once nothing of its own is under way.
 //! 5. However else the connection ends, a timer brings it back, each time a little later.
 
+#[cfg(test)]
+mod any_order;
 mod outbox;
 mod requests;
 mod resources;
@@ -16,6 +18,7 @@ mod tests;
 mod timers;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -31,7 +34,7 @@ use self::resources::Resources;
 use self::timers::{Timer, Timers};
 use crate::behaviour::{Announcing, Answering, Behaviour, Subscription};
 use crate::event::{Delivery, Ending, Happening, Session};
-use crate::packet::{Connect, Dup, FromServer, Message, Start, ToServer};
+use crate::packet::{Connect, FromServer, Message, Start, ToServer};
 use crate::seed::Numbers;
 
 /// The reason code for what was given up because too much waits: Quota exceeded (MQTT 5, 2.4).
@@ -46,10 +49,25 @@ pub struct Peripheral {
     pub id: PeripheralId,
     /// Where it connects to.
     pub server: SocketAddr,
-    /// User name and password, if it shows any.
-    pub credentials: Option<(String, String)>,
+    /// What it shows to be let in, if anything.
+    pub credentials: Option<Credentials>,
     /// What it does.
     pub behaviour: Arc<Behaviour>,
+}
+
+/// A user name and a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user name.
+    pub username: String,
+    /// The password.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
 }
 
 /// What a simulated peripheral is told to do, beside what it does by itself.
@@ -192,11 +210,9 @@ impl SimulatedPeripheral {
         }
         self.phase = Phase::Connecting;
         self.timers.set(Timer::Patience, now + self.behaviour().patience);
-        let text = |text: &String| ByteString::from(text.as_str());
-        let bytes = |text: &String| Bytes::copy_from_slice(text.as_bytes());
         let connect = Connect {
             client_id: self.peripheral.id.as_str().into(),
-            credentials: self.peripheral.credentials.as_ref().map(|(name, password)| (text(name), bytes(password))),
+            credentials: self.peripheral.credentials.clone(),
             start: Start::Resume,
             keep_alive: self.behaviour().keep_alive,
             session_expiry: self.behaviour().session_expiry,
@@ -305,10 +321,7 @@ impl SimulatedPeripheral {
         if session == Session::New {
             self.subscribed = Subscribed::No;
         }
-        let dup = if session == Session::Resumed { Dup::Again } else { Dup::First };
-        for publish in self.outbox.resend(receive_max, dup) {
-            self.send(now, ToServer::Publish(publish));
-        }
+        self.outbox.reconnect(receive_max, session);
         match self.subscribed {
             Subscribed::Yes => self.on_active(now),
             Subscribed::No => {

@@ -7,6 +7,7 @@ use bugle_core::RequestId;
 use bytes::Bytes;
 use bytestring::ByteString;
 
+use crate::event::Session;
 use crate::packet::{Dup, ToPublish};
 
 /// Messages that wait for a server to take them; one more is given up.
@@ -41,7 +42,7 @@ pub(super) enum Room {
     None,
 }
 
-/// Messages in order; the first `in_flight` are under way and have a packet id.
+/// Messages in order; the first `in_flight` are under way. Those that ever were have a packet id.
 #[derive(Debug)]
 pub(super) struct Outbox {
     messages: VecDeque<(Option<NonZeroU16>, Draft)>,
@@ -71,24 +72,29 @@ impl Outbox {
         self.messages.iter().any(|(_, draft)| draft.purpose == Purpose::Answer(request))
     }
 
-    /// On a new connection: everything that was under way goes out again under its old packet id
-    /// (MQTT 5, 4.4), before anything new.
-    pub(super) fn resend(&mut self, receive_max: u16, dup: Dup) -> Vec<ToPublish> {
+    /// On a new connection nothing is under way any more. What was goes out again first, and to a server that
+    /// remembers the session under its old packet id (MQTT 5, 4.4).
+    pub(super) fn reconnect(&mut self, receive_max: u16, session: Session) {
+        self.in_flight = 0;
         self.in_flight_max = receive_max.clamp(1, IN_FLIGHT_MAX);
-        let under_way = self.messages.iter().take(self.in_flight);
-        under_way.filter_map(|(id, draft)| id.map(|id| draft.to_publish(id, dup))).collect()
+        if session == Session::New {
+            self.messages.iter_mut().for_each(|(id, _)| *id = None);
+        }
     }
 
     /// The next message to put under way, if there is one and there may be one more.
     pub(super) fn next(&mut self) -> Option<ToPublish> {
-        if self.in_flight >= usize::from(self.in_flight_max) || self.in_flight == self.messages.len() {
+        if self.in_flight >= usize::from(self.in_flight_max) {
             return None;
         }
-        let id = self.new_id();
-        let (slot, draft) = &mut self.messages[self.in_flight];
+        let (id, dup) = match self.messages.get(self.in_flight)?.0 {
+            Some(id) => (id, Dup::Again),
+            None => (self.new_id(), Dup::First),
+        };
+        let (slot, draft) = self.messages.get_mut(self.in_flight)?;
         *slot = Some(id);
         self.in_flight += 1;
-        Some(draft.to_publish(id, Dup::First))
+        Some(draft.to_publish(id, dup))
     }
 
     /// The server has had its say on the message `id`: what was it for?
@@ -149,21 +155,31 @@ mod tests {
         let a = outbox.next().expect("a");
         let b = outbox.next().expect("b");
         assert_eq!(outbox.take(a.id), Some(Purpose::Own));
-        let again = outbox.resend(u16::MAX, Dup::Again);
-        assert_eq!(again, [ToPublish { dup: Dup::Again, ..b }]);
-        assert_eq!(outbox.next().map(|publish| publish.payload), Some("c".into()));
+        outbox.reconnect(u16::MAX, Session::Resumed);
+        assert_eq!(outbox.next(), Some(ToPublish { dup: Dup::Again, ..b }));
+        assert_eq!(outbox.next().map(|publish| (publish.payload, publish.dup)), Some(("c".into(), Dup::First)));
     }
 
     #[test]
     fn no_more_is_under_way_than_the_server_wants() {
         let mut outbox = Outbox::new();
-        assert!(outbox.resend(1, Dup::Again).is_empty());
         outbox.push(draft("a"));
         outbox.push(draft("b"));
+        assert!(outbox.next().is_some() && outbox.next().is_some());
+        outbox.reconnect(1, Session::Resumed);
         let a = outbox.next().expect("a");
         assert_eq!(outbox.next(), None);
         outbox.take(a.id);
         assert!(outbox.next().is_some());
+    }
+
+    #[test]
+    fn to_a_server_that_has_forgotten_everything_is_new() {
+        let mut outbox = Outbox::new();
+        outbox.push(draft("a"));
+        outbox.next();
+        outbox.reconnect(u16::MAX, Session::New);
+        assert_eq!(outbox.next().map(|publish| publish.dup), Some(Dup::First));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::behaviour::{Reconnecting, Reporting, Sleeping};
-use crate::packet::ToPublish;
+use crate::packet::{Dup, ToPublish};
 use bugle_core::{Content, RequestId};
 
 const READ: &str = r#"{"request":"01M8QZ4T7B0XK","do":"read","path":"/3/0/2"}"#;
@@ -22,7 +22,7 @@ impl Played {
         let peripheral = Peripheral {
             id: PeripheralId::new("m1").expect("a peripheral id"),
             server: ([127, 0, 0, 1], 1883).into(),
-            credentials: Some(("m1".into(), "secret".into())),
+            credentials: None,
             behaviour: Arc::new(behaviour),
         };
         let machine = SimulatedPeripheral::new(Time::ZERO, peripheral, Numbers::new(1, 0));
