@@ -1,18 +1,21 @@
 //! The yardstick: what a stock mosquitto does on this machine, with the same peripherals that a Bugle
-//! is measured with. `cargo bench -p bugle-load`
+//! is measured with.
+//!
+//! `cargo bench -p bugle-load`, with numbers of peripherals after `--` for others than the usual.
 
 use std::time::Duration;
 
 use bugle_core::Protocol;
 use bugle_load::measure::{FanOut, Mosquitto, Registrations, Target};
 
-const MEMBERS: [usize; 2] = [1_000, 10_000];
+const MEMBERS: &[usize] = &[1_000, 10_000];
 const REPETITIONS: usize = 7;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn main() -> anyhow::Result<()> {
     let protocol = Protocol::Mqtt5;
-    for members in MEMBERS {
+    let asked: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    for &members in if asked.is_empty() { MEMBERS } else { &asked } {
         let mut targets = [Target::Mosquitto(Mosquitto::start()?)];
         let fan_out = FanOut { members, repetitions: REPETITIONS, payload_bytes: 64, protocol, patience: PATIENCE };
         println!("one message to {members} members, medians of {REPETITIONS}");
