@@ -1,0 +1,102 @@
+//! How the gateway is doing, for probes and people: `/healthz`, `/readyz`, `/v1/status`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use bugle_core::GatewayId;
+use serde::Serialize;
+use tokio::sync::{oneshot, watch};
+
+use crate::reactor::{Command, Commands, Status};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Probes {
+    pub(crate) gateway: GatewayId,
+    pub(crate) commands: Commands,
+    pub(crate) is_linked: watch::Receiver<bool>,
+}
+
+/// What `/v1/status` says.
+#[derive(Debug, Serialize)]
+struct Report {
+    gateway: GatewayId,
+    is_linked: bool,
+    /// Why the store takes nothing, if it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store_failure: Option<String>,
+    allocated: usize,
+    registered: usize,
+    registering: usize,
+    requests: usize,
+    up_log: u64,
+    down_applied: u64,
+    connections: u64,
+    accepted: u64,
+    admitted: u64,
+    refused: u64,
+    deliveries: u64,
+    noise: u64,
+    faults: u64,
+    reports_dropped: u64,
+    commits: u64,
+}
+
+pub(crate) fn routes(probes: Probes) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/v1/status", get(report))
+        .with_state(Arc::new(probes))
+}
+
+impl Probes {
+    /// None if the gateway's thread does not answer any more.
+    async fn status(&self) -> Option<Status> {
+        let (answer, status) = oneshot::channel();
+        self.commands.send(Command::Status(answer));
+        status.await.ok()
+    }
+}
+
+/// Ready means: peripherals are served, and what they say reaches the platform.
+async fn readyz(State(probes): State<Arc<Probes>>) -> Response {
+    let is_linked = *probes.is_linked.borrow();
+    let reason = match probes.status().await {
+        None => "the gateway is stopping\n".to_owned(),
+        Some(Status { store_failure: Some(failure), .. }) => format!("the store takes nothing: {failure}\n"),
+        Some(_) if !is_linked => "the platform is out of reach; what concerns it waits in the up log\n".to_owned(),
+        Some(_) => return "ready\n".into_response(),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, reason).into_response()
+}
+
+async fn report(State(probes): State<Arc<Probes>>) -> Response {
+    let Some(Status { counters, census, store_failure, commits }) = probes.status().await else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping\n").into_response();
+    };
+    let report = Report {
+        gateway: probes.gateway.clone(),
+        is_linked: *probes.is_linked.borrow(),
+        store_failure,
+        allocated: census.allocated,
+        registered: census.registered,
+        registering: census.registering,
+        requests: census.requests,
+        up_log: census.up_log,
+        down_applied: census.down_applied,
+        connections: counters.connections,
+        accepted: counters.accepted,
+        admitted: counters.admitted,
+        refused: counters.refused,
+        deliveries: counters.deliveries,
+        noise: counters.noise,
+        faults: counters.faults,
+        reports_dropped: counters.reports_dropped,
+        commits,
+    };
+    Json(report).into_response()
+}

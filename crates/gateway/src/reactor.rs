@@ -1,0 +1,205 @@
+//! The thread that owns the gateway: its sockets, its machine, and what it has to persist.
+//!
+//! One thread serves all peripherals. A turn takes whatever is ready (bytes, commands, timers), hands
+//! it to the [`Edge`], and carries out what the edge gives out. What is to be persisted during one
+//! turn, or while the store is busy, becomes one commit; meanwhile the loop goes on, and what rests on
+//! that commit leaves when it is done.
+
+mod command;
+mod keeper;
+mod listeners;
+mod socket;
+mod sockets;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Duration;
+
+use bugle_core::Time;
+use bugle_edge::{Edge, Output, Store};
+use bugle_runtime::Clock;
+use bugle_store::gateway::GatewayStore;
+use mio::{Events, Poll, Token};
+use thiserror::Error;
+use tokio::sync::watch;
+
+pub(crate) use command::{Command, Commands, Status};
+pub(crate) use listeners::Listeners;
+
+use command::Persisted;
+use keeper::Keeper;
+use sockets::Sockets;
+
+const WAKER: Token = Token(usize::MAX);
+/// Events taken from the system at once.
+const EVENTS_MAX: usize = 4_096;
+/// Commands taken in one turn, so that peripherals are served between them.
+const COMMANDS_MAX: usize = 8_192;
+
+/// Why the gateway cannot go on. The fault is of the system.
+#[derive(Debug, Error)]
+pub enum ReactorError {
+    /// The system gives no more notice of what is ready.
+    #[error("waiting for sockets failed: {0}")]
+    Poll(#[source] std::io::Error),
+    /// The store cannot keep what must be kept, and will not.
+    #[error("the gateway's store has failed: {0}")]
+    Store(#[source] bugle_store::sqlite::StoreError),
+}
+
+/// How far the logs are, on disk: told to the link.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    /// The up log holds entries up to this number.
+    pub(crate) up_available: watch::Sender<u64>,
+    /// The down log is applied up to this number.
+    pub(crate) down_acknowledged: watch::Sender<u64>,
+}
+
+pub(crate) struct Reactor {
+    poll: Poll,
+    listeners: Listeners,
+    sockets: Sockets,
+    commands: Receiver<Command>,
+    edge: Edge,
+    keeper: Keeper,
+    clock: Clock,
+    progress: Progress,
+}
+
+impl Reactor {
+    pub(crate) fn new(
+        poll: Poll,
+        listeners: Listeners,
+        (commands, receiver): (Commands, Receiver<Command>),
+        edge: Edge,
+        store: Arc<GatewayStore>,
+        clock: Clock,
+        progress: Progress,
+    ) -> Self {
+        let keeper = Keeper::new(store, commands);
+        Self { poll, listeners, sockets: Sockets::default(), commands: receiver, edge, keeper, clock, progress }
+    }
+
+    /// Serves until it is told to stop.
+    ///
+    /// # Errors
+    /// If it cannot go on.
+    pub(crate) fn run(mut self) -> Result<(), ReactorError> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        let mut is_stopping = false;
+        loop {
+            let timeout = self.timeout(self.clock.now());
+            if let Err(error) = self.poll.poll(&mut events, timeout)
+                && error.kind() != std::io::ErrorKind::Interrupted
+            {
+                return Err(ReactorError::Poll(error));
+            }
+            let now = self.clock.now();
+            for event in &events {
+                let token = event.token();
+                if token != WAKER && !self.listeners.on_ready(now, token) {
+                    self.sockets.on_ready(event);
+                }
+            }
+            self.listeners.serve(now, &mut self.edge, &mut self.sockets, self.poll.registry());
+            self.sockets.serve(now, &mut self.edge);
+            is_stopping |= self.take_commands(now)?;
+            self.edge.handle_timeout(now);
+            self.carry_out(now);
+            self.keeper.persist();
+            if is_stopping && self.keeper.is_idle() {
+                self.sockets.flush_all();
+                return Ok(());
+            }
+        }
+    }
+
+    fn timeout(&self, now: Time) -> Option<Duration> {
+        if self.sockets.has_work(&self.edge) {
+            return Some(Duration::ZERO);
+        }
+        let next = [
+            self.edge.next_timeout(),
+            self.listeners.next_timeout(),
+            self.sockets.next_timeout(),
+            self.keeper.next_retry(),
+        ];
+        next.into_iter().flatten().min().map(|at| at - now)
+    }
+
+    /// Takes the commands that wait. Whether one of them is to stop.
+    fn take_commands(&mut self, now: Time) -> Result<bool, ReactorError> {
+        for _ in 0..COMMANDS_MAX {
+            match self.commands.try_recv() {
+                Ok(Command::Persisted(persisted)) => self.on_persisted(now, persisted)?,
+                Ok(Command::Link(link)) => self.edge.handle_link(link),
+                Ok(Command::Down { sequence, entry }) => self.edge.handle_down(now, sequence, *entry),
+                Ok(Command::UpAcknowledged { through }) => self.edge.handle_up_acknowledged(through),
+                Ok(Command::Allocations { allocations, conflicts }) => {
+                    // Whoever asked may be gone.
+                    let _ = conflicts.send(self.edge.handle_allocations(now, allocations));
+                }
+                Ok(Command::Status(status)) => {
+                    let _ = status.send(self.status());
+                }
+                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => {
+                    self.edge.handle_shutdown(now);
+                    return Ok(true);
+                }
+                Err(TryRecvError::Empty) => return Ok(false),
+            }
+        }
+        self.keeper.wake();
+        Ok(false)
+    }
+
+    fn on_persisted(&mut self, now: Time, persisted: Persisted) -> Result<(), ReactorError> {
+        match self.keeper.on_persisted(now, persisted) {
+            Ok(Some(ticket)) => {
+                self.edge.handle_store(Store::Working);
+                self.edge.handle_persisted(ticket);
+                Ok(())
+            }
+            Ok(None) => {
+                self.edge.handle_store(Store::Failing);
+                Ok(())
+            }
+            Err(error) => Err(ReactorError::Store(error)),
+        }
+    }
+
+    /// Does what the edge wants done.
+    fn carry_out(&mut self, now: Time) {
+        self.keeper.retry_if_due(now);
+        let (mut up_available, mut down_acknowledged) = (None, None);
+        while let Some(output) = self.edge.poll_output(now) {
+            match output {
+                Output::Transmit { connection, bytes } => self.sockets.transmit(connection, bytes),
+                Output::Close { connection } => {
+                    self.edge.handle_closed(now, connection);
+                    self.sockets.close(now, connection);
+                }
+                Output::Persist(batch) => self.keeper.add(batch),
+                Output::UpAvailable { through } => up_available = Some(through),
+                Output::DownAcknowledged { through } => down_acknowledged = Some(through),
+            }
+        }
+        if let Some(through) = up_available {
+            self.progress.up_available.send_replace(through);
+        }
+        if let Some(through) = down_acknowledged {
+            self.progress.down_acknowledged.send_replace(through);
+        }
+        self.sockets.expire(now);
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            counters: self.edge.counters(),
+            census: self.edge.census(),
+            store_failure: self.keeper.failure().map(ToString::to_string),
+            commits: self.keeper.commits(),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What other threads ask of the reactor.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use bugle_core::gateway::{AllocationConflict, Census, Link, Ticket};
+use bugle_core::{Allocation, DownEntry};
+use bugle_edge::Counters;
+use bugle_store::sqlite::StoreError;
+use mio::{Poll, Waker};
+use tokio::sync::oneshot;
+
+use super::WAKER;
+
+/// What became of a commit.
+pub(crate) type Persisted = Result<Ticket, StoreError>;
+
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// A commit is done, or failed.
+    Persisted(Persisted),
+    /// The link to the platform came up or went down.
+    Link(Link),
+    /// An entry of the down log.
+    Down { sequence: u64, entry: Box<DownEntry> },
+    /// The platform has the up log up to here on disk.
+    UpAcknowledged { through: u64 },
+    /// These are all the allocations of the gateway's own file.
+    Allocations { allocations: Vec<Allocation>, conflicts: oneshot::Sender<Vec<AllocationConflict>> },
+    /// How is it going?
+    Status(oneshot::Sender<Status>),
+    /// Tell the peripherals, finish what is being persisted, and stop.
+    Stop,
+}
+
+/// How a gateway is doing.
+#[derive(Debug, Clone)]
+pub(crate) struct Status {
+    pub(crate) counters: Counters,
+    pub(crate) census: Census,
+    /// Why the store takes nothing, if it does not.
+    pub(crate) store_failure: Option<String>,
+    /// Commits since the start.
+    pub(crate) commits: u64,
+}
+
+/// Sends commands to the reactor, and wakes it.
+///
+/// The queue itself has no bound: what fills it is bounded at its source, the down log by the window
+/// of the link and the commits by there being one at a time.
+#[derive(Debug, Clone)]
+pub(crate) struct Commands {
+    sender: Sender<Command>,
+    waker: Arc<Waker>,
+}
+
+impl Commands {
+    pub(crate) fn new(poll: &Poll) -> std::io::Result<(Self, Receiver<Command>)> {
+        let (sender, receiver) = channel();
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        Ok((Self { sender, waker }, receiver))
+    }
+
+    /// Sends a command. After the reactor has stopped, nothing happens.
+    pub(crate) fn send(&self, command: Command) {
+        if self.sender.send(command).is_ok() {
+            self.wake();
+        }
+    }
+
+    pub(crate) fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
+            tracing::error!(%error, "the gateway's thread could not be woken");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Where peripherals knock.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bugle_core::Time;
+use bugle_edge::Edge;
+use mio::net::TcpListener;
+use mio::{Interest, Registry, Token};
+
+use super::socket::Socket;
+use super::sockets::Sockets;
+
+/// Connections taken from one listener in one turn, so that those that are in are served meanwhile.
+const ACCEPTS_PER_TURN_MAX: usize = 256;
+
+/// How long a listener rests after the system let it accept nothing.
+const REST: Duration = Duration::from_millis(100);
+
+/// The listeners, plain and TLS.
+#[derive(Default)]
+pub(crate) struct Listeners(Vec<Listener>);
+
+struct Listener {
+    listener: TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    /// From when on somebody may be waiting; none if nobody is.
+    ready_at: Option<Time>,
+}
+
+impl Listeners {
+    /// Opens a listener, and says at which address.
+    pub(crate) fn add(
+        &mut self,
+        address: SocketAddr,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> io::Result<SocketAddr> {
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
+        self.0.push(Listener { listener, tls, ready_at: None });
+        Ok(address)
+    }
+
+    pub(crate) fn register(&mut self, registry: &Registry) -> io::Result<()> {
+        for (number, known) in self.0.iter_mut().enumerate() {
+            registry.register(&mut known.listener, Token(number), Interest::READABLE)?;
+        }
+        Ok(())
+    }
+
+    /// Takes note that somebody knocks. Whether it is at one of these.
+    pub(super) fn on_ready(&mut self, now: Time, token: Token) -> bool {
+        let known = self.0.get_mut(token.0);
+        let is_one = known.is_some();
+        if let Some(known) = known {
+            known.ready_at = Some(now);
+        }
+        is_one
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Time> {
+        self.0.iter().filter_map(|known| known.ready_at).min()
+    }
+
+    /// Takes in those who wait.
+    pub(super) fn serve(&mut self, now: Time, edge: &mut Edge, sockets: &mut Sockets, registry: &Registry) {
+        for known in self.0.iter_mut().filter(|known| known.ready_at.is_some_and(|at| at <= now)) {
+            known.accept(now, edge, sockets, registry);
+        }
+    }
+}
+
+impl Listener {
+    fn accept(&mut self, now: Time, edge: &mut Edge, sockets: &mut Sockets, registry: &Registry) {
+        for _ in 0..ACCEPTS_PER_TURN_MAX {
+            match self.listener.accept() {
+                Ok((stream, address)) => {
+                    let connection = edge.handle_accepted(now, address.to_string().into());
+                    let added = Socket::new(stream, self.tls.as_ref())
+                        .and_then(|socket| sockets.add(connection, socket, registry));
+                    if let Err(error) = added {
+                        tracing::warn!(%error, %address, "a connection could not be set up");
+                        edge.handle_closed(now, connection);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.ready_at = None;
+                    return;
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    // Mostly too many open files: those that are in go on, and those outside wait.
+                    tracing::error!(%error, "no more connections can be accepted now");
+                    self.ready_at = Some(now + REST);
+                    return;
+                }
+            }
+        }
+    }
+}

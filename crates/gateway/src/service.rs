@@ -1,0 +1,191 @@
+//! Starting and stopping a gateway.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bugle_core::gateway::Restored;
+use bugle_edge::Edge;
+use bugle_runtime::listener::{ListenError, listen_tcp};
+use bugle_runtime::{Clock, DataFolder, DataFolderError, Shutdown};
+use bugle_store::gateway::GatewayStore;
+use bugle_store::sqlite::OpenError;
+use mio::Poll;
+use thiserror::Error;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+
+use crate::allocations::Allocations;
+use crate::http::{self, Probes};
+use crate::link::{self, LinkTo};
+use crate::reactor::{Command, Commands, Listeners, Progress, Reactor, ReactorError};
+use crate::{Config, ConfigError};
+
+/// How long the HTTP server and the link may take to end.
+const END_TIME: Duration = Duration::from_secs(3);
+
+/// Why a gateway does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The configuration is not sound.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data folder is of no use.
+    #[error(transparent)]
+    DataFolder(#[from] DataFolderError),
+    /// The store is of no use.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// A listener cannot be opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The system lacks something that every process needs.
+    #[error("the system does not let the gateway start: {0}")]
+    System(#[from] io::Error),
+}
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    mqtt: Option<SocketAddr>,
+    mqtt_tls: Option<SocketAddr>,
+    http: SocketAddr,
+    is_linked: watch::Receiver<bool>,
+    allocations: Allocations,
+    ended: oneshot::Receiver<Result<(), ReactorError>>,
+    tasks: JoinSet<()>,
+    shutdown: Shutdown,
+}
+
+impl Gateway {
+    /// Starts a gateway, which serves until `shutdown` is requested.
+    ///
+    /// It serves its peripherals at once, whether or not the platform can be reached.
+    ///
+    /// # Errors
+    /// If the configuration is not sound, or the system does not let it start.
+    pub async fn start(config: Config, shutdown: Shutdown) -> Result<Self, StartError> {
+        let tls = config.check()?;
+        let folder = DataFolder::open(&config.data_folder)?;
+        let mut listeners = Listeners::default();
+        let mut listen = |setting, address: Option<SocketAddr>, tls: Option<Arc<rustls::ServerConfig>>| {
+            let unavailable = |address, source| ListenError::Unavailable { setting, address, source };
+            let open = |address| listeners.add(address, tls).map_err(|source| unavailable(address, source));
+            address.map(open).transpose()
+        };
+        let mqtt = listen("mqtt.listen", config.mqtt.listen, None)?;
+        let mqtt_tls = listen("mqtt.tls_listen", config.mqtt.tls_listen, tls)?;
+        let http_listener = listen_tcp("http_listen", config.http_listen).await?;
+        let http = http_listener.local_addr()?;
+        let (store, restored) = GatewayStore::open(&folder.file("gateway.db"))?;
+        let store = Arc::new(store);
+        let clock = Clock::start();
+        let Restored { up_last, up_acknowledged, down_applied, .. } = restored;
+        let seed = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
+        let edge = Edge::restore(clock.now(), config.settings(), seed, restored);
+
+        let poll = Poll::new()?;
+        listeners.register(poll.registry())?;
+        let (commands, receiver) = Commands::new(&poll)?;
+        let (up_sender, up_available) = watch::channel(up_last);
+        let (down_sender, down_acknowledged) = watch::channel(down_applied);
+        let progress = Progress { up_available: up_sender, down_acknowledged: down_sender };
+        let reactor =
+            Reactor::new(poll, listeners, (commands.clone(), receiver), edge, Arc::clone(&store), clock, progress);
+        let ended = spawn(reactor, shutdown.clone())?;
+
+        let mut tasks = JoinSet::new();
+        let (linked_sender, is_linked) = watch::channel(false);
+        tasks.spawn(link::run(LinkTo {
+            config: config.clone(),
+            folder,
+            store,
+            commands: commands.clone(),
+            clock,
+            boot: seed,
+            up_available,
+            up_acknowledged,
+            down_acknowledged,
+            is_linked: linked_sender,
+            shutdown: shutdown.clone(),
+        }));
+        let allocations = Allocations::new(config.allocations, commands.clone());
+        tasks.spawn(allocations.clone().watch(shutdown.clone()));
+        let probes = Probes { gateway: config.id, commands: commands.clone(), is_linked: is_linked.clone() };
+        tasks.spawn(serve_http(http_listener, probes, shutdown.clone()));
+        let stopping = shutdown.clone();
+        tasks.spawn(async move {
+            stopping.requested().await;
+            commands.send(Command::Stop);
+        });
+        Ok(Self { mqtt, mqtt_tls, http, is_linked, allocations, ended, tasks, shutdown })
+    }
+
+    /// Where MQTT peripherals connect without encryption.
+    #[must_use]
+    pub const fn mqtt_address(&self) -> Option<SocketAddr> {
+        self.mqtt
+    }
+
+    /// Where MQTT peripherals connect with TLS.
+    #[must_use]
+    pub const fn mqtt_tls_address(&self) -> Option<SocketAddr> {
+        self.mqtt_tls
+    }
+
+    /// Where the gateway says how it is doing.
+    #[must_use]
+    pub const fn http_address(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// The file of allocations, to be read again at will.
+    #[must_use]
+    pub const fn allocations(&self) -> &Allocations {
+        &self.allocations
+    }
+
+    /// Waits until the platform is reached.
+    pub async fn linked(&self) {
+        // The sender is gone only when the gateway stops, and then nobody waits for the link.
+        let _ = self.is_linked.clone().wait_for(|is_linked| *is_linked).await;
+    }
+
+    /// Waits until the gateway has ended, because it was asked to or because it could not go on.
+    ///
+    /// # Errors
+    /// If it could not go on.
+    pub async fn ended(mut self) -> Result<(), ReactorError> {
+        let result = self.ended.await.unwrap_or(Ok(()));
+        self.shutdown.request();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(END_TIME, all).await.is_err() {
+            tracing::warn!("parts of the gateway did not end in time and are cut off");
+        }
+        result
+    }
+}
+
+/// Runs the reactor in a thread of its own. When it ends, all ends.
+fn spawn(reactor: Reactor, shutdown: Shutdown) -> io::Result<oneshot::Receiver<Result<(), ReactorError>>> {
+    let (sender, ended) = oneshot::channel();
+    std::thread::Builder::new().name("gateway".into()).spawn(move || {
+        let result = reactor.run();
+        if let Err(error) = &result {
+            tracing::error!(%error, "the gateway stops");
+        }
+        shutdown.request();
+        // Nobody may be waiting any more.
+        let _ = sender.send(result);
+    })?;
+    Ok(ended)
+}
+
+async fn serve_http(listener: tokio::net::TcpListener, probes: Probes, shutdown: Shutdown) {
+    let server = axum::serve(listener, http::routes(probes));
+    let server = server.with_graceful_shutdown(async move { shutdown.requested().await });
+    if let Err(error) = server.await {
+        tracing::error!(%error, "the gateway's HTTP server has ended");
+    }
+}
