@@ -6,10 +6,11 @@
 //!
 //! Key, certificates and the link's address are kept in the data folder. What is kept is used.
 
-use bugle_api::{Enrolled, Enrollment, Problem};
+use bugle_api::Enrollment;
+use bugle_client::{Client, ClientError};
 use bugle_core::GatewayId;
 use bugle_runtime::link::LinkIdentity;
-use bugle_runtime::{Authority, DataFolder, DataFolderError, tls};
+use bugle_runtime::{Authority, DataFolder, DataFolderError};
 use rcgen::{CertificateParams, KeyPair};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -45,10 +46,8 @@ pub(crate) enum EnrolmentError {
     TokenFile { path: std::path::PathBuf, source: std::io::Error },
     #[error("the enrolment token is not one: it has the form that `bugle gateway enroll` prints")]
     Token,
-    #[error("the platform at {url} cannot be reached: {reason}")]
-    Unreachable { url: String, reason: String },
-    #[error("the platform refuses to enrol the gateway: {0}")]
-    Refused(String),
+    #[error("the gateway cannot be enrolled: {0}")]
+    Client(#[from] ClientError),
     #[error("whoever answers at {0} is not the platform that the token is from")]
     Imposter(String),
     #[error("the token is for gateway {enrolled}, and this is {configured}")]
@@ -75,7 +74,8 @@ pub(crate) async fn ensure(config: &Config, folder: &DataFolder) -> Result<Enrol
     let token = token(config)?;
     let key = KeyPair::generate()?;
     let csr_pem = CertificateParams::default().serialize_request(&key)?.pem()?;
-    let enrolled = request(&config.platform.url, &Enrollment { token: token.clone(), csr_pem }).await?;
+    let client = Client::without_token(&config.platform.url)?;
+    let enrolled = client.enrol(&Enrollment { token: token.clone(), csr_pem }).await?;
     let fingerprint = token.split('.').nth(1).ok_or(EnrolmentError::Token)?;
     if Authority::fingerprint_of(&enrolled.ca_pem).ok().as_deref() != Some(fingerprint) {
         return Err(EnrolmentError::Imposter(config.platform.url.clone()));
@@ -106,21 +106,6 @@ fn token(config: &Config) -> Result<String, EnrolmentError> {
     };
     let token = text.trim().to_owned();
     if token.split('.').count() == 3 { Ok(token) } else { Err(EnrolmentError::Token) }
-}
-
-async fn request(url: &str, enrollment: &Enrollment) -> Result<Enrolled, EnrolmentError> {
-    tls::install_provider();
-    let unreachable =
-        |error: reqwest::Error| EnrolmentError::Unreachable { url: url.into(), reason: error.to_string() };
-    let endpoint = format!("{}/v1/enrollments", url.trim_end_matches('/'));
-    let client = reqwest::Client::builder().build().map_err(unreachable)?;
-    let answer = client.post(endpoint).json(enrollment).send().await.map_err(unreachable)?;
-    let status = answer.status();
-    if status.is_success() {
-        return answer.json().await.map_err(unreachable);
-    }
-    let problem = answer.json::<Problem>().await;
-    Err(EnrolmentError::Refused(problem.map_or_else(|_| status.to_string(), |problem| problem.detail)))
 }
 
 impl From<Kept> for Enrolment {

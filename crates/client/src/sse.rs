@@ -1,0 +1,74 @@
+//! Server-sent events, as the HTML standard (9.2.6) has them; only `data` matters here.
+
+use bytes::{Buf, BytesMut};
+
+/// Bytes that hold no whole event yet; more than the largest event has.
+const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Takes bytes as they come and gives out the data of whole events.
+#[derive(Debug, Default)]
+pub(crate) struct Parser {
+    bytes: BytesMut,
+    data: Vec<u8>,
+}
+
+/// An event has no end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TooLong;
+
+impl Parser {
+    pub(crate) fn handle_bytes(&mut self, bytes: &[u8]) -> Result<(), TooLong> {
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() + self.data.len() > EVENT_BYTES_MAX { Err(TooLong) } else { Ok(()) }
+    }
+
+    /// The data of the next whole event.
+    pub(crate) fn poll_event(&mut self) -> Option<Vec<u8>> {
+        while let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
+            let line = self.bytes.split_to(end);
+            self.bytes.advance(1);
+            let line = line.strip_suffix(b"\r").unwrap_or(&line);
+            if line.is_empty() {
+                if !self.data.is_empty() {
+                    return Some(std::mem::take(&mut self.data));
+                }
+            } else if let Some(data) = line.strip_prefix(b"data:") {
+                if !self.data.is_empty() {
+                    self.data.push(b'\n');
+                }
+                self.data.extend_from_slice(data.strip_prefix(b" ").unwrap_or(data));
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(parser: &mut Parser) -> Vec<String> {
+        std::iter::from_fn(|| parser.poll_event()).map(|data| String::from_utf8_lossy(&data).into_owned()).collect()
+    }
+
+    #[test]
+    fn events_are_whole_however_they_are_split() {
+        let stream = b": hello\nid: 1\ndata: one\n\nretry: 5\nid: 2\r\ndata: two\r\ndata:more\r\n\r\n\n";
+        for split in 0..stream.len() {
+            let mut parser = Parser::default();
+            let mut all = Vec::new();
+            for part in [&stream[..split], &stream[split..]] {
+                parser.handle_bytes(part).expect("it is short");
+                all.extend(events(&mut parser));
+            }
+            assert_eq!(all, ["one", "two\nmore"]);
+        }
+    }
+
+    #[test]
+    fn an_event_without_end_is_given_up() {
+        let mut parser = Parser::default();
+        let part = vec![b'x'; 1024 * 1024];
+        assert!((0..17).any(|_| parser.handle_bytes(&part).is_err()));
+    }
+}
