@@ -14,7 +14,7 @@ use bugle_store::sqlite::OpenError;
 use mio::Poll;
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::allocations::Allocations;
 use crate::http::{self, Probes};
@@ -78,7 +78,9 @@ impl Gateway {
         let mqtt_tls = listen("mqtt.tls_listen", config.mqtt.tls_listen, tls)?;
         let http_listener = listen_tcp("http_listen", config.http_listen).await?;
         let http = http_listener.local_addr()?;
-        let (store, restored) = GatewayStore::open(&folder.file("gateway.db"))?;
+        let path = folder.file("gateway.db");
+        let opened = spawn_blocking(move || GatewayStore::open(&path)).await;
+        let (store, restored) = opened.expect("opening the store does not panic")?;
         let store = Arc::new(store);
         let clock = Clock::start();
         let Restored { up_last, up_acknowledged, down_applied, .. } = restored;
