@@ -72,6 +72,12 @@ impl GroupConfigurations {
         true
     }
 
+    /// How many peripherals wait for a person's approval.
+    #[must_use]
+    pub const fn approvals_waiting(&self) -> usize {
+        self.approvals_waiting
+    }
+
     /// Whether an asking of this peripheral waits for approval now.
     #[must_use]
     pub fn is_pending(&self, peripheral: &PeripheralId) -> bool {
