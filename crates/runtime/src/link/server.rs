@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use bugle_core::GatewayId;
 use bugle_wire::{FromGateway, FromPlatform, proto};
+use rustls::pki_types::CertificateDer;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -37,6 +38,8 @@ pub struct Listener {
 pub struct Connected {
     /// The gateway, as its certificate names it.
     pub gateway: GatewayId,
+    /// Its certificate, for whoever takes no other than the latest one.
+    pub certificate: CertificateDer<'static>,
     /// Where it dialled from.
     pub address: SocketAddr,
     /// To it.
@@ -122,14 +125,15 @@ impl Link for Taker {
     ) -> Result<Response<Self::ConnectStream>, Status> {
         let certificates = request.peer_certs();
         let certificate = certificates.as_ref().and_then(|chain| chain.first());
-        let Some(gateway) = certificate.and_then(gateway_of) else {
+        let Some((certificate, gateway)) = certificate.and_then(|shown| Some((shown.clone(), gateway_of(shown)?)))
+        else {
             tracing::warn!(address = ?request.remote_addr(), "a certificate that names no gateway was refused");
             return Err(Status::permission_denied("the certificate names no gateway"));
         };
         let address = request.remote_addr().ok_or_else(|| Status::internal("the connection has no address"))?;
         let (sender, messages) = Sender::new();
         let receiver = Receiver::new(request.into_inner());
-        let connected = Connected { gateway, address, sender, receiver };
+        let connected = Connected { gateway, certificate, address, sender, receiver };
         self.take.send(connected).await.map_err(|_| Status::unavailable("this node stops"))?;
         Ok(Response::new(Box::pin(ReceiverStream::new(messages).map(Ok))))
     }
