@@ -25,8 +25,8 @@ use thiserror::Error;
 
 pub use access::{Hash, TokenRow};
 pub use list::{
-    ApplicationRecord, Belonging, GatewayRecord, MemberCursor, MemberRecord, MembersShown, Numbered, PeripheralFilter,
-    RequestRecord,
+    ApplicationRecord, Belonging, GatewayRecord, MemberCursor, MemberCursorError, MemberRecord, MembersShown, Numbered,
+    PeripheralFilter, RequestRecord,
 };
 pub use logs::EventLog;
 

@@ -1,9 +1,13 @@
 //! What is shown: lists, and single rows with all there is to them.
 
+use std::fmt;
+use std::str::FromStr;
+
 use bugle_core::platform::{GroupCount, PeripheralKey, PeripheralRow, RequestRow, RequestState, Submitted};
 use bugle_core::{
     ApplicationId, GatewayId, GroupId, Outcome, OutcomeKind, PeripheralId, RequestId, State, Stranger, Time,
 };
+use thiserror::Error;
 
 use super::column::{from_word, plain, time, time_option};
 use super::load::{all, count, one};
@@ -70,6 +74,27 @@ pub struct MemberCursor {
     pub gateway: i64,
     /// The peripheral; not an id where there is none before the first.
     pub peripheral: String,
+}
+
+impl fmt::Display for MemberCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.gateway, self.peripheral)
+    }
+}
+
+/// A text is no place in a list. The fault is of whoever wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("not a place in the list of members")]
+pub struct MemberCursorError;
+
+impl FromStr for MemberCursor {
+    type Err = MemberCursorError;
+
+    fn from_str(text: &str) -> Result<Self, MemberCursorError> {
+        let (gateway, peripheral) = text.split_once('/').ok_or(MemberCursorError)?;
+        let gateway = gateway.parse().map_err(|_| MemberCursorError)?;
+        Ok(Self { gateway, peripheral: peripheral.to_owned() })
+    }
 }
 
 /// Which members of a group request are listed.
