@@ -1,0 +1,89 @@
+//! The HTTP API.
+
+mod access;
+mod auth;
+mod error;
+mod events;
+mod extract;
+mod gateways;
+mod groups;
+mod health;
+mod peripherals;
+mod requests;
+mod server;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use bugle_api::{Access, Endpoint, Method};
+
+pub(crate) use server::serve;
+
+use crate::Platform;
+
+/// The largest body that is taken: a thousand decisions, or the largest operation in base 64.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// All endpoints of the API.
+pub(crate) fn router(platform: Platform) -> Router {
+    let mut router = Router::new();
+    for endpoint in Endpoint::ALL {
+        let mut route = handler(*endpoint);
+        if let Access::Scope(scope) = endpoint.access() {
+            let guard = auth::Guard { platform: platform.clone(), scope };
+            route = route.route_layer(middleware::from_fn_with_state(guard, auth::authorize));
+        }
+        router = router.route(endpoint.path(), route);
+    }
+    router
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(platform)
+}
+
+fn handler(endpoint: Endpoint) -> MethodRouter<Platform> {
+    let method = match endpoint.method() {
+        Method::Get => MethodFilter::GET,
+        Method::Post => MethodFilter::POST,
+        Method::Put => MethodFilter::PUT,
+        Method::Delete => MethodFilter::DELETE,
+    };
+    match endpoint {
+        Endpoint::Healthz => on(method, health::healthz),
+        Endpoint::Readyz => on(method, health::readyz),
+        Endpoint::Document => on(method, health::document),
+        Endpoint::AddApplication => on(method, access::add_application),
+        Endpoint::Applications => on(method, access::applications),
+        Endpoint::IssueToken => on(method, access::issue_token),
+        Endpoint::Tokens => on(method, access::tokens),
+        Endpoint::RevokeToken => on(method, access::revoke_token),
+        Endpoint::AddGateway => on(method, gateways::add_gateway),
+        Endpoint::Gateways => on(method, gateways::gateways),
+        Endpoint::Enrol => on(method, gateways::enrol),
+        Endpoint::Strangers => on(method, gateways::strangers),
+        Endpoint::Peripherals => on(method, peripherals::peripherals),
+        Endpoint::Peripheral => on(method, peripherals::peripheral),
+        Endpoint::Allocate => on(method, peripherals::allocate),
+        Endpoint::Remove => on(method, peripherals::remove),
+        Endpoint::Release => on(method, peripherals::release),
+        Endpoint::Block => on(method, peripherals::block),
+        Endpoint::Deregister => on(method, peripherals::deregister),
+        Endpoint::Standby => on(method, peripherals::standby),
+        Endpoint::Groups => on(method, groups::groups),
+        Endpoint::Group => on(method, groups::group),
+        Endpoint::GroupMembers => on(method, groups::members),
+        Endpoint::Submit => on(method, requests::submit),
+        Endpoint::Requests => on(method, requests::requests),
+        Endpoint::Request => on(method, requests::request),
+        Endpoint::RequestMembers => on(method, requests::members),
+        Endpoint::Cancel => on(method, requests::cancel),
+        Endpoint::Decide => on(method, requests::decide),
+        Endpoint::Events => on(method, events::events),
+        Endpoint::Snapshot => on(method, events::snapshot),
+    }
+}

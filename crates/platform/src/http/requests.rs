@@ -1,0 +1,125 @@
+//! Group requests, and decisions about registrations.
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use bugle_api::{
+    DECISIONS_MAX, Decisions, DecisionsAnswer, IDEMPOTENCY_KEY, MemberFilter, MemberQuery, Page, Request,
+    RequestMember, RequestQuery, Submission,
+};
+use bugle_core::platform::{
+    Cancel, CancelRefusal, Decide, DecideRefusal, IdempotencyKey, IdempotencyKeyError, SubmitRefusal, Submitted,
+};
+use bugle_core::{ApplicationId, GroupId, RequestId};
+use bugle_store::platform::{Failure, MemberCursor, MembersShown};
+
+use super::error::ApiError;
+use super::extract::{Json, Paging, Path, Query, cursor};
+use super::groups::check_application;
+use super::view;
+use crate::Platform;
+use crate::platform::SubmitError;
+
+pub(crate) async fn submit(
+    State(platform): State<Platform>,
+    Path((application, group)): Path<(ApplicationId, GroupId)>,
+    headers: HeaderMap,
+    Json(submission): Json<Submission>,
+) -> Result<(StatusCode, Answer<Request>), ApiError> {
+    let key = idempotency_key(&headers)?;
+    let submitted = Submitted {
+        group: group.clone(),
+        lifespan: submission.deadline(),
+        operation: submission.operation,
+        activation: submission.activation,
+        sleepers: submission.sleepers,
+        receipt: submission.receipt,
+    };
+    match platform.submit(&application, key, submitted).await {
+        Ok(id) => Ok((StatusCode::ACCEPTED, Answer(find(&platform, &application, id).await?))),
+        Err(SubmitError::Failure(Failure::Refused(SubmitRefusal::UnknownApplication))) => {
+            Err(ApiError::unknown_application(&application))
+        }
+        Err(SubmitError::Failure(Failure::Refused(SubmitRefusal::UnknownGroup))) => {
+            Err(ApiError::unknown_group(&application, &group))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiError> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = value.to_str().map_err(|_| IdempotencyKeyError).and_then(IdempotencyKey::new);
+    key.map(Some).map_err(|error| ApiError::invalid(format!("The header Idempotency-Key is not valid: {error}.")))
+}
+
+async fn find(platform: &Platform, application: &ApplicationId, id: RequestId) -> Result<Request, ApiError> {
+    let record = platform.store().request(application, id).recv().await?;
+    record.map(view::request).ok_or_else(|| ApiError::unknown_request(application, id))
+}
+
+pub(crate) async fn requests(
+    State(platform): State<Platform>,
+    Path(application): Path<ApplicationId>,
+    Query(query): Query<RequestQuery>,
+) -> Result<Answer<Page<Request>>, ApiError> {
+    check_application(&platform, &application).await?;
+    let paging = Paging::new(query.limit)?;
+    let before = match query.cursor.as_deref() {
+        None => None,
+        text => Some(cursor(text, RequestId::compose(platform.now(), 0))?),
+    };
+    let rows = platform.store().requests(&application, query.group, query.state, before, paging.rows());
+    let rows = rows.recv().await?.into_iter().map(|record| (record.id, view::request(record)));
+    Ok(Answer(paging.page(rows.collect())))
+}
+
+pub(crate) async fn request(
+    State(platform): State<Platform>,
+    Path((application, id)): Path<(ApplicationId, RequestId)>,
+) -> Result<Answer<Request>, ApiError> {
+    find(&platform, &application, id).await.map(Answer)
+}
+
+pub(crate) async fn members(
+    State(platform): State<Platform>,
+    Path((application, id)): Path<(ApplicationId, RequestId)>,
+    Query(query): Query<MemberQuery>,
+) -> Result<Answer<Page<RequestMember>>, ApiError> {
+    find(&platform, &application, id).await?;
+    let paging = Paging::new(query.limit)?;
+    let after = cursor(query.cursor.as_deref(), MemberCursor::default())?;
+    let shown = match query.outcome {
+        None => MembersShown::All,
+        Some(MemberFilter::Waiting) => MembersShown::Waiting,
+        Some(MemberFilter::Ended(kind)) => MembersShown::Ended(kind),
+    };
+    let rows = platform.store().members(id, shown, after, paging.rows()).recv().await?;
+    Ok(Answer(paging.page(rows.into_iter().map(|(cursor, member)| (cursor, view::member(member))).collect())))
+}
+
+pub(crate) async fn cancel(
+    State(platform): State<Platform>,
+    Path((application, request)): Path<(ApplicationId, RequestId)>,
+) -> Result<(StatusCode, Answer<Request>), ApiError> {
+    match platform.perform(Cancel { application: application.clone(), request }).await {
+        Ok(()) => Ok((StatusCode::ACCEPTED, Answer(find(&platform, &application, request).await?))),
+        Err(Failure::Refused(CancelRefusal::UnknownRequest)) => Err(ApiError::unknown_request(&application, request)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(crate) async fn decide(
+    State(platform): State<Platform>,
+    Path(application): Path<ApplicationId>,
+    Json(Decisions { decisions }): Json<Decisions>,
+) -> Result<Answer<DecisionsAnswer>, ApiError> {
+    if decisions.len() > DECISIONS_MAX {
+        return Err(ApiError::invalid(format!("The body is not valid: at most {DECISIONS_MAX} decisions at once.")));
+    }
+    match platform.perform(Decide { application: application.clone(), decisions }).await {
+        Ok(results) => Ok(Answer(DecisionsAnswer { results })),
+        Err(Failure::Refused(DecideRefusal::UnknownApplication)) => Err(ApiError::unknown_application(&application)),
+        Err(error) => Err(error.into()),
+    }
+}

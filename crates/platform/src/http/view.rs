@@ -1,0 +1,123 @@
+//! Rows as the API shows them.
+
+use bugle_api::{
+    Application, Gateway, Group, GroupAtGateway, Peripheral, Request, RequestMember, StrangerRecord, Token,
+};
+use bugle_core::platform::{GroupCount, PeripheralKey, PeripheralRow};
+use bugle_core::{ApplicationId, GatewayId, GroupId, Presence, PresenceChanged, Stranger};
+use bugle_core::{Event, State};
+use bugle_store::platform::{ApplicationRecord, GatewayRecord, MemberRecord, RequestRecord, TokenRow};
+
+use super::error::ApiError;
+
+pub(crate) fn application(record: ApplicationRecord) -> Application {
+    Application {
+        id: record.id,
+        created_at: record.created_at,
+        event_sequence: record.event_last,
+        events_gone: record.event_gone,
+    }
+}
+
+pub(crate) fn token(number: i64, row: TokenRow) -> Result<Token, ApiError> {
+    let scopes = row.scopes.iter().map(|word| word.parse()).collect::<Result<_, _>>();
+    Ok(Token {
+        id: number.to_string(),
+        name: row.name,
+        scopes: scopes.map_err(|error| ApiError::internal(&error))?,
+        application: row.application,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+    })
+}
+
+pub(crate) fn gateway(record: GatewayRecord, is_connected: bool) -> Gateway {
+    Gateway {
+        id: record.id,
+        created_at: record.created_at,
+        is_enrolled: record.certificate.is_some(),
+        is_connected,
+        last_seen: record.last_seen,
+        up_applied: record.logs.up_applied,
+        down_last: record.logs.down_last,
+        down_acknowledged: record.logs.down_acknowledged,
+    }
+}
+
+pub(crate) fn stranger(gateway: GatewayId, stranger: Stranger) -> StrangerRecord {
+    let Stranger { peripheral, protocol, address, at } = stranger;
+    StrangerRecord { gateway, peripheral, protocol, address, at }
+}
+
+pub(crate) fn peripheral(key: PeripheralKey, row: PeripheralRow) -> Peripheral {
+    Peripheral {
+        gateway: key.0,
+        peripheral: key.1,
+        state: row.state(),
+        application: row.application,
+        groups: row.groups,
+        initial_state: row.initial_state,
+        labels: row.labels,
+        origin: row.origin,
+        since: row.since,
+        next_wake: row.next_wake,
+        registration: row.registration,
+        member_of: row.member_of,
+        asked: row.asked.map(|asked| asked.registration),
+        description: row.description,
+    }
+}
+
+/// The events that lead to a row: of its registration, and of the one that awaits a decision.
+pub(crate) fn snapshot(key: PeripheralKey, row: PeripheralRow) -> impl Iterator<Item = Event> {
+    let (gateway, peripheral) = key;
+    let registered = row.registration.map(|registration| Event::PresenceChanged {
+        gateway: gateway.clone(),
+        changed: PresenceChanged {
+            peripheral,
+            registration,
+            groups: row.member_of,
+            presence: match row.presence {
+                State::Active => Presence::Active,
+                State::Activating => Presence::Activating,
+                _ => Presence::Standby { next_wake: row.next_wake },
+            },
+            at: row.since,
+        },
+    });
+    let asked = row.asked.map(|asked| Event::RegistrationAsked { gateway, asked });
+    registered.into_iter().chain(asked)
+}
+
+pub(crate) fn group(application: ApplicationId, group: GroupId, count: GroupCount) -> Group {
+    Group { application, group, allocated: count.allocated, members: count.members, active: count.active }
+}
+
+pub(crate) fn group_at(gateway: GatewayId, count: GroupCount) -> GroupAtGateway {
+    GroupAtGateway { gateway, allocated: count.allocated, members: count.members, active: count.active }
+}
+
+pub(crate) fn request(record: RequestRecord) -> Request {
+    let RequestRecord { id, submitted, row } = record;
+    Request {
+        id,
+        application: row.application,
+        group: row.group,
+        operation: submitted.operation,
+        activation: submitted.activation,
+        sleepers: submitted.sleepers,
+        receipt: submitted.receipt,
+        state: row.state,
+        accepted_at: row.accepted_at,
+        deadline: row.deadline,
+        completed_at: row.completed_at,
+        gateways: row.gateways,
+        gateways_fixed: row.gateways_fixed,
+        totals: row.totals,
+    }
+}
+
+pub(crate) fn member((gateway, peripheral, outcome): MemberRecord) -> RequestMember {
+    let (outcome, at) = outcome.unzip();
+    RequestMember { gateway, peripheral, outcome, at }
+}

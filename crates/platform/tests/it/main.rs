@@ -1,0 +1,9 @@
+//! The platform as a service, over real sockets.
+
+mod access;
+mod events;
+mod links;
+mod problems;
+mod registering;
+mod requests;
+mod world;

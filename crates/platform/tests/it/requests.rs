@@ -1,0 +1,119 @@
+//! Group requests.
+
+use bugle_core::{Content, DownEntry, Outcome, RequestId};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::world::{World, active, answer, gateway, id, members_fixed, message, receipts};
+
+const SUBMIT: &str = "/v1/applications/metering/groups/east/requests";
+
+fn id_of(request: &Value) -> RequestId {
+    id(request["id"].as_str().expect("an id"))
+}
+
+async fn shown(world: &World, request: RequestId) -> Value {
+    world.get(&format!("/v1/applications/metering/requests/{request}")).await.body
+}
+
+#[tokio::test]
+async fn a_request_reaches_every_gateway_and_completes_with_the_last_receipt() {
+    let world = World::furnished().await;
+    let accepted = world.post(SUBMIT, message()).await;
+    assert_eq!(accepted.status, StatusCode::ACCEPTED);
+    assert_eq!((&accepted.body["state"], &accepted.body["gateways"]), (&json!("open"), &json!(2)));
+    let request = id_of(&accepted.body);
+    for name in ["gw1", "gw2"] {
+        let down = world.platform().down_entries(&gateway(name), 0, 10).await.expect("read");
+        assert!(matches!(&down[..], [(1, DownEntry::Request(sent))] if sent.id == request));
+    }
+    let answered = Outcome::Executed { answer: Content::text("7") };
+    let outcomes = vec![("m1", answered), ("m2", Outcome::Failed { reason: "silent".into() })];
+    world.up("gw1", 3, vec![members_fixed(request, &["m1", "m2"]), receipts(request, outcomes)]).await;
+    let open = shown(&world, request).await;
+    assert_eq!((&open["state"], &open["gateways_fixed"]), (&json!("open"), &json!(1)));
+    world.up("gw2", 2, vec![members_fixed(request, &["m3"]), receipts(request, vec![("m3", Outcome::Left)])]).await;
+    let complete = shown(&world, request).await;
+    assert_eq!(complete["state"], "complete");
+    assert_eq!(complete["totals"]["members"], 3);
+    let members = format!("/v1/applications/metering/requests/{request}/members");
+    let first = world.get(&format!("{members}?limit=2")).await;
+    assert_eq!(first.body["items"][0]["outcome"], "executed");
+    assert_eq!(first.body["items"][0]["answer"]["text"], "7");
+    let cursor = first.body["next_cursor"].as_str().expect("another page");
+    let second = answer(world.request(Method::GET, &members).query(&[("limit", "2"), ("cursor", cursor)])).await;
+    assert_eq!(second.body["items"][0]["peripheral"], "m3");
+    assert_eq!(second.body.get("next_cursor"), None);
+    let failed = world.get(&format!("{members}?outcome=failed")).await;
+    assert_eq!(failed.body["items"][0]["reason"], "silent");
+    assert_eq!(world.get(&format!("{members}?outcome=waiting")).await.body["items"], json!([]));
+}
+
+#[tokio::test]
+async fn the_same_idempotency_key_is_the_same_request() {
+    let world = World::furnished().await;
+    let submit = |body: Value| answer(world.request(Method::POST, SUBMIT).header("idempotency-key", "k1").json(&body));
+    let first = submit(message()).await;
+    let again = submit(message()).await;
+    assert_eq!(first.body, again.body);
+    let mut other = message();
+    other["receipt"] = json!("executed");
+    let refused = submit(other).await;
+    assert_eq!((refused.status.as_u16(), refused.problem()), (422, "idempotency-key-reused"));
+    let list = world.get("/v1/applications/metering/requests").await;
+    assert_eq!(list.body["items"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn many_requests_at_once_each_get_an_id_of_their_own() {
+    let world = World::furnished().await;
+    let answers = futures_util::future::join_all((0..200).map(|_| world.post(SUBMIT, message()))).await;
+    let ids: std::collections::BTreeSet<_> = answers.iter().map(|answer| id_of(&answer.body)).collect();
+    assert_eq!(ids.len(), 200);
+    let mut listed = Vec::new();
+    let mut path = "/v1/applications/metering/requests?group=east&state=open&limit=60".to_owned();
+    loop {
+        let page = world.get(&path).await;
+        listed.extend(page.body["items"].as_array().expect("items").iter().map(id_of));
+        let Some(cursor) = page.body["next_cursor"].as_str() else { break };
+        path = format!("/v1/applications/metering/requests?group=east&state=open&limit=60&cursor={cursor}");
+    }
+    assert_eq!(listed, ids.into_iter().rev().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_cancelled_request_ends_as_its_gateways_report() {
+    let world = World::furnished().await;
+    let request = id_of(&world.post(SUBMIT, message()).await.body);
+    let path = format!("/v1/applications/metering/requests/{request}/cancel");
+    let cancelled = answer(world.request(Method::POST, &path)).await;
+    assert_eq!((cancelled.status, &cancelled.body["state"]), (StatusCode::ACCEPTED, &json!("cancelling")));
+    let down = world.platform().down_entries(&gateway("gw2"), 1, 10).await.expect("read");
+    assert_eq!(down, [(2, DownEntry::Cancel { request })]);
+    for (name, first) in [("gw1", 3), ("gw2", 2)] {
+        world.up(name, first, vec![members_fixed(request, &[])]).await;
+    }
+    assert_eq!(shown(&world, request).await["state"], "complete");
+    assert_eq!(answer(world.request(Method::POST, &path)).await.body["state"], "complete");
+}
+
+#[tokio::test]
+async fn a_request_ends_at_its_deadline_though_a_gateway_stays_away() {
+    let world = World::furnished().await;
+    world.up("gw1", 3, vec![active("m1", 1)]).await;
+    let mut body = message();
+    body["deadline_seconds"] = json!(1);
+    let mut news = world.platform().watch_application(&id("metering"));
+    let request = id_of(&world.post(SUBMIT, body).await.body);
+    let ended = loop {
+        let shown = shown(&world, request).await;
+        if shown["state"] == "complete" {
+            break shown;
+        }
+        news.changed().await.expect("the platform runs");
+    };
+    assert_eq!(ended["totals"]["members"], 1);
+    assert_eq!(ended["totals"]["expired"], 1);
+    let members = world.get(&format!("/v1/applications/metering/requests/{request}/members")).await;
+    assert_eq!(members.body["items"][0]["cause"], "gateway_offline");
+}
