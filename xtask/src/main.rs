@@ -23,8 +23,8 @@ use crate::workspace::Workspace;
 
 const USAGE: &str = "usage: cargo xtask check | test
 
-  check   the quick loop: format, lints, layout, unit tests, documentation, licences
-  test    installs what the tests need, then runs all of them
+  check   the quick loop: layout, format, lints, unit tests, documentation, licences
+  test    installs what the tests need, then runs all of them and everything of check but the licences
 
 Advisories are not looked up: the advisory database is a download that neither of them makes.";
 

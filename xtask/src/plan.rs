@@ -15,20 +15,12 @@ pub(crate) struct Plan {
 
 /// The quick loop. The order is by how soon a step tells something.
 const CHECK: &[Step] = &[
-    Step { name: "layout", action: Call(layout_check), on_failure: GoOn },
-    Step { name: "format", action: Cargo(&["fmt", "--all", "--check"], &[]), on_failure: GoOn },
-    Step {
-        name: "lints",
-        action: Cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]),
-        on_failure: GoOn,
-    },
+    LAYOUT,
+    FORMAT,
+    LINTS,
     Step { name: "unit tests", action: Call(unit_tests), on_failure: GoOn },
-    Step { name: "documentation tests", action: Tests(DOCUMENTATION_TESTS), on_failure: GoOn },
-    Step {
-        name: "documentation",
-        action: Cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
-        on_failure: GoOn,
-    },
+    DOCUMENTATION_TESTS,
+    DOCUMENTATION,
     Step { name: "install the licence check", action: Call(setup::licence_check), on_failure: Stop },
     Step {
         name: "licences, bans and sources",
@@ -37,18 +29,37 @@ const CHECK: &[Step] = &[
     },
 ];
 
-/// Everything, from a clean clone.
+/// Everything but the licences, whose check takes long to install; from a clean clone.
 const TEST: &[Step] = &[
-    Step { name: "layout", action: Call(layout_check), on_failure: GoOn },
+    LAYOUT,
+    FORMAT,
     Step { name: "install Debian packages", action: Call(setup::debian_packages), on_failure: Stop },
     Step { name: "install Python packages", action: Call(setup::python_packages), on_failure: Stop },
     Step { name: "install the fuzzer", action: Call(setup::fuzzer), on_failure: Stop },
     Step { name: "tests", action: Call(all_tests), on_failure: GoOn },
-    Step { name: "documentation tests", action: Tests(DOCUMENTATION_TESTS), on_failure: GoOn },
+    DOCUMENTATION_TESTS,
+    LINTS,
+    DOCUMENTATION,
     Step { name: "fuzzing, briefly", action: Call(fuzz::run_all), on_failure: GoOn },
 ];
 
-const DOCUMENTATION_TESTS: &[&str] = &["test", "--workspace", "--doc", "--no-fail-fast"];
+const LAYOUT: Step = Step { name: "layout", action: Call(layout_check), on_failure: GoOn };
+const FORMAT: Step = Step { name: "format", action: Cargo(&["fmt", "--all", "--check"], &[]), on_failure: GoOn };
+const LINTS: Step = Step {
+    name: "lints",
+    action: Cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]),
+    on_failure: GoOn,
+};
+const DOCUMENTATION_TESTS: Step = Step {
+    name: "documentation tests",
+    action: Tests(&["test", "--workspace", "--doc", "--no-fail-fast"]),
+    on_failure: GoOn,
+};
+const DOCUMENTATION: Step = Step {
+    name: "documentation",
+    action: Cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
+    on_failure: GoOn,
+};
 
 impl Plan {
     /// The quick loop.
