@@ -26,8 +26,8 @@ use crate::reader::{Batch, Reach, Reader};
 
 /// Answers that wait for the courier before no more events are taken.
 const OUTGOING_MAX: usize = 10 * LOAD_MAX;
-/// Batches that wait to be handled.
-const BATCHES_WAITING_MAX: usize = 2;
+/// Batches that wait to be handled. Larger ones are better than more.
+const BATCHES_WAITING_MAX: usize = 1;
 /// Events without a change before the cursor is committed all the same.
 const UNCOMMITTED_EVENTS_MAX: u64 = 10_000;
 /// Commands that wait to be done.

@@ -16,6 +16,8 @@ use tokio::time::{Instant, sleep_until};
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// Events that gather before no more are read.
+const BATCH_MAX: usize = 1_000;
 /// After how long without an event it asks how far the log reaches.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// The status of a refusal to tell events that are no longer kept.
@@ -82,13 +84,22 @@ impl Reader {
         }
     }
 
-    /// Steps 1 and 2.
+    /// Steps 1 and 2. While a batch is handled the next one gathers, so that batches are as large as
+    /// the load wants them.
     async fn read(&mut self) -> Result<Stop, ClientError> {
         let mut log = self.client.follow(&self.application, Some(self.cursor));
+        let mut gathered: Vec<EventRecord> = Vec::new();
         let mut check_at = Instant::now();
         loop {
             let events = tokio::select! {
-                events = log.next() => events,
+                biased;
+                room = self.batches.reserve(), if !gathered.is_empty() => {
+                    let Ok(room) = room else { return Ok(Stop::Unwanted) };
+                    self.cursor = gathered.last().map_or(self.cursor, |last| last.sequence);
+                    room.send(Batch::Events(std::mem::take(&mut gathered)));
+                    continue;
+                }
+                events = log.next(), if gathered.len() < BATCH_MAX => events,
                 () = sleep_until(check_at) => {
                     check_at = Instant::now() + CHECK_INTERVAL;
                     if self.reaches_back_only().await {
@@ -103,20 +114,19 @@ impl Reader {
             };
             self.tell(Reach::Within);
             check_at = Instant::now() + CHECK_INTERVAL;
-            if let Some(stop) = self.hand_over(events).await {
-                return Ok(stop);
+            let mut last = gathered.last().map_or(self.cursor, |last| last.sequence);
+            for event in events {
+                match event.sequence.checked_sub(last) {
+                    // Told before.
+                    None | Some(0) => {}
+                    Some(1) => {
+                        last = event.sequence;
+                        gathered.push(event);
+                    }
+                    Some(_) => return Ok(Stop::Broken("events are missing")),
+                }
             }
         }
-    }
-
-    async fn hand_over(&mut self, mut events: Vec<EventRecord>) -> Option<Stop> {
-        events.retain(|event| event.sequence > self.cursor);
-        let (first, last) = (events.first()?.sequence, events.last()?.sequence);
-        if first != self.cursor + 1 {
-            return Some(Stop::Broken("events are missing"));
-        }
-        self.cursor = last;
-        self.batches.send(Batch::Events(events)).await.err().map(|_| Stop::Unwanted)
     }
 
     /// Whether the log ends before the cursor. What cannot be asked now is asked again later.

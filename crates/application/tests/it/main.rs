@@ -6,3 +6,4 @@ mod policies;
 mod recovering;
 mod registering;
 mod service;
+mod together;

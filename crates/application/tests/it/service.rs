@@ -54,17 +54,18 @@ impl Disk {
     }
 
     pub(crate) fn config(&self, platform: &Platform) -> Config {
+        let (url, token) = (platform.url.clone(), Some(TOKEN.into()));
+        self.config_for(bugle_application::Platform { url, token, token_file: None })
+    }
+
+    pub(crate) fn config_for(&self, platform: bugle_application::Platform) -> Config {
         Config {
             id: APPLICATION.parse().expect("an application id"),
             data_folder: self.folder.path().join("data"),
             policy: Some(self.policy()),
             http_listen: "127.0.0.1:0".parse().expect("an address"),
             http_plain: PlainReach::Loopback,
-            platform: bugle_application::Platform {
-                url: platform.url.clone(),
-                token: Some(TOKEN.into()),
-                token_file: None,
-            },
+            platform,
         }
     }
 }
