@@ -51,10 +51,7 @@ pub(super) fn decode(base: &Path, payload: &[u8]) -> Result<Vec<Record>, DecodeE
         if path.depth() < 3 {
             return Err(malformed("a value is not at a resource"));
         }
-        let time = match (pack.bt, element.t) {
-            (None, None) => None,
-            (base, time) => Some(base.unwrap_or_default() + time.unwrap_or_default()),
-        };
+        let time = super::time(pack.bt, element.t, "LwM2M JSON")?;
         let value = value(&path, element)?.conformed(&path);
         records.push(Record { path, time, value });
     }

@@ -103,8 +103,8 @@ pub enum EncodeError {
     /// The path is no resource, not within the base, or named twice.
     #[error("there can be no value at {0}")]
     Path(Path),
-    /// The float is infinite or no number.
-    #[error("the value at {0} is not a finite number")]
+    /// The value or its time is infinite or no number.
+    #[error("the value at {0} or its time is not a finite number")]
     NotFinite(Path),
     /// The value does not fit into the format.
     #[error("the value at {0} is too large")]
@@ -144,7 +144,9 @@ pub fn encode(format: ContentFormat, base: &Path, records: &[Record]) -> Result<
         if record.path.depth() < 3 || !record.path.is_within(base) {
             return Err(EncodeError::Path(record.path));
         }
-        if matches!(record.value, Value::Float(float) if !float.is_finite()) {
+        let is_finite = record.time.is_none_or(f64::is_finite)
+            && !matches!(record.value, Value::Float(float) if !float.is_finite());
+        if !is_finite {
             return Err(EncodeError::NotFinite(record.path));
         }
     }
@@ -190,6 +192,15 @@ pub fn encode_paths(format: ContentFormat, paths: &[Path]) -> Result<Vec<u8>, En
         ContentFormat::SENML_CBOR => Ok(senml_cbor::encode_paths(paths)),
         _ => Err(EncodeError::Format(format)),
     }
+}
+
+/// A time on top of a base time, of SenML and of LwM2M's own JSON.
+fn time(base: Option<f64>, time: Option<f64>, format: &'static str) -> Result<Option<f64>, DecodeError> {
+    let sum = match (base, time) {
+        (None, None) => return Ok(None),
+        (base, time) => base.unwrap_or_default() + time.unwrap_or_default(),
+    };
+    if sum.is_finite() { Ok(Some(sum)) } else { Err(DecodeError::Malformed { format, what: "a time is too large" }) }
 }
 
 /// The only record, of a format that holds one value.
@@ -253,6 +264,8 @@ mod tests {
         assert_eq!(encode("/4", &outside), Err(EncodeError::Path(outside.path)));
         assert_eq!(encode("/3303", &infinite), Err(EncodeError::NotFinite(infinite.path)));
         assert_eq!(encode("/3", &timed), Err(EncodeError::Time(ContentFormat::TLV)));
+        let never = Record { time: Some(f64::NAN), ..timed };
+        assert_eq!(encode("/3", &never), Err(EncodeError::NotFinite(never.path)));
     }
 
     proptest! {

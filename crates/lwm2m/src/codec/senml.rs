@@ -80,10 +80,7 @@ fn resolve(entries: &[Entry], place: &Path) -> impl Iterator<Item = Result<Resol
         base_time = entry.base_time.or(base_time);
         base_value = entry.base_value.as_ref().or(base_value);
         let name = entry.name.as_deref().unwrap_or_default();
-        let time = match (base_time, entry.time) {
-            (None, None) => None,
-            (base, time) => Some(base.unwrap_or_default() + time.unwrap_or_default()),
-        };
+        let time = super::time(base_time, entry.time, "SenML")?;
         // A record with nothing but base fields need not name anything (RFC 8428, 4.2).
         let is_base_only = entry.name.is_none() && entry.time.is_none() && entry.value.is_none();
         Ok(Resolved {
@@ -206,6 +203,12 @@ mod tests {
         let records = values(&entries, &Path::ROOT).expect("a valid pack");
         assert_eq!((records[0].time, &records[0].value), (Some(25_462_634.0), &Value::Float(21.5)));
         assert_eq!((records[1].time, &records[1].value), (Some(25_462_629.0), &Value::Float(22.0)));
+    }
+
+    #[test]
+    fn a_time_beyond_all_times_is_refused() {
+        let late = Entry { base_time: Some(f64::MAX), time: Some(f64::MAX), ..entry(None, Some("/3"), None) };
+        assert!(paths(&[late]).is_err());
     }
 
     #[test]

@@ -112,13 +112,14 @@ fn set_value(reader: &Reader<'_>, entry: &mut Entry, value: Value) -> Result<(),
     Ok(())
 }
 
-/// A number, or a time with the tag that says so.
+/// A number. Some clients tag it as a time; in SenML a time is a number like others, and the resource says
+/// which it is.
 fn number(reader: &mut Reader<'_>) -> Result<Value, DecodeError> {
-    let value = reader.value()?;
-    if value.as_number().is_none() {
-        return Err(reader.malformed("a number is none"));
+    match reader.value()? {
+        Value::Time(seconds) => Ok(Value::Integer(seconds)),
+        number if number.as_number().is_some() => Ok(number),
+        _ => Err(reader.malformed("a number is none")),
     }
-    Ok(value)
 }
 
 /// Writes values, in their order.
@@ -227,6 +228,9 @@ mod tests {
         // [_ {_ 0: (_ "/3/0", "/13"), 2: 1(1367491215)}]
         let payload = "9F BF 00 7F 64 2F332F30 63 2F3133 FF 02 C1 1A 5182428F FF FF";
         assert_eq!(read(payload), Ok(vec![Record::new(path("/3/0/13"), Value::Time(1_367_491_215))]));
+        // The same where no time is known: a fuzzer's find, which was a time when read and a number when written.
+        let payload = "9F BF 00 7F 64 2F332F30 63 312F33 FF 02 C1 1A 5182428F FF FF";
+        assert_eq!(read(payload), Ok(vec![Record::new(path("/3/1/3"), Value::Integer(1_367_491_215))]));
     }
 
     #[test]
