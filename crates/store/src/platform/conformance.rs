@@ -55,6 +55,7 @@ conformance! {
     rows::a_snapshot_holds_who_is_registered_and_who_awaits_a_decision,
     rows::peripherals_are_listed_by_every_filter_in_pages,
     rows::groups_are_counted_and_vanish_with_their_last_allocation,
+    rows::a_peripheral_may_go_over_to_another_application,
     rows::entries_that_are_refused_change_nothing,
     rows::strangers_are_bounded_and_the_latest_come_first,
 }

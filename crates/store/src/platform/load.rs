@@ -66,7 +66,7 @@ impl Loader<'_> {
             self.load_peripheral(key)?;
         }
         for (application, peripheral) in &needs.namesakes {
-            self.load_namesakes(application, peripheral)?;
+            self.load_namesakes(needs, application, peripheral)?;
         }
         for group in &needs.groups {
             let mut counts = BTreeMap::new();
@@ -103,13 +103,22 @@ impl Loader<'_> {
         Ok(())
     }
 
-    fn load_namesakes(&mut self, application: &ApplicationId, peripheral: &PeripheralId) -> Result<(), StoreError> {
-        let mut gateways = Vec::new();
+    fn load_namesakes(
+        &mut self,
+        needs: &Needs,
+        application: &ApplicationId,
+        peripheral: &PeripheralId,
+    ) -> Result<(), StoreError> {
+        let mut gateways: Vec<GatewayId> = Vec::new();
         if let Some(number) = self.names.application(application)? {
-            let sql = select_peripherals!("WHERE peripheral.application = ?1 AND peripheral.id = ?2");
-            for (key, row) in all(self.connection, sql, params![number, peripheral.as_str()], row::peripheral)? {
-                gateways.push(key.0.clone());
-                self.work.load_peripheral(key, Some(row));
+            let sql = "SELECT gateway.id FROM peripheral JOIN gateway ON gateway.number = peripheral.gateway
+                WHERE peripheral.application = ?1 AND peripheral.id = ?2";
+            gateways = all(self.connection, sql, params![number, peripheral.as_str()], |row| from_word(row, "id"))?;
+            for gateway in &gateways {
+                let key = (gateway.clone(), peripheral.clone());
+                if !needs.peripherals.contains(&key) {
+                    self.load_peripheral(&key)?;
+                }
             }
         }
         self.work.load_namesakes((application.clone(), peripheral.clone()), gateways);

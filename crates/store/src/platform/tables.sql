@@ -72,7 +72,7 @@ CREATE TABLE peripheral (
 ) STRICT;
 CREATE INDEX peripheral_of_gateway ON peripheral (gateway);
 CREATE INDEX peripheral_of_application ON peripheral (application);
-CREATE INDEX peripheral_by_id ON peripheral (application, id);
+CREATE INDEX peripheral_by_id ON peripheral (application, id, gateway);
 
 CREATE TABLE "group" (
     number INTEGER PRIMARY KEY,

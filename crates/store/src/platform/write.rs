@@ -4,13 +4,22 @@ use bugle_core::platform::{
     ApplicationGroup, Changes, GroupDelta, MemberKey, MemberRow, Membership, PeripheralKey, PeripheralRow, Put,
     RequestGatewayRow, RequestRow, Submitted,
 };
-use bugle_core::{GatewayId, Outcome, RegistrationId, RequestId, Stranger, Time, limits};
+use bugle_core::{GatewayId, Outcome, PeripheralId, RegistrationId, RequestId, Stranger, Time, limits};
 
 use super::News;
 use super::column::{json, millis, word};
 use super::logs;
 use super::names::Names;
 use crate::sqlite::{Connection, StoreError, params};
+
+const INSERT_PERIPHERAL: &str = "INSERT INTO peripheral (gateway, id, application, groups, initial_state, labels, \
+     origin, state, registration, member_of, presence, since, next_wake, asked, decided, roamed, description) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+/// Leaves the indexed columns alone: set to what they are, they would still be taken out of their
+/// indexes and put back.
+const UPDATE_PERIPHERAL: &str = "UPDATE peripheral SET groups = ?4, initial_state = ?5, labels = ?6, origin = ?7, \
+     state = ?8, registration = ?9, member_of = ?10, presence = ?11, since = ?12, next_wake = ?13, asked = ?14, \
+     decided = ?15, roamed = ?16, description = ?17 WHERE gateway = ?1 AND id = ?2 AND application = ?3";
 
 /// Writes `changes`, and says for whom there is something new.
 pub(super) fn write(connection: &Connection, changes: &Changes, now: Time) -> Result<News, StoreError> {
@@ -71,39 +80,45 @@ impl Writer<'_> {
                 .execute("DELETE FROM peripheral WHERE gateway = ?1 AND id = ?2", params![gateway, id.as_str()]);
         };
         let application = self.names.known_application(&row.application)?;
-        let sql = if put.is_new {
-            "INSERT INTO peripheral (gateway, id, application, groups, initial_state, labels, origin, state,
-                registration, member_of, presence, since, next_wake, asked, decided, roamed, description)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
-        } else {
-            "UPDATE peripheral SET application = ?3, groups = ?4, initial_state = ?5, labels = ?6, origin = ?7,
-                state = ?8, registration = ?9, member_of = ?10, presence = ?11, since = ?12, next_wake = ?13,
-                asked = ?14, decided = ?15, roamed = ?16, description = ?17
-             WHERE gateway = ?1 AND id = ?2"
-        };
+        if put.is_new {
+            return self.write_columns(INSERT_PERIPHERAL, (gateway, id, application), row).map(drop);
+        }
+        if self.write_columns(UPDATE_PERIPHERAL, (gateway, id, application), row)? == 0 {
+            let sql = "UPDATE peripheral SET application = ?3 WHERE gateway = ?1 AND id = ?2";
+            self.execute(sql, params![gateway, id.as_str(), application])?;
+            self.write_columns(UPDATE_PERIPHERAL, (gateway, id, application), row)?;
+        }
+        Ok(())
+    }
+
+    /// Binds the columns of a peripheral to a statement, and says how many rows it has changed.
+    fn write_columns(
+        &self,
+        sql: &str,
+        (gateway, id, application): (i64, &PeripheralId, i64),
+        row: &PeripheralRow,
+    ) -> Result<usize, StoreError> {
         let number = |registration: Option<RegistrationId>| registration.map(RegistrationId::number);
-        self.execute(
-            sql,
-            params![
-                gateway,
-                id.as_str(),
-                application,
-                json(&row.groups)?,
-                word(&row.initial_state)?,
-                json(&row.labels)?,
-                word(&row.origin)?,
-                row.state().as_str(),
-                number(row.registration),
-                json(&row.member_of)?,
-                row.presence.as_str(),
-                millis(row.since),
-                row.next_wake.map(millis),
-                row.asked.as_ref().map(json).transpose()?,
-                number(row.decided),
-                number(row.roamed),
-                row.description.as_ref().map(json).transpose()?,
-            ],
-        )
+        let columns = params![
+            gateway,
+            id.as_str(),
+            application,
+            json(&row.groups)?,
+            word(&row.initial_state)?,
+            json(&row.labels)?,
+            word(&row.origin)?,
+            row.state().as_str(),
+            number(row.registration),
+            json(&row.member_of)?,
+            row.presence.as_str(),
+            millis(row.since),
+            row.next_wake.map(millis),
+            row.asked.as_ref().map(json).transpose()?,
+            number(row.decided),
+            number(row.roamed),
+            row.description.as_ref().map(json).transpose()?,
+        ];
+        Ok(self.connection.prepare_cached(sql)?.execute(columns)?)
     }
 
     fn write_place(&mut self, membership: &Membership) -> Result<(), StoreError> {

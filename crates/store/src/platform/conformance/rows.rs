@@ -109,6 +109,19 @@ pub(super) fn groups_are_counted_and_vanish_with_their_last_allocation(store: &P
     assert_eq!(store.group(&application(), &group("west")).wait(), Ok(Vec::new()));
 }
 
+pub(super) fn a_peripheral_may_go_over_to_another_application(store: &PlatformStore) {
+    add_gateway(store, "gw1");
+    up(store, "gw1", 1, vec![allocated("m1", &["east"]), present("m1", 1, Presence::Active)]);
+    let UpEntry::Allocated(mut notice) = allocated("m1", &["west"]) else { unreachable!("it is one") };
+    notice.application = "other".parse().expect("an application id");
+    up(store, "gw1", 3, vec![deregistered("m1", 1), UpEntry::Allocated(notice.clone())]);
+    let row = store.peripheral((gateway("gw1"), peripheral("m1"))).wait().expect("read").expect("there");
+    assert_eq!((row.application, row.groups), (notice.application.clone(), groups(&["west"])));
+    assert_eq!(store.group(&application(), &group("east")).wait(), Ok(Vec::new()));
+    let west = store.group(&notice.application, &group("west")).wait().expect("read");
+    assert_eq!(west, [(gateway("gw1"), count(1, 0, 0))]);
+}
+
 pub(super) fn entries_that_are_refused_change_nothing(store: &PlatformStore) {
     add_gateway(store, "gw1");
     let entries = vec![(1, allocated("m1", &["east"])), (3, allocated("m2", &["east"]))];
