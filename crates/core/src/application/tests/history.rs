@@ -72,6 +72,25 @@ enum Down {
     Deregister(PeripheralId, RegistrationId),
 }
 
+/// What the platform has on record of a peripheral at a gateway.
+#[derive(Default)]
+struct OnRecord {
+    asked: Option<(RegistrationId, BTreeSet<GroupId>)>,
+    registered: Option<(RegistrationId, BTreeSet<GroupId>)>,
+    /// Which registration the gateway was told to end.
+    roamed: Option<RegistrationId>,
+}
+
+impl OnRecord {
+    fn is_older(&self, id: RegistrationId) -> bool {
+        self.registered.as_ref().is_some_and(|(registered, _)| id < *registered)
+    }
+
+    fn settle_asking(&mut self, id: RegistrationId) {
+        self.asked.take_if(|(asked, _)| *asked <= id);
+    }
+}
+
 /// The durable side of the application: the changes, as a store would apply them.
 #[derive(Default)]
 struct Disk {
@@ -86,10 +105,7 @@ struct World {
     next_registration: u64,
     local: BTreeMap<At, Local>,
     down: BTreeMap<GatewayId, VecDeque<Down>>,
-    /// What the platform has on record: askings with a yes, and registrations in force.
-    on_record: BTreeMap<At, BTreeSet<RegistrationId>>,
-    /// Which asking the platform has passed a decision about.
-    decided: BTreeMap<At, RegistrationId>,
+    on_record: BTreeMap<At, OnRecord>,
     log: Vec<Event>,
     configurations: GroupConfigurations,
     disk: Disk,
@@ -148,10 +164,13 @@ impl World {
         self.tell_asked(&at, asks);
     }
 
-    fn tell_asked(&mut self, at: &At, (id, groups): (RegistrationId, BTreeSet<GroupId>)) {
-        self.decided.remove(at);
-        let asked = asking(at.0.as_str(), id.number(), groups);
-        self.log.push(Event::RegistrationAsked { gateway: at.1.clone(), asked });
+    fn tell_asked(&mut self, at: &At, asks: (RegistrationId, BTreeSet<GroupId>)) {
+        let row = self.on_record.entry(at.clone()).or_default();
+        if !row.is_older(asks.0) {
+            row.asked = Some(asks.clone());
+            let asked = asking(at.0.as_str(), asks.0.number(), asks.1);
+            self.log.push(Event::RegistrationAsked { gateway: at.1.clone(), asked });
+        }
     }
 
     /// Whoever asked is gone. A renewal leaves the registration as it was.
@@ -172,19 +191,48 @@ impl World {
         }
     }
 
-    fn tell_ended(&mut self, (peripheral, gateway): &At, registration: RegistrationId, groups: BTreeSet<GroupId>) {
-        self.on_record.entry((peripheral.clone(), gateway.clone())).or_default().remove(&registration);
-        let (peripheral, cause, at) = (peripheral.clone(), EndCause::Peripheral, Time::ZERO);
+    fn tell_ended(&mut self, at: &At, registration: RegistrationId, groups: BTreeSet<GroupId>) {
+        let row = self.on_record.entry(at.clone()).or_default();
+        if row.is_older(registration) {
+            return;
+        }
+        row.registered.take_if(|(registered, _)| *registered == registration);
+        row.settle_asking(registration);
+        let (peripheral, gateway) = at.clone();
+        let (cause, at) = (EndCause::Peripheral, Time::ZERO);
         let ended = Deregistered { peripheral, registration, groups, cause, at };
-        self.log.push(Event::Deregistered { gateway: gateway.clone(), ended });
+        self.log.push(Event::Deregistered { gateway, ended });
     }
 
     fn tell_presence(&mut self, at: &At, presence: Presence) {
         let Some((registration, groups)) = self.local.entry(at.clone()).or_default().registered.clone() else { return };
-        self.on_record.entry(at.clone()).or_default().retain(|id| *id >= registration);
+        let row = self.on_record.entry(at.clone()).or_default();
+        if row.is_older(registration) {
+            return;
+        }
+        let is_new = row.registered.as_ref().is_none_or(|(registered, _)| *registered != registration);
+        if is_new {
+            row.settle_asking(registration);
+        }
+        row.registered = Some((registration, groups.clone()));
         let (peripheral, gateway) = at.clone();
         let changed = PresenceChanged { peripheral, registration, groups, presence, at: Time::ZERO };
         self.log.push(Event::PresenceChanged { gateway, changed });
+        if is_new {
+            self.end_elsewhere(at);
+        }
+    }
+
+    /// The platform ends the registrations of a peripheral at other gateways, each once.
+    fn end_elsewhere(&mut self, (peripheral, here): &At) {
+        for ((_, gateway), row) in self.on_record.iter_mut().filter(|((p, g), _)| p == peripheral && g != here) {
+            let Some(id) = row.registered.as_ref().map(|(id, _)| *id).filter(|id| row.roamed != Some(*id)) else {
+                continue;
+            };
+            row.roamed = Some(id);
+            let roamed = Down::Deregister(peripheral.clone(), id);
+            self.down.entry(gateway.clone()).or_default().push_back(roamed);
+        }
     }
 
     /// A gateway takes one entry of its down log, as `core::gateway` does.
@@ -238,14 +286,13 @@ impl World {
 
     fn rebuild(&mut self, now: Time, changes: &mut Vec<Change>) {
         let mut snapshot = Vec::new();
-        for ((peripheral, gateway), local) in &self.local {
-            if let Some((registration, groups)) = local.registered.clone() {
+        for ((peripheral, gateway), row) in &self.on_record {
+            if let Some((registration, groups)) = row.registered.clone() {
                 let (peripheral, presence) = (peripheral.clone(), Presence::Active);
                 let changed = PresenceChanged { peripheral, registration, groups, presence, at: Time::ZERO };
                 snapshot.push(Event::PresenceChanged { gateway: gateway.clone(), changed });
             }
-            let decided = self.decided.get(&(peripheral.clone(), gateway.clone()));
-            if let Some((id, groups)) = local.asks.clone().filter(|(id, _)| decided != Some(id)) {
+            if let Some((id, groups)) = row.asked.clone() {
                 let asked = asking(peripheral.as_str(), id.number(), groups);
                 snapshot.push(Event::RegistrationAsked { gateway: gateway.clone(), asked });
             }
@@ -257,19 +304,17 @@ impl World {
     fn commit(&mut self, changes: Vec<Change>) {
         self.disk.cursor = self.configurations.cursor();
         for change in changes {
-            if let Some(Answer { gateway, peripheral, registration, verdict }) = self.disk.apply(change) {
-                if matches!(verdict, Verdict::Authorized { .. }) {
-                    for ((_, other), ids) in
-                        self.on_record.iter().filter(|((p, g), _)| *p == peripheral && *g != gateway)
-                    {
-                        let roamed = ids.iter().map(|id| Down::Deregister(peripheral.clone(), *id));
-                        self.down.entry(other.clone()).or_default().extend(roamed);
-                    }
-                    self.on_record.entry((peripheral.clone(), gateway.clone())).or_default().insert(registration);
-                }
-                self.decided.insert((peripheral.clone(), gateway.clone()), registration);
-                let decision = Down::Decision(peripheral, registration, verdict);
-                self.down.entry(gateway).or_default().push_back(decision);
+            let Some(Answer { gateway, peripheral, registration, verdict }) = self.disk.apply(change) else { continue };
+            let at = (peripheral.clone(), gateway.clone());
+            let row = self.on_record.entry(at.clone()).or_default();
+            if row.asked.take_if(|(asked, _)| *asked == registration).is_none() {
+                continue;
+            }
+            let is_yes = matches!(verdict, Verdict::Authorized { .. });
+            let decision = Down::Decision(peripheral, registration, verdict);
+            self.down.entry(gateway).or_default().push_back(decision);
+            if is_yes {
+                self.end_elsewhere(&at);
             }
         }
     }
