@@ -5,6 +5,7 @@
 //! 3. When it comes again, the answer goes out again, and nothing else happens.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bugle_core::Time;
 
@@ -12,6 +13,7 @@ use crate::datagram::Datagram;
 use crate::event::RequestHandle;
 use crate::limits::Limits;
 use crate::peers::PeerIndex;
+use crate::retransmission::Transmission;
 use crate::token::MessageId;
 
 /// What is done when a message comes again.
@@ -19,7 +21,7 @@ use crate::token::MessageId;
 pub(crate) enum Answer {
     /// It is a request that is not answered yet.
     Pending(RequestHandle),
-    /// Nothing.
+    /// Nothing: it is not confirmable, and is dealt with.
     Silence,
     /// This is sent again.
     Again(Datagram),
@@ -35,19 +37,26 @@ struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Full;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Remembered {
     messages: BTreeMap<(PeerIndex, MessageId), Entry>,
     bytes: usize,
+    /// By how much less long a non-confirmable message is remembered.
+    non_confirmable_less: Duration,
 }
 
 impl Remembered {
+    pub(crate) fn new(transmission: &Transmission) -> Self {
+        let non_confirmable_less = transmission.exchange_lifetime().saturating_sub(transmission.non_lifetime());
+        Self { messages: BTreeMap::new(), bytes: 0, non_confirmable_less }
+    }
+
     /// What to do about a message if it came before.
     pub(crate) fn answer(&self, now: Time, peer: PeerIndex, message_id: MessageId) -> Option<&Answer> {
         self.messages.get(&(peer, message_id)).filter(|entry| entry.until > now).map(|entry| &entry.answer)
     }
 
-    /// Remembers a message. If its peer has too many, the one that would be forgotten first is.
+    /// Remembers a message. If its peer has too many, the one that came first gives way.
     pub(crate) fn remember(
         &mut self,
         peer: PeerIndex,
@@ -61,7 +70,7 @@ impl Remembered {
         }
         if self.of(peer).count() >= limits.remembered_per_peer_max {
             let answered = self.of(peer).filter(|(_, entry)| !matches!(entry.answer, Answer::Pending(_)));
-            let (oldest, _) = answered.min_by_key(|(_, entry)| entry.until).ok_or(Full)?;
+            let (oldest, _) = answered.min_by_key(|(_, entry)| self.came(entry)).ok_or(Full)?;
             self.remove(peer, oldest);
         }
         self.remove(peer, message_id);
@@ -99,6 +108,14 @@ impl Remembered {
         unanswered
     }
 
+    /// Orders messages that are answered by when they came. Only a non-confirmable one is answered by silence.
+    fn came(&self, entry: &Entry) -> Time {
+        match entry.answer {
+            Answer::Silence => entry.until + self.non_confirmable_less,
+            Answer::Pending(_) | Answer::Again(_) => entry.until,
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.messages.len()
     }
@@ -126,8 +143,6 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const PEER: PeerIndex = PeerIndex::new(3);
@@ -143,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_message_is_forgotten_when_its_time_is_over_and_its_number_may_come_anew() {
-        let mut remembered = Remembered::default();
+        let mut remembered = Remembered::new(&Transmission::default());
         let id = MessageId::new(5);
         remembered.remember(PEER, id, later(10), Answer::Silence, &Limits::default()).expect("room");
         assert_eq!(remembered.answer(later(9), PEER, id), Some(&Answer::Silence));
@@ -156,7 +171,7 @@ mod tests {
     #[test]
     fn the_oldest_of_a_peer_gives_way_but_never_a_request_that_is_not_answered() {
         let limits = Limits { remembered_per_peer_max: 2, ..Limits::default() };
-        let mut remembered = Remembered::default();
+        let mut remembered = Remembered::new(&Transmission::default());
         let pending = Answer::Pending(RequestHandle::new(1));
         let [a, b, c] = [1, 2, 3].map(MessageId::new);
         remembered.remember(PEER, a, later(1), pending.clone(), &limits).expect("room");
@@ -170,9 +185,23 @@ mod tests {
     }
 
     #[test]
+    fn a_non_confirmable_message_does_not_give_way_to_one_that_came_before_it() {
+        let limits = Limits { remembered_per_peer_max: 2, ..Limits::default() };
+        let transmission = Transmission::default();
+        let mut remembered = Remembered::new(&transmission);
+        let [a, b, c] = [1, 2, 3].map(MessageId::new);
+        let again = || Answer::Again(Datagram::new(&[]));
+        remembered.remember(PEER, a, NOW + transmission.exchange_lifetime(), again(), &limits).expect("room");
+        remembered.remember(PEER, b, later(1) + transmission.non_lifetime(), Answer::Silence, &limits).expect("room");
+        remembered.remember(PEER, c, later(2) + transmission.exchange_lifetime(), again(), &limits).expect("room");
+        assert_eq!(remembered.answer(later(2), PEER, a), None);
+        assert_eq!(remembered.answer(later(2), PEER, b), Some(&Answer::Silence));
+    }
+
+    #[test]
     fn answers_take_no_more_memory_than_the_limit_and_give_it_back() {
         let limits = Limits { remembered_bytes_max: 200, ..Limits::default() };
-        let mut remembered = Remembered::default();
+        let mut remembered = Remembered::new(&Transmission::default());
         let [a, b, c] = [1, 2, 3].map(MessageId::new);
         remembered.remember(PEER, a, later(1), long(), &limits).expect("room");
         remembered.remember(PEER, b, later(2), Answer::Silence, &limits).expect("room");

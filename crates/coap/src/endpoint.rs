@@ -122,7 +122,7 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
             config,
             peers: Peers::new(generator.clone()),
             generator,
-            remembered: Remembered::default(),
+            remembered: Remembered::new(&config.transmission),
             lanes: Lanes::default(),
             exchanges: BTreeMap::new(),
             tokens: BTreeMap::new(),

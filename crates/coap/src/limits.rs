@@ -40,7 +40,7 @@ impl Default for Limits {
             body_bytes_max: 64 << 10,
             uploads_per_peer_max: 2,
             uploads_bytes_max: 64 << 20,
-            bodies_per_peer_max: 4,
+            bodies_per_peer_max: 8,
             bodies_bytes_max: 64 << 20,
             observers_per_peer_max: 64,
             observations_per_peer_max: 256,

@@ -15,6 +15,7 @@
 //! ```
 
 use std::hash::Hash;
+use std::time::Duration;
 
 use bugle_core::Time;
 use bytes::Bytes;
@@ -153,7 +154,7 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
     fn fetch_block(&mut self, now: Time, peer: P, message: &Message<'_>, blocks: &Blocks, key: &BodyKey) -> bool {
         let Some(wanted) = blocks.block2.filter(|block| block.number > 0) else { return false };
         let Some(index) = self.peers.find(peer) else { return false };
-        let until = now + self.config.transmission.exchange_lifetime();
+        let until = now + self.body_lifetime();
         let Some(response) = self.bodies.fetch(until, &(index, key.clone())) else { return false };
         let part = Block::at(wanted.offset(), wanted.size.min(self.config.block_size), false)
             .and_then(|block| cut(response, block))
@@ -367,10 +368,16 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
         }
         let part = Block::at(offset, size, false).and_then(|block| cut(&response, block));
         let Some(part) = part else { return Response::new(Code::BAD_REQUEST) };
-        let until = now + self.config.transmission.exchange_lifetime();
+        let until = now + self.body_lifetime();
         response.options.remove(OptionNumber::OBSERVE);
         self.bodies.keep(until, (peer, key.clone()), response, &self.config.limits);
         part
+    }
+
+    /// How long a body is kept for its peer to go on fetching. A separate response may take one lifetime to
+    /// arrive, and the peer's next request another until it is its turn.
+    fn body_lifetime(&self) -> Duration {
+        2 * self.config.transmission.exchange_lifetime()
     }
 
     /// Answers a message that came before as it was answered before (RFC 7252 §4.5).

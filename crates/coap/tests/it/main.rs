@@ -7,5 +7,7 @@ mod desk;
 mod exchanges;
 mod limits;
 mod observing;
+mod operations;
+mod pair;
 mod rejection;
 mod wire;
