@@ -58,6 +58,7 @@ impl Procedure for Close {
         }
         if let Some((gateway, page)) = work.on_record.take() {
             self.take_by_record(work, &gateway, &page);
+            complete_if_settled(work, self.request, now);
             return Ok(Closed::Partly { after: None });
         }
         let page = std::mem::take(&mut work.unsettled);

@@ -1,6 +1,7 @@
 //! The rules on rows in memory.
 
 mod memory;
+mod operations;
 mod registering;
 mod requesting;
 

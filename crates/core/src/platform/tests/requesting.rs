@@ -182,6 +182,15 @@ fn at_the_deadline_the_rest_expires_and_a_silent_gateway_is_taken_by_the_record(
 }
 
 #[test]
+fn a_request_without_members_is_closed_with_its_last_silent_gateway() {
+    let mut memory = world();
+    let request = memory.perform(&submission("all", 1), at(10)).expect("accepted");
+    let close = Close { request, after: None };
+    assert_eq!(memory.perform(&close, at(72)), Ok(Closed::Partly { after: None }));
+    assert_eq!(completed(&memory), [Totals::default()]);
+}
+
+#[test]
 fn a_large_group_is_closed_page_by_page() {
     let mut memory = world();
     let names: Vec<String> = (0..CLOSING_PAGE * 2 + 1).map(|number| format!("n{number}")).collect();
