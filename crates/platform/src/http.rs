@@ -16,8 +16,9 @@ mod tests;
 mod view;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use bugle_api::{Access, Endpoint, Method};
 
@@ -43,7 +44,16 @@ pub(crate) fn router(platform: Platform) -> Router {
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(trace))
         .with_state(platform)
+}
+
+/// Tells of every request in the log, with the ids that its path names.
+async fn trace(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let response = next.run(request).await;
+    tracing::debug!(%method, path, status = response.status().as_u16(), "answered");
+    response
 }
 
 fn handler(endpoint: Endpoint) -> MethodRouter<Platform> {

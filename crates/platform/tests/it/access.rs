@@ -2,8 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use bugle_platform::{OPERATOR_TOKEN_FILE, start};
+use bugle_platform::{Config, OPERATOR_TOKEN_FILE, start};
 use bugle_runtime::Shutdown;
+use bugle_runtime::tls::TlsFiles;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -31,7 +32,7 @@ async fn a_data_folder_in_use_and_a_port_in_use_are_named() {
     let shared = start(config(&world.folder), Shutdown::manual()).await.expect_err("in use").to_string();
     assert!(shared.contains("is in use by process"), "{shared}");
     let folder = tempfile::TempDir::new().expect("a folder");
-    let taken = bugle_platform::Config { http_listen: world.handle.http_address, ..config(&folder) };
+    let taken = Config { http_listen: world.handle.http_address, ..config(&folder) };
     let error = start(taken, Shutdown::manual()).await.expect_err("taken").to_string();
     assert!(error.starts_with("http_listen = "), "{error}");
 }
@@ -150,6 +151,30 @@ async fn an_authority_without_its_key_is_not_silently_made_anew() {
     std::fs::remove_file(folder.path().join("ca.key")).expect("removed");
     let error = start(config(&folder), Shutdown::manual()).await.expect_err("half an authority").to_string();
     assert!(error.contains("ca.pem is there without"), "{error}");
+}
+
+#[tokio::test]
+async fn the_api_is_served_over_tls_where_a_certificate_is_configured() {
+    bugle_runtime::tls::install_provider();
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let certificate = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("a name").self_signed(&key);
+    let pem = certificate.expect("a certificate").pem();
+    let files =
+        TlsFiles { certificate: folder.path().join("c.pem"), key: folder.path().join("k.pem"), client_ca: None };
+    std::fs::write(&files.certificate, &pem).expect("written");
+    std::fs::write(&files.key, key.serialize_pem()).expect("written");
+    let shutdown = Shutdown::manual();
+    let tls = Config { http_tls: Some(files), ..config(&folder) };
+    let handle = start(tls, shutdown.clone()).await.expect("starts");
+    let root = reqwest::Certificate::from_pem(pem.as_bytes()).expect("a certificate");
+    let client = reqwest::Client::builder().add_root_certificate(root).build().expect("a client");
+    let port = handle.http_address.port();
+    let health = answer(client.get(format!("https://localhost:{port}/healthz"))).await;
+    assert_eq!(health.status, StatusCode::NO_CONTENT);
+    assert!(client.get(format!("http://localhost:{port}/healthz")).send().await.is_err());
+    shutdown.request();
+    handle.ended().await;
 }
 
 #[tokio::test]
