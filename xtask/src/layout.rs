@@ -28,13 +28,13 @@ const CRATES: &[(&str, u8, Purity)] = &[
     ("bugle-sim", 3, Pure),
     ("bugle-store", 4, Io),
     ("bugle-runtime", 4, Io),
-    ("bugle-client", 4, Io),
-    ("bugle-gateway", 5, Io),
-    ("bugle-platform", 5, Io),
-    ("bugle-application", 5, Io),
-    ("bugle-load", 5, Io),
-    ("bugle", 6, Io),
-    ("xtask", 7, Io),
+    ("bugle-client", 5, Io),
+    ("bugle-gateway", 6, Io),
+    ("bugle-platform", 6, Io),
+    ("bugle-application", 6, Io),
+    ("bugle-load", 6, Io),
+    ("bugle", 7, Io),
+    ("xtask", 8, Io),
 ];
 
 /// What a pure crate does not depend on, and what that would bring into it.
