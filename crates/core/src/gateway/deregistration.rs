@@ -62,6 +62,7 @@ impl Gateway {
             self.timers.clear(timer);
         }
         self.outbox.record(Change::Deregistered { slot });
+        self.refuse_renewal(slot, registration.id);
         self.settle_left(now, slot, registration.waiting);
         self.tell_deregistered(now, slot, registration.id, &registration.groups, cause);
         let peripheral = self.registry.peripheral(slot).expect("only the allocated are registered");

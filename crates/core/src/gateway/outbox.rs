@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::change::{Batch, Change, Settlement, Ticket};
 use super::up_log::UpLog;
 use super::{Effect, Slot};
-use crate::{MemberOutcome, RequestId, UpEntry, limits};
+use crate::{MemberOutcome, Outcome, RequestId, UpEntry, limits};
 
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -66,7 +66,7 @@ impl Outbox {
             }
             let mut receipts = gathered.receipts;
             while !receipts.is_empty() {
-                let rest = receipts.split_off(receipts.len().min(limits::RECEIPTS_PER_ENTRY_MAX));
+                let rest = receipts.split_off(fitting(&receipts));
                 up_log.append(self, UpEntry::Receipts { request, receipts });
                 receipts = rest;
             }
@@ -96,4 +96,17 @@ impl Outbox {
     pub(super) const fn unpersisted(&self) -> u64 {
         self.issued.0 - self.persisted.0
     }
+}
+
+/// How many of the receipts fit into one entry, by count and by the bytes of their answers.
+fn fitting(receipts: &[MemberOutcome]) -> usize {
+    let mut answer_bytes = 0;
+    let fits = receipts.iter().take(limits::RECEIPTS_PER_ENTRY_MAX).take_while(|receipt| {
+        let has_room = answer_bytes < limits::ANSWER_BYTES_PER_ENTRY_MAX;
+        if let Outcome::Executed { answer } = &receipt.outcome {
+            answer_bytes += answer.bytes.len();
+        }
+        has_room
+    });
+    fits.count()
 }

@@ -388,6 +388,16 @@ impl Gateway {
         }
     }
 
+    /// The registration that an asking would renew has ended: a yes to it must not revive it.
+    pub(super) fn refuse_renewal(&mut self, slot: Slot, ended: RegistrationId) {
+        if self.asks.get(&slot).is_some_and(|ask| ask.registration == ended)
+            && let Some(ask) = self.close_ask(slot)
+        {
+            let refusal = Refusal::Undecided { retry_after: self.config.retry_after };
+            self.outbox.effect(Effect::Refused { asker: ask.asker, refusal });
+        }
+    }
+
     /// The M2M user has changed what the asking rests on.
     pub(super) fn refuse_ask(&mut self, now: Time, slot: Slot) {
         let Some(ask) = self.close_ask(slot) else { return };

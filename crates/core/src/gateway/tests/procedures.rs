@@ -173,6 +173,19 @@ fn after_the_lease_the_application_is_asked_again() {
 }
 
 #[test]
+fn a_renewal_of_a_registration_that_ended_meanwhile_does_not_revive_it() {
+    let mut world = World::with_members(1);
+    world.gateway.handle_connection_lost(world.now, world.slot("p0"), Duration::ZERO, 48 * HOUR);
+    world.pass(2 * HOUR);
+    let asker = world.ask("p0");
+    let registration = None;
+    world.down(DownEntry::Deregister { peripheral: peripheral("p0"), registration, cause: EndCause::Application });
+    assert!(matches!(refusal(&world, asker), Some(Refusal::Undecided { .. })));
+    world.decide("p0", yes(&["g"]));
+    assert_eq!(world.state("p0"), State::Allocated);
+}
+
+#[test]
 fn without_the_platform_and_without_a_lease_there_is_a_retry_hint() {
     let mut world = World::new(vec![allocation("p", &["g"])]);
     world.gateway.handle_link(Link::Down);

@@ -294,6 +294,27 @@ fn receipts_of_one_turn_travel_together() {
 }
 
 #[test]
+fn receipts_with_large_answers_travel_in_several_entries() {
+    const MEMBERS: usize = 40;
+    let mut world = World::with_members(MEMBERS);
+    world.send(GroupRequest { receipt: Receipt::Executed, ..request(1, world.now + HOUR) });
+    let answer = "x".repeat(limits::PERIPHERAL_PAYLOAD_BYTES_MAX);
+    let id = RequestId::from_number(1).expect("a request id");
+    for member in (0..MEMBERS).map(|number| format!("p{number}")) {
+        let (slot, delivery) = (world.slot(&member), world.deliveries(&member)[0].1);
+        world.gateway.handle_acknowledged(world.now, slot, delivery);
+        world.gateway.handle_answer(world.now, slot, id, Content::text(answer.clone()), 1);
+    }
+    world.run();
+    let sizes = world.up().into_iter().filter_map(|entry| match entry {
+        UpEntry::Receipts { receipts, .. } => Some(receipts.len()),
+        _ => None,
+    });
+    let fits = limits::ANSWER_BYTES_PER_ENTRY_MAX / limits::PERIPHERAL_PAYLOAD_BYTES_MAX;
+    assert_eq!(sizes.collect::<Vec<_>>(), [fits, fits, MEMBERS - 2 * fits]);
+}
+
+#[test]
 fn reports_are_bounded_and_their_loss_is_reported() {
     let mut world = World::with_members(1);
     let slot = world.slot("p0");
