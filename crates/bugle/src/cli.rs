@@ -1,0 +1,116 @@
+//! The command tree.
+
+use std::path::PathBuf;
+
+use bugle_core::ApplicationId;
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand};
+
+use crate::command::application::ApplicationArgs;
+use crate::command::approval::ApprovalArgs;
+use crate::command::completions::CompletionsArgs;
+use crate::command::config::ConfigCommand;
+use crate::command::events::EventsArgs;
+use crate::command::gateway::GatewayArgs;
+use crate::command::group::GroupCommand;
+use crate::command::peripheral::PeripheralCommand;
+use crate::command::platform::PlatformArgs;
+use crate::command::request::RequestCommand;
+use crate::command::token::TokenCommand;
+use crate::up::UpArgs;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Yellow.on_default().bold())
+    .usage(AnsiColor::Yellow.on_default().bold())
+    .literal(AnsiColor::Green.on_default())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// One call wakes the whole group.
+///
+/// Bugle manages groups of peripherals that reach the network only through a gateway: meters, valves,
+/// lamps, sensors. An application decides who may join which group; one group request reaches every
+/// member, waking those in standby, and brings a receipt for each.
+///
+/// Start with `bugle up`: it runs everything on this machine and shows how it works.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bugle",
+    version,
+    styles = STYLES,
+    max_term_width = 100,
+    propagate_version = false,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_long_help = "\
+Exit status:
+  0  done; where a group request was awaited, every member was served
+  1  not all members were served, or something on this machine went wrong
+  2  the command line is not right
+  3  the platform or the application said no, or is out of reach
+
+Examples:
+  bugle up
+  bugle group list
+  bugle group send lamps --message on"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Where the platform's HTTP API is
+    #[arg(long, global = true, value_name = "URL", env = "BUGLE_PLATFORM", help_heading = "Connection")]
+    pub(crate) platform: Option<String>,
+    /// The token to show to the platform
+    #[arg(
+        long,
+        global = true,
+        value_name = "TOKEN",
+        env = "BUGLE_TOKEN",
+        hide_env_values = true,
+        conflicts_with = "token_file",
+        help_heading = "Connection"
+    )]
+    pub(crate) token: Option<String>,
+    /// A file that holds the token
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Whose groups, requests and events
+    #[arg(long, global = true, value_name = "ID", env = "BUGLE_APPLICATION", help_heading = "Connection")]
+    pub(crate) application: Option<ApplicationId>,
+    /// The folder of `bugle up`; what is not said otherwise is taken from its client.toml
+    #[arg(
+        long,
+        global = true,
+        value_name = "FOLDER",
+        env = "BUGLE_DATA",
+        default_value = "bugle-data",
+        help_heading = "Connection"
+    )]
+    pub(crate) data: PathBuf,
+    /// JSON on standard output: one document, or for what goes on one line each
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// What there is to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Up(UpArgs),
+    Group(GroupCommand),
+    Request(RequestCommand),
+    Peripheral(PeripheralCommand),
+    Approval(ApprovalArgs),
+    Events(EventsArgs),
+    Gateway(GatewayArgs),
+    Platform(PlatformArgs),
+    Application(ApplicationArgs),
+    Token(TokenCommand),
+    Config(ConfigCommand),
+    Completions(CompletionsArgs),
+}

@@ -1,0 +1,161 @@
+//! `bugle group`: groups, their members, and sending them requests.
+
+use std::time::Duration;
+
+use bugle_api::{Group, GroupDetail, PageQuery, Peripheral};
+use bugle_core::{GroupId, Time};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::Context;
+use super::paging::{Found, Limit};
+use super::send::SendArgs;
+use crate::failure::{Ended, Failure};
+use crate::output::{count, facts, table};
+use crate::when::Wall;
+
+/// How often a watched group is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Groups: list them, look at their members, send them requests
+#[derive(Debug, Args)]
+pub(crate) struct GroupCommand {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the groups of the application
+    #[command(after_long_help = "Example:\n  bugle group list")]
+    List {
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// Show a group: how many members are where, and who
+    #[command(after_long_help = "Example:\n  bugle group show lamps")]
+    Show {
+        /// Which group
+        group: GroupId,
+        #[command(flatten)]
+        limit: Limit,
+    },
+    Send(Box<SendArgs>),
+    /// Show how a group changes, as it changes
+    ///
+    /// A line is printed whenever members come, go, fall asleep or wake. Ctrl-C ends it.
+    #[command(after_long_help = "Example:\n  bugle group watch lamps")]
+    Watch {
+        /// Which group
+        group: GroupId,
+    },
+}
+
+/// A group and who is in it.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    detail: GroupDetail,
+    member_list: Vec<Peripheral>,
+}
+
+impl GroupCommand {
+    pub(crate) async fn run(self, context: &Context) -> Result<Ended, Failure> {
+        match self.command {
+            Command::List { limit } => list(context, limit).await,
+            Command::Show { group, limit } => show(context, &group, limit).await,
+            Command::Send(args) => args.run(context).await,
+            Command::Watch { group } => watch(context, &group).await,
+        }
+    }
+}
+
+async fn list(context: &Context, limit: Limit) -> Result<Ended, Failure> {
+    let client = context.client()?;
+    let application = context.connection.application()?;
+    let found = limit
+        .collect(async |cursor, limit| client.groups(application, &PageQuery { cursor, limit }).await)
+        .await?;
+    context.output.print(&found.items, |groups| format!("{}{}", group_table(groups), found.note()))?;
+    Ok(Ended::Well)
+}
+
+fn group_table(groups: &[Group]) -> String {
+    let rows = groups.iter().map(|group| {
+        let Group { group, allocated, members, active, .. } = group;
+        [group.to_string(), allocated.to_string(), members.to_string(), active.to_string(), (members - active).to_string()]
+    });
+    let headings = ["group", "allocated", "members", "active", "asleep"];
+    table(headings, rows, "No group yet: a group is there once a peripheral is allocated to it.")
+}
+
+async fn show(context: &Context, group: &GroupId, limit: Limit) -> Result<Ended, Failure> {
+    let client = context.client()?;
+    let application = context.connection.application()?;
+    let detail = client.group(application, group).await?;
+    let found = limit
+        .collect(async |cursor, limit| client.group_members(application, group, &PageQuery { cursor, limit }).await)
+        .await?;
+    let note = found.note();
+    let Found { items: member_list, .. } = found;
+    context.output.print(&Shown { detail, member_list }, |shown| format!("{}{note}", describe(shown)))?;
+    Ok(Ended::Well)
+}
+
+fn describe(shown: &Shown) -> String {
+    let group = &shown.detail.group;
+    let wall = Wall::here();
+    let head = facts([
+        ("group", Some(group.group.to_string())),
+        ("application", Some(group.application.to_string())),
+        ("allocated", Some(count(group.allocated, "peripheral"))),
+        ("members", Some(format!("{}, {} of them active", group.members, group.active))),
+    ]);
+    let places = shown.detail.gateways.iter().map(|at| {
+        [at.gateway.to_string(), at.allocated.to_string(), at.members.to_string(), at.active.to_string()]
+    });
+    let places = table(["gateway", "allocated", "members", "active"], places, "");
+    let members = shown.member_list.iter().map(|member| {
+        [
+            format!("{}/{}", member.gateway, member.peripheral),
+            member.state.to_string(),
+            wall.tell(member.since),
+            member.next_wake.map_or_else(|| "-".to_owned(), |wake| wall.tell(wake)),
+        ]
+    });
+    let members = table(["member", "state", "since", "next wake"], members, "No member is registered.");
+    format!("{head}\n\n{places}\n\n{members}")
+}
+
+async fn watch(context: &Context, group: &GroupId) -> Result<Ended, Failure> {
+    let client = context.client()?;
+    let application = context.connection.application()?;
+    let mut before = None;
+    loop {
+        let detail = client.group(application, group).await?;
+        if before.as_ref() != Some(&detail) {
+            context.output.print_line(&detail, |detail| watch_line(detail))?;
+            before = Some(detail);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            _ = tokio::signal::ctrl_c() => return Ok(Ended::Well),
+        }
+    }
+}
+
+fn watch_line(detail: &GroupDetail) -> String {
+    let group = &detail.group;
+    let asleep = group.members - group.active;
+    let places: Vec<String> = detail
+        .gateways
+        .iter()
+        .map(|at| format!("{} {}/{}", at.gateway, at.active, at.members))
+        .collect();
+    let now = Wall::here().clock(now());
+    format!("{now}  {}, {} active, {asleep} asleep  ({})", count(group.members, "member"), group.active, places.join(", "))
+}
+
+fn now() -> Time {
+    Time::from_millis(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default())
+}

@@ -1,0 +1,185 @@
+//! `bugle group send`: one operation for a whole group.
+
+use std::time::Duration;
+
+use bugle_api::Submission;
+use bugle_core::{Activation, Content, GroupId, Operation, Receipt, ResourcePath, Sleepers};
+use clap::{Args, ValueEnum};
+
+use super::Context;
+use crate::failure::{Ended, Failure};
+use crate::following::{Patience, follow};
+
+/// Send one request to every member of a group, and see what becomes of it
+///
+/// Members that are active get it now, those in standby when they wake. Unless --no-wait is given,
+/// the command goes on until every member has its outcome or the deadline has passed, and ends with
+/// status 0 only if all of them were served.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  bugle group send lamps --message on
+  bugle group send lamps --read /3/0/9 --receipt executed
+  bugle group send lamps --write /3311/0/5850=1 --activation 50% --deadline 1m
+  bugle group send lamps --execute /3/0/4 --no-wait")]
+pub(crate) struct SendArgs {
+    /// Which group
+    group: GroupId,
+    #[command(flatten)]
+    operation: OperationArgs,
+    /// The media type of what --message or --write carries
+    #[arg(long, value_name = "TYPE", default_value = "text/plain")]
+    content_type: String,
+    /// Which members in standby are activated: all, none, a count as 25, or a share as 10%
+    #[arg(long, value_name = "WHICH", default_value_t = Activation::All)]
+    activation: Activation,
+    /// What happens to members in standby that are not activated
+    #[arg(long, value_name = "WHAT", default_value = "queue")]
+    sleepers: SleepersWord,
+    /// When a member counts as served
+    #[arg(long, value_name = "WHEN", default_value = "delivered")]
+    receipt: ReceiptWord,
+    /// How long the request may live, as 90s, 10m, 2h or 3days
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
+    deadline: Duration,
+    /// A word of yours that makes sending twice the same as sending once
+    #[arg(long, value_name = "WORD")]
+    idempotency_key: Option<String>,
+    /// Print the request and end, without waiting for outcomes
+    #[arg(long)]
+    no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct OperationArgs {
+    /// Read the value at an LwM2M path
+    #[arg(long, value_name = "PATH")]
+    read: Option<ResourcePath>,
+    /// Write a value to an LwM2M path
+    #[arg(long, value_name = "PATH=VALUE", value_parser = parse_write)]
+    write: Option<(ResourcePath, String)>,
+    /// Execute the resource at an LwM2M path
+    #[arg(long, value_name = "PATH")]
+    execute: Option<ResourcePath>,
+    /// Hand over a message
+    #[arg(long, value_name = "TEXT")]
+    message: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SleepersWord {
+    /// They get it at their next wake, if that is before the deadline
+    Queue,
+    /// They are left out
+    Skip,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ReceiptWord {
+    /// The transport has acknowledged the delivery
+    Delivered,
+    /// The peripheral has answered
+    Executed,
+}
+
+fn parse_write(text: &str) -> Result<(ResourcePath, String), String> {
+    let (path, value) = text.split_once('=').ok_or("write it as PATH=VALUE, as /3311/0/5850=1")?;
+    Ok((path.parse().map_err(|error: bugle_core::PathError| error.to_string())?, value.to_owned()))
+}
+
+impl SendArgs {
+    pub(crate) async fn run(self, context: &Context) -> Result<Ended, Failure> {
+        let client = context.client()?;
+        let application = context.connection.application()?;
+        let submission = self.submission()?;
+        let request =
+            client.submit(application, &self.group, &submission, self.idempotency_key.as_deref()).await?;
+        let patience = if self.no_wait { Patience::None } else { Patience::UntilItEnds };
+        follow(context, &client, request, patience).await
+    }
+
+    fn submission(&self) -> Result<Submission, Failure> {
+        let operation = self.operation();
+        bugle_core::check_request(&operation, self.deadline).map_err(|error| Failure::Usage(error.to_string()))?;
+        Ok(Submission {
+            operation,
+            activation: self.activation,
+            sleepers: match self.sleepers {
+                SleepersWord::Queue => Sleepers::Queue,
+                SleepersWord::Skip => Sleepers::Skip,
+            },
+            receipt: match self.receipt {
+                ReceiptWord::Delivered => Receipt::Delivered,
+                ReceiptWord::Executed => Receipt::Executed,
+            },
+            deadline_seconds: self.deadline.as_secs(),
+        })
+    }
+
+    fn operation(&self) -> Operation {
+        let content =
+            |text: &str| Content { content_type: self.content_type.clone(), bytes: text.as_bytes().to_vec() };
+        let OperationArgs { read, write, execute, message } = &self.operation;
+        match (read, write, execute) {
+            (Some(path), ..) => Operation::Read { path: *path },
+            (_, Some((path, value)), _) => Operation::Write { path: *path, content: content(value) },
+            (.., Some(path)) => Operation::Execute { path: *path, arguments: String::new() },
+            (None, None, None) => Operation::Message { content: content(message.as_deref().unwrap_or_default()) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        send: SendArgs,
+    }
+
+    fn parse(line: &str) -> Result<SendArgs, String> {
+        let words = std::iter::once("send").chain(line.split(' '));
+        Line::try_parse_from(words).map(|line| line.send).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn each_operation_is_sent_as_it_is_said() {
+        let operation = |line| parse(line).expect("a command").operation();
+        let path = |text: &str| text.parse::<ResourcePath>().expect("a path");
+        assert_eq!(operation("lamps --read /3/0/9"), Operation::Read { path: path("/3/0/9") });
+        assert_eq!(
+            operation("lamps --write /3311/0/5850=a=b"),
+            Operation::Write { path: path("/3311/0/5850"), content: Content::text("a=b") }
+        );
+        let execute = Operation::Execute { path: path("/3/0/4"), arguments: String::new() };
+        assert_eq!(operation("lamps --execute /3/0/4"), execute);
+        assert_eq!(operation("lamps --message on"), Operation::Message { content: Content::text("on") });
+    }
+
+    #[test]
+    fn policy_receipt_and_deadline_are_sent_as_they_are_said() {
+        let line = "lamps --message on --activation 10% --sleepers skip --receipt executed --deadline 2m";
+        let submission = parse(line).expect("a command").submission().expect("within bounds");
+        assert_eq!(submission.activation, Activation::Percentage(10));
+        assert_eq!((submission.sleepers, submission.receipt), (Sleepers::Skip, Receipt::Executed));
+        assert_eq!(submission.deadline(), Duration::from_secs(120));
+    }
+
+    #[test]
+    fn one_operation_is_needed_and_no_more() {
+        assert!(parse("lamps").expect_err("no operation").contains("required"));
+        assert!(parse("lamps --read /3 --message on").expect_err("two operations").contains("cannot be used"));
+        assert!(parse("lamps --write /3").expect_err("no value").contains("PATH=VALUE"));
+    }
+
+    #[test]
+    fn a_deadline_out_of_bounds_is_told_before_anything_is_sent() {
+        let sent = parse("lamps --message on --deadline 0s").expect("a command").submission();
+        assert!(matches!(sent, Err(Failure::Usage(reason)) if reason.contains("deadline")));
+    }
+}

@@ -1,0 +1,3 @@
+//! Bugle.
+
+fn main() {}

@@ -1,0 +1,10 @@
+//! The whole system in real processes, with other people's clients as peripherals.
+//!
+//! `cargo xtask test` installs what these tests need; without it they fail and say so.
+
+mod groups;
+mod kills;
+mod mosquitto;
+mod paho;
+mod rough;
+mod system;
