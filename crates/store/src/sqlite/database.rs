@@ -83,12 +83,6 @@ impl Database {
         Ok(Self { path: path.to_owned(), writes: Some(writes), reads: Some(reads), threads, lock: Some(lock) })
     }
 
-    /// Where the file is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Queues a job that writes. Its changes are kept if it returns `Ok`, and are on disk when the
     /// answer comes. If the queue is full the answer is [`StoreError::Busy`], at once.
     ///
@@ -99,21 +93,8 @@ impl Database {
         E: From<StoreError> + Send + 'static,
     {
         let (answer, receiver) = oneshot::channel();
-        self.write_then(job, move |result| drop(answer.send(result)));
+        submit(self.writes.as_ref(), Box::new(Task::new(job, move |result| drop(answer.send(result)))));
         Answer(receiver)
-    }
-
-    /// Like [`write`](Self::write), and the answer goes to `then`, which runs in the thread that
-    /// writes (or, if the queue is full, in this one) and must be brief.
-    pub fn write_then<T, E>(
-        &self,
-        job: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
-        then: impl FnOnce(Result<T, E>) + Send + 'static,
-    ) where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        submit(self.writes.as_ref(), Box::new(Task::new(job, then)));
     }
 
     /// Queues a job that reads. It sees one state of the file, with every change in it whose answer
