@@ -14,8 +14,8 @@ use crate::failure::Failure;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The application's own HTTP API.
-#[derive(Debug, Clone)]
+/// The application's own HTTP API. Never shown: it holds a token.
+#[derive(Clone)]
 pub(crate) struct ApplicationApi {
     http: reqwest::Client,
     url: String,

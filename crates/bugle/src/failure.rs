@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use bugle_client::ClientError;
 use thiserror::Error;
 
 /// How a command that did what it was told ends.
@@ -48,5 +49,41 @@ impl Failure {
             Self::Usage(_) => ExitCode::from(2),
             Self::There(_) => ExitCode::from(3),
         }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match error {
+            error @ ClientError::Address(_) => Self::Usage(error.to_string()),
+            error @ ClientError::Unreachable { .. } => {
+                Self::There(format!("{error}\nIs it running? `bugle up` or `bugle platform` runs one."))
+            }
+            error @ (ClientError::Refused { .. } | ClientError::Answer { .. }) => Self::There(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unreachable() -> ClientError {
+        ClientError::Unreachable { url: "http://127.0.0.1:1".into(), reason: "connection refused".into() }
+    }
+
+    #[test]
+    fn the_status_says_whose_fault_it_is() {
+        let status = |failure: Failure| format!("{:?}", failure.exit_code());
+        let expected = |code: u8| format!("{:?}", ExitCode::from(code));
+        assert_eq!(status(anyhow::anyhow!("no disk").into()), expected(1));
+        assert_eq!(status(ClientError::Address("no URL".into()).into()), expected(2));
+        assert_eq!(status(unreachable().into()), expected(3));
+    }
+
+    #[test]
+    fn a_platform_out_of_reach_is_told_with_what_to_do() {
+        let failure = Failure::from(unreachable());
+        assert!(failure.to_string().contains("bugle up"), "{failure}");
     }
 }

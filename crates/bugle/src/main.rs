@@ -1,3 +1,43 @@
-//! Bugle.
+//! Bugle: one call wakes the whole group.
+//!
+//! One binary for everything: it runs each part (`bugle gateway`, `bugle platform`,
+//! `bugle application`) or all of them (`bugle up`), and is the command line of the platform's API.
+//!
+//! `cli.rs` is the command tree; `command/` has what each command does, by noun; `up/` runs everything
+//! in one process and tells the story of it.
 
-fn main() {}
+mod application_api;
+mod cli;
+mod command;
+mod connection;
+mod failure;
+mod following;
+mod output;
+mod part;
+mod place;
+mod up;
+mod when;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the system does not let the process start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(command::run(cli)) {
+        Ok(ended) => ended.into(),
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            failure.exit_code()
+        }
+    }
+}

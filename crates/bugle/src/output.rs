@@ -94,7 +94,8 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
 
 /// Without the blank that the table puts on either side of each line.
 fn trim(table: &Table) -> String {
-    let lines: Vec<String> = table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned()).collect();
+    let lines: Vec<String> =
+        table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned()).collect();
     lines.join("\n")
 }
 
@@ -105,7 +106,10 @@ mod tests {
     #[test]
     fn a_table_is_plain_text_in_columns() {
         let rows = [["lamps".to_owned(), "12".to_owned()], ["meters-east".to_owned(), "3".to_owned()]];
-        assert_eq!(table(["group", "members"], rows, "none"), "GROUP         MEMBERS\nlamps         12\nmeters-east   3");
+        assert_eq!(
+            table(["group", "members"], rows, "none"),
+            "GROUP         MEMBERS\nlamps         12\nmeters-east   3"
+        );
         assert_eq!(table(["group"], [], "No group yet."), "No group yet.");
     }
 
@@ -117,6 +121,9 @@ mod tests {
 
     #[test]
     fn one_is_not_many() {
-        assert_eq!([count(0, "member"), count(1, "member"), count(2, "member")], ["0 members", "1 member", "2 members"]);
+        assert_eq!(
+            [count(0, "member"), count(1, "member"), count(2, "member")],
+            ["0 members", "1 member", "2 members"]
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! `bugle application`: runs an application, or manages those of the platform.
 
 use anyhow::Context as _;
-use bugle_api::{Application, NewApplication, PageQuery};
+use bugle_api::{Application, PageQuery};
 use bugle_core::ApplicationId;
 use clap::{Args, Subcommand};
 
@@ -61,14 +61,15 @@ impl ApplicationArgs {
             }
             Some(Command::Add { id }) => {
                 let context = Context::new(global)?;
-                let added = context.client()?.add_application(&NewApplication { id }).await?;
+                let added = context.client()?.add_application(&id).await?;
                 context.output.print(&added, |added| format!("The platform knows application {}.", added.id))?;
             }
             Some(Command::List { limit }) => {
                 let context = Context::new(global)?;
                 let client = context.client()?;
-                let found =
-                    limit.collect(async |cursor, limit| client.applications(&PageQuery { cursor, limit }).await).await?;
+                let found = limit
+                    .collect(async |cursor, limit| client.applications(&PageQuery { cursor, limit }).await)
+                    .await?;
                 context.output.print(&found.items, |found_here| format!("{}{}", show(found_here), found.note()))?;
             }
         }

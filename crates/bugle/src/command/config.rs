@@ -70,7 +70,9 @@ impl ConfigCommand {
 
 fn read_password(peripheral: &PeripheralId) -> Result<String, Failure> {
     if io::stdin().is_terminal() {
-        eprint!("Password of {peripheral} (it shows as you type): ");
+        return Ok(
+            rpassword::prompt_password(format!("Password of {peripheral}: ")).context("cannot read the password")?
+        );
     }
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).context("cannot read the password")?;

@@ -97,7 +97,13 @@ fn gateway_table(gateways: &[Gateway]) -> String {
             (false, true, Some(seen)) => format!("last seen {}", wall.tell(seen)),
         };
         let waiting = gateway.down_last.saturating_sub(gateway.down_acknowledged);
-        [gateway.id.to_string(), link, gateway.up_applied.to_string(), gateway.down_last.to_string(), waiting.to_string()]
+        [
+            gateway.id.to_string(),
+            link,
+            gateway.up_applied.to_string(),
+            gateway.down_last.to_string(),
+            waiting.to_string(),
+        ]
     });
     let headings = ["gateway", "link", "up log", "down log", "not taken yet"];
     table(headings, rows, "No gateway yet: `bugle gateway enroll NAME` adds one.")

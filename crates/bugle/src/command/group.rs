@@ -73,9 +73,8 @@ impl GroupCommand {
 async fn list(context: &Context, limit: Limit) -> Result<Ended, Failure> {
     let client = context.client()?;
     let application = context.connection.application()?;
-    let found = limit
-        .collect(async |cursor, limit| client.groups(application, &PageQuery { cursor, limit }).await)
-        .await?;
+    let found =
+        limit.collect(async |cursor, limit| client.groups(application, &PageQuery { cursor, limit }).await).await?;
     context.output.print(&found.items, |groups| format!("{}{}", group_table(groups), found.note()))?;
     Ok(Ended::Well)
 }
@@ -83,7 +82,13 @@ async fn list(context: &Context, limit: Limit) -> Result<Ended, Failure> {
 fn group_table(groups: &[Group]) -> String {
     let rows = groups.iter().map(|group| {
         let Group { group, allocated, members, active, .. } = group;
-        [group.to_string(), allocated.to_string(), members.to_string(), active.to_string(), (members - active).to_string()]
+        [
+            group.to_string(),
+            allocated.to_string(),
+            members.to_string(),
+            active.to_string(),
+            (members - active).to_string(),
+        ]
     });
     let headings = ["group", "allocated", "members", "active", "asleep"];
     table(headings, rows, "No group yet: a group is there once a peripheral is allocated to it.")
@@ -111,9 +116,10 @@ fn describe(shown: &Shown) -> String {
         ("allocated", Some(count(group.allocated, "peripheral"))),
         ("members", Some(format!("{}, {} of them active", group.members, group.active))),
     ]);
-    let places = shown.detail.gateways.iter().map(|at| {
-        [at.gateway.to_string(), at.allocated.to_string(), at.members.to_string(), at.active.to_string()]
-    });
+    let places =
+        shown.detail.gateways.iter().map(|at| {
+            [at.gateway.to_string(), at.allocated.to_string(), at.members.to_string(), at.active.to_string()]
+        });
     let places = table(["gateway", "allocated", "members", "active"], places, "");
     let members = shown.member_list.iter().map(|member| {
         [
@@ -147,13 +153,15 @@ async fn watch(context: &Context, group: &GroupId) -> Result<Ended, Failure> {
 fn watch_line(detail: &GroupDetail) -> String {
     let group = &detail.group;
     let asleep = group.members - group.active;
-    let places: Vec<String> = detail
-        .gateways
-        .iter()
-        .map(|at| format!("{} {}/{}", at.gateway, at.active, at.members))
-        .collect();
+    let places: Vec<String> =
+        detail.gateways.iter().map(|at| format!("{} {}/{}", at.gateway, at.active, at.members)).collect();
     let now = Wall::here().clock(now());
-    format!("{now}  {}, {} active, {asleep} asleep  ({})", count(group.members, "member"), group.active, places.join(", "))
+    format!(
+        "{now}  {}, {} active, {asleep} asleep  ({})",
+        count(group.members, "member"),
+        group.active,
+        places.join(", ")
+    )
 }
 
 fn now() -> Time {

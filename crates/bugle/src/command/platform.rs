@@ -23,7 +23,8 @@ pub(crate) struct PlatformArgs {
 impl PlatformArgs {
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let config = self.part.prepare("platform")?;
-        let platform = bugle_platform::start(config, shutdown_on_signals()?).await.context("the platform does not start")?;
+        let platform =
+            bugle_platform::start(config, shutdown_on_signals()?).await.context("the platform does not start")?;
         platform.ended().await;
         Ok(Ended::Well)
     }

@@ -104,7 +104,9 @@ fn request_table(requests: &[Request]) -> String {
     let rows = requests.iter().map(|request| {
         let ends = match request.state {
             RequestState::Open | RequestState::Cancelling => format!("deadline {}", wall.tell(request.deadline)),
-            RequestState::Complete => request.completed_at.map_or_else(|| "-".to_owned(), |at| format!("ended {}", wall.tell(at))),
+            RequestState::Complete => {
+                request.completed_at.map_or_else(|| "-".to_owned(), |at| format!("ended {}", wall.tell(at)))
+            }
         };
         [
             request.id.to_string(),

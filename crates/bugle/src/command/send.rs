@@ -93,8 +93,7 @@ impl SendArgs {
         let client = context.client()?;
         let application = context.connection.application()?;
         let submission = self.submission()?;
-        let request =
-            client.submit(application, &self.group, &submission, self.idempotency_key.as_deref()).await?;
+        let request = client.submit(application, &self.group, &submission, self.idempotency_key.as_deref()).await?;
         let patience = if self.no_wait { Patience::None } else { Patience::UntilItEnds };
         follow(context, &client, request, patience).await
     }
@@ -118,8 +117,7 @@ impl SendArgs {
     }
 
     fn operation(&self) -> Operation {
-        let content =
-            |text: &str| Content { content_type: self.content_type.clone(), bytes: text.as_bytes().to_vec() };
+        let content = |text: &str| Content { content_type: self.content_type.clone(), bytes: text.as_bytes().to_vec() };
         let OperationArgs { read, write, execute, message } = &self.operation;
         match (read, write, execute) {
             (Some(path), ..) => Operation::Read { path: *path },

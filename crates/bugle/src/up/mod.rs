@@ -1,6 +1,5 @@
 //! `bugle up`: everything on this machine, and the story of how it works together.
 
-mod enrolling;
 mod folder;
 mod parts;
 mod ports;
@@ -9,16 +8,18 @@ mod story;
 mod teller;
 mod town;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
-use bugle_runtime::{DataFolder, Shutdown, tls};
+use bugle_runtime::{DataFolder, tls};
 use clap::Args;
 
 use crate::cli::Global;
 use crate::failure::{Ended, Failure};
 use crate::part::{LogArgs, shutdown_on_signals};
+use crate::up::folder::Folder;
 use crate::up::parts::Parts;
 use crate::up::residents::Residents;
+use crate::up::story::Story;
 use crate::up::teller::Teller;
 use crate::up::town::{PERIPHERALS_MAX, PERIPHERALS_MIN, Town};
 
@@ -63,48 +64,38 @@ pub(crate) async fn run(global: &Global, args: UpArgs) -> Result<Ended, Failure>
     let mut teller = Teller::new(global.json);
     let town = Town::new(args.peripherals);
     let data = DataFolder::open(&global.data).map_err(anyhow::Error::new)?;
-    let folder = folder::Folder::prepare(&data, &town)?;
-    let parts = Parts::start(&folder, args.mqtt_base_port, &town, &mut teller).await?;
-    let told = live(&parts, &folder, &town, &mut teller, &signals, args.once).await;
-    parts.stop().await;
-    told?;
-    if !global.json && !signals.is_requested() && !args.once {
-        return Err(Failure::Here(anyhow::anyhow!("a part has ended by itself; `bugle up --log warn` shows why")));
+    let folder = Folder::prepare(data, &town)?;
+    let parts = Parts::start(&folder, args.mqtt_base_port, &town).await?;
+    let told = {
+        let story = Story { parts: &parts, folder: &folder, town: &town, teller: &mut teller };
+        tokio::select! {
+            told = live(story, args.once) => told,
+            () = signals.requested() => Ok(()),
+            () = parts.ended_by_itself() => {
+                Err(anyhow::anyhow!("a part has ended by itself; `bugle up --log info` shows why").into())
+            }
+        }
+    };
+    if io::stderr().is_terminal() {
+        eprintln!("\nEnding in good order; the next `bugle up` goes on from here.");
     }
+    let stopped = parts.stop().await;
+    told.and(stopped)?;
     Ok(Ended::Well)
 }
 
-/// From the start of the peripherals to their end.
-async fn live(
-    parts: &Parts,
-    folder: &folder::Folder,
-    town: &Town,
-    teller: &mut Teller,
-    signals: &Shutdown,
-    once: bool,
-) -> Result<(), Failure> {
-    let ending = async {
-        tokio::select! {
-            () = signals.requested() => {}
-            () = parts.ended_by_itself() => {}
-        }
-    };
-    tokio::pin!(ending);
+/// Tells the story, and with `once` ends then.
+async fn live(mut story: Story<'_>, once: bool) -> Result<(), Failure> {
+    story.begin().await?;
     let mut residents = None;
-    if !town.peripherals.is_empty() {
-        let moved_in = residents.insert(Residents::new(town, parts, folder.password())?);
-        tokio::select! {
-            told = story::tell(parts, folder, town, moved_in, teller) => told?,
-            () = &mut ending => return Ok(()),
-        }
+    if !story.town.peripherals.is_empty() {
+        story.allocations().await?;
+        let moved_in = residents.insert(Residents::start(story.town, story.parts, story.folder.password())?);
+        story.tell(moved_in).await?;
     }
     if !once {
-        teller.farewell(&story::what_next(parts, folder, town))?;
-        ending.await;
-        if io::stderr().is_terminal() {
-            let _ = writeln!(io::stderr(), "\nEnding in good order; the next `bugle up` goes on from here.");
-        }
+        story.teller.close(&story.what_next())?;
+        std::future::pending::<()>().await;
     }
-    drop(residents);
     Ok(())
 }

@@ -41,8 +41,8 @@ impl Teller {
         self.output.print_line(&told, |told| wrap(INDENT, told.text))
     }
 
-    /// What stands before and after the steps, for people alone.
-    pub(crate) fn farewell(&self, text: &str) -> Result<(), Failure> {
+    /// What stands after the steps.
+    pub(crate) fn close(&self, text: &str) -> Result<(), Failure> {
         match self.output {
             Output::People => self.output.print_line(text, str::to_owned),
             Output::Json => self.more("up", text),

@@ -1,0 +1,86 @@
+//! The simulated peripherals of the town, over real MQTT sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use bugle_core::Protocol;
+use bugle_load::{
+    Announcing, Behaviour, Command, Credentials, Event, Happening, Options, Peripheral, Peripherals, Reconnecting,
+    Sleeping,
+};
+
+use super::parts::Parts;
+use super::town::{Kind, Town};
+use crate::failure::Failure;
+
+/// Events that wait for the story to look at them.
+const EVENTS_MAX: usize = 100_000;
+/// How a meter sleeps by itself.
+const METER_AWAKE: Duration = Duration::from_secs(30);
+const METER_ASLEEP: Duration = Duration::from_secs(15);
+const METER_JITTER: Duration = Duration::from_secs(10);
+
+/// The simulated peripherals at work.
+#[derive(Debug)]
+pub(crate) struct Residents {
+    peripherals: Peripherals,
+}
+
+impl Residents {
+    /// Has them all connect, each to its gateway.
+    pub(crate) fn start(town: &Town, parts: &Parts, password: &str) -> Result<Self, Failure> {
+        let lamp = Arc::new(Behaviour { reconnecting: soon(), ..Behaviour::steady(Protocol::Mqtt5) });
+        let sleeping = Sleeping {
+            awake: METER_AWAKE,
+            asleep: METER_ASLEEP,
+            jitter: METER_JITTER,
+            announcing: Announcing::NextWake,
+        };
+        let meter = Behaviour::steady(Protocol::Mqtt311);
+        let meter = Arc::new(Behaviour { sleeping: Some(sleeping), reconnecting: soon(), ..meter });
+        let all = town.peripherals.iter().map(|resident| Peripheral {
+            id: resident.id.clone(),
+            server: parts.gateways[resident.gateway].1,
+            credentials: Some(Credentials { username: resident.id.to_string(), password: password.to_owned() }),
+            behaviour: Arc::clone(if resident.kind == Kind::Lamp { &lamp } else { &meter }),
+        });
+        Ok(Self { peripherals: start(all.collect(), Options::default())? })
+    }
+
+    /// Tells the one at this place of the town what to do.
+    pub(crate) fn command(&self, place: usize, command: Command) {
+        self.peripherals.command(place, command);
+    }
+}
+
+/// One that no gateway knows asks to register, once; returns what it was told.
+pub(crate) async fn stranger_asks(town: &Town, parts: &Parts) -> Result<String, Failure> {
+    let reconnecting = Reconnecting { tries: Some(1), ..soon() };
+    let stranger = Peripheral {
+        id: town.stranger.clone(),
+        server: parts.gateways[0].1,
+        credentials: None,
+        behaviour: Arc::new(Behaviour { reconnecting, ..Behaviour::steady(Protocol::Mqtt5) }),
+    };
+    let stranger = start(vec![stranger], Options { events_max: EVENTS_MAX, ..Options::default() })?;
+    let asked = tokio::task::spawn_blocking(move || {
+        while let Some(Event { what, .. }) = stranger.next_event(Duration::from_secs(10)) {
+            if let Happening::Refused { code, reason } = what {
+                return Some(format!("{code:#04x} {}", reason.unwrap_or_default()).trim_end().to_owned());
+            }
+        }
+        None
+    });
+    let refusal = asked.await.context("the stranger was broken off")?;
+    Ok(refusal.context("the gateway has not refused the stranger")?)
+}
+
+fn start(peripherals: Vec<Peripheral>, options: Options) -> Result<Peripherals, Failure> {
+    Ok(Peripherals::start(peripherals, options).context("the peripherals cannot be simulated")?)
+}
+
+/// Back at once after a restart: nobody wants to wait for a story.
+const fn soon() -> Reconnecting {
+    Reconnecting { first: Duration::from_millis(200), most: Duration::from_secs(2), tries: None }
+}
