@@ -93,8 +93,21 @@ impl Database {
         E: From<StoreError> + Send + 'static,
     {
         let (answer, receiver) = oneshot::channel();
-        submit(self.writes.as_ref(), Box::new(Task::new(job, move |result| drop(answer.send(result)))));
+        self.write_then(job, move |result| drop(answer.send(result)));
         Answer(receiver)
+    }
+
+    /// Like [`write`](Self::write), and the answer goes to `then`, which runs in the thread that
+    /// writes (or, if the queue is full, in this one) and must be brief.
+    pub fn write_then<T, E>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        then: impl FnOnce(Result<T, E>) + Send + 'static,
+    ) where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        submit(self.writes.as_ref(), Box::new(Task::new(job, then)));
     }
 
     /// Queues a job that reads. It sees one state of the file, with every change in it whose answer
