@@ -123,7 +123,10 @@ async fn a_life_in_all_procedures(version: Version) {
     // A request comes as JSON, and its delivery is acknowledged.
     let sent = system.submit("meters", message("hello", "delivered")).await;
     let request = subscriber.request();
-    assert_eq!((id_of(&request), &request["do"], &request["content"]["text"]), (sent, &json!("message"), &json!("hello")));
+    assert_eq!(
+        (id_of(&request), &request["do"], &request["content"]["text"]),
+        (sent, &json!("message"), &json!("hello"))
+    );
     assert_eq!(system.outcome(sent).await.outcome, Some(Outcome::Delivered));
 
     // Leaving the session behind is standby.
@@ -194,8 +197,6 @@ async fn strangers_wrong_passwords_and_foreign_topics_are_refused() {
     })
     .await;
     let events = system.client.events(&app(), &bugle_api::EventQuery { after: Some(0), limit: Some(1000) }).await;
-    let forged = |event: &bugle_api::EventRecord| {
-        matches!(&event.event, bugle_core::Event::Report { report, .. } if report.name == "forged")
-    };
+    let forged = |event: &bugle_api::EventRecord| matches!(&event.event, bugle_core::Event::Report { report, .. } if report.name == "forged");
     assert!(!events.expect("the events are read").items.iter().any(forged));
 }

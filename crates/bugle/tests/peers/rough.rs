@@ -67,7 +67,8 @@ async fn a_bad_file_of_allocations_is_refused_whole_and_the_running_set_stays() 
     let (mut system, peripherals) = system_with_members().await;
     let file = system.gateways["north"].allocations.clone();
     let good = fs::read_to_string(&file).expect("it is there");
-    fs::write(&file, format!("{good}\n[[peripheral]]\nid = \"a/b\"\n\n[[peripheral]]\nid = \"m-0\"\n")).expect("written");
+    fs::write(&file, format!("{good}\n[[peripheral]]\nid = \"a/b\"\n\n[[peripheral]]\nid = \"m-0\"\n"))
+        .expect("written");
     let log = until("the complaint", async || {
         let log = system.gateway("north").part.log();
         log.contains("refused whole").then_some(log)
@@ -108,15 +109,18 @@ async fn two_processes_cannot_share_a_data_folder() {
     let other = system.folder.path().join("other.toml");
     let no_ports = config
         .lines()
-        .map(|line| if line.contains("listen") { line.split(':').next().unwrap_or(line).to_owned() + ":0\"" } else { line.to_owned() })
+        .map(|line| {
+            if line.contains("listen") {
+                line.split(':').next().unwrap_or(line).to_owned() + ":0\""
+            } else {
+                line.to_owned()
+            }
+        })
         .collect::<Vec<_>>()
         .join("\n");
     fs::write(&other, no_ports).expect("written");
-    let output = Command::new(env!("CARGO_BIN_EXE_bugle"))
-        .args(["gateway", "--config"])
-        .arg(&other)
-        .output()
-        .expect("it runs");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_bugle")).args(["gateway", "--config"]).arg(&other).output().expect("it runs");
     assert!(!output.status.success());
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(complaint.contains("in use"), "{complaint}");
@@ -151,7 +155,8 @@ async fn a_full_disk_stops_what_is_new_and_loses_nothing() {
     system.linked().await;
     let steady = Arc::new(Behaviour::steady(Protocol::Mqtt5));
     let port = system.gateways["north"].mqtt;
-    let first = Peripherals::start(fleet(port, ids("m", MEMBERS - 1), &steady), Options::default()).expect("they start");
+    let first =
+        Peripherals::start(fleet(port, ids("m", MEMBERS - 1), &steady), Options::default()).expect("they start");
     system.members("meters", MEMBERS as u64 - 1).await;
 
     let filler = disk.0.join("filler");

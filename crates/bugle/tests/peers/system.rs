@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bugle_api::{GroupDetail, MemberQuery, NewGateway, NewToken, PageQuery, Request, RequestMember, RequestState, Scope};
+use bugle_api::{
+    GroupDetail, MemberQuery, NewGateway, NewToken, PageQuery, Request, RequestMember, RequestState, Scope,
+};
 use bugle_api::{PAGE_MAX, Submission};
 use bugle_client::Client;
 use bugle_core::{ApplicationId, GatewayId, GroupId, RequestId};
