@@ -25,7 +25,7 @@ pub enum LinkError {
         at: usize,
     },
     /// There are too many links or attributes.
-    #[error("more than {max} links or {attributes} attributes of one", max = limits::LINKS_MAX, attributes = limits::LINK_ATTRIBUTES_MAX)]
+    #[error("more than {} links or {} attributes of one", limits::LINKS_MAX, limits::LINK_ATTRIBUTES_MAX)]
     TooMany,
 }
 

@@ -24,6 +24,23 @@ pub enum Method {
     IPatch,
 }
 
+impl Method {
+    const ALL: [(Self, u8); 6] =
+        [(Self::Get, 1), (Self::Post, 2), (Self::Put, 3), (Self::Delete, 4), (Self::Fetch, 5), (Self::IPatch, 7)];
+
+    /// Its code as CoAP's header has it (RFC 7252, 12.1.1; RFC 8132, 6).
+    #[must_use]
+    pub fn byte(self) -> u8 {
+        Self::ALL.into_iter().find(|(method, _)| *method == self).map(|(_, byte)| byte).expect("all are listed")
+    }
+
+    /// The method with this code; none if LwM2M has no use for it.
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|(_, known)| *known == byte).map(|(method, _)| method)
+    }
+}
+
 /// What a GET or FETCH says of observing (RFC 7641, 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Observe {
@@ -243,6 +260,14 @@ impl fmt::Debug for Code {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_method_is_known_by_its_code() {
+        for byte in [1, 2, 3, 4, 5, 7] {
+            assert_eq!(Method::from_byte(byte).map(Method::byte), Some(byte));
+        }
+        assert_eq!(Method::from_byte(6), None, "LwM2M has no PATCH that is not idempotent");
+    }
 
     #[test]
     fn a_code_is_written_as_the_standards_write_it() {

@@ -120,6 +120,10 @@ impl<'b> Reader<'b> {
 
     /// A text, whole or in pieces.
     pub(super) fn text(&mut self) -> Result<String, DecodeError> {
+        if self.next_type()? == Type::String {
+            let whole = self.decoder.str().map(str::to_owned);
+            return self.check(whole);
+        }
         let pieces = self.decoder.str_iter().and_then(Iterator::collect);
         self.check(pieces)
     }

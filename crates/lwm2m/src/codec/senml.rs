@@ -97,9 +97,17 @@ fn path(base_name: &str, name: &str, place: &Path) -> Result<Path, DecodeError> 
     if base_name.is_empty() && name.is_empty() {
         return Ok(*place);
     }
-    let whole = [base_name, name].concat();
+    let joined;
+    let whole = if base_name.is_empty() {
+        name
+    } else if name.is_empty() {
+        base_name
+    } else {
+        joined = [base_name, name].concat();
+        &joined
+    };
     // `/3/0/` with nothing behind it is `/3/0`; `/` alone is everything.
-    let whole = if whole.len() > 1 { whole.strip_suffix('/').unwrap_or(&whole) } else { &whole };
+    let whole = if whole.len() > 1 { whole.strip_suffix('/').unwrap_or(whole) } else { whole };
     whole.parse().map_err(|_| malformed("a name is no path"))
 }
 
