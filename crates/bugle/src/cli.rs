@@ -114,3 +114,59 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     Completions(CompletionsArgs),
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::error::ErrorKind> {
+        Cli::try_parse_from(line.split(' ')).map_err(|error| error.kind())
+    }
+
+    /// Every command that does something, with the words that lead to it.
+    fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, String)>) {
+        let mut has_more = false;
+        for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+            has_more = true;
+            leaves(inner, &format!("{path} {}", inner.get_name()), found);
+        }
+        if !has_more {
+            found.push((path.to_owned(), command.get_after_long_help().map(ToString::to_string).unwrap_or_default()));
+        }
+    }
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_teaches_by_an_example_of_itself() {
+        let mut found = Vec::new();
+        leaves(&Cli::command(), "bugle", &mut found);
+        for (path, help) in found {
+            assert!(help.contains(&path), "{path}: {help}");
+        }
+    }
+
+    #[test]
+    fn settings_that_every_command_takes_may_stand_anywhere() {
+        for line in ["bugle --json gateway list", "bugle gateway list --json", "bugle group --json list"] {
+            assert!(parse(line).is_ok_and(|cli| cli.global.json), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_right_is_told_before_anything_is_done() {
+        use clap::error::ErrorKind;
+        let kind = |line| parse(line).err();
+        assert_eq!(kind("bugle blow"), Some(ErrorKind::InvalidSubcommand));
+        assert_eq!(kind("bugle up --peripherals 3"), Some(ErrorKind::ValueValidation));
+        assert_eq!(kind("bugle peripheral show lamp-01"), Some(ErrorKind::ValueValidation));
+        assert_eq!(kind("bugle peripheral list --waiting --group lamps"), Some(ErrorKind::ArgumentConflict));
+        assert_eq!(kind("bugle group send lamps"), Some(ErrorKind::MissingRequiredArgument));
+        assert_eq!(kind("bugle token create t --scope all"), Some(ErrorKind::ValueValidation));
+    }
+}

@@ -106,17 +106,14 @@ mod tests {
     #[test]
     fn a_table_is_plain_text_in_columns() {
         let rows = [["lamps".to_owned(), "12".to_owned()], ["meters-east".to_owned(), "3".to_owned()]];
-        assert_eq!(
-            table(["group", "members"], rows, "none"),
-            "GROUP         MEMBERS\nlamps         12\nmeters-east   3"
-        );
+        assert_eq!(table(["group", "members"], rows, "none"), "GROUP        MEMBERS\nlamps        12\nmeters-east  3");
         assert_eq!(table(["group"], [], "No group yet."), "No group yet.");
     }
 
     #[test]
     fn facts_without_a_value_are_left_out() {
         let shown = facts([("state", Some("active".to_owned())), ("next wake", None)]);
-        assert_eq!(shown, "state   active");
+        assert_eq!(shown, "state  active");
     }
 
     #[test]

@@ -140,7 +140,7 @@ async fn watch(context: &Context, group: &GroupId) -> Result<Ended, Failure> {
     loop {
         let detail = client.group(application, group).await?;
         if before.as_ref() != Some(&detail) {
-            context.output.print_line(&detail, |detail| watch_line(detail))?;
+            context.output.print_line(&detail, watch_line)?;
             before = Some(detail);
         }
         tokio::select! {

@@ -49,7 +49,7 @@ impl Town {
             (1..=count).map(move |number| Resident {
                 id: PeripheralId::new(format!("{prefix}-{number:02}")).expect("the name is plain"),
                 kind,
-                gateway: number as usize % 2 ^ 1,
+                gateway: (number as usize + 1) % 2,
             })
         };
         let all = named(Kind::Lamp, "lamp", lamps).chain(named(Kind::Meter, "meter", peripherals - lamps));
