@@ -62,6 +62,16 @@ pub(crate) enum EnrolmentError {
     DataFolder(#[from] DataFolderError),
 }
 
+impl EnrolmentError {
+    /// Whether it will not pass by itself.
+    pub(crate) const fn needs_a_person(&self) -> bool {
+        match self {
+            Self::Client(error) => !error.is_passing(),
+            _ => true,
+        }
+    }
+}
+
 /// What the data folder keeps, or else what the platform gives for the token.
 pub(crate) async fn ensure(config: &Config, folder: &DataFolder) -> Result<Enrolment, EnrolmentError> {
     if let Some(text) = folder.read(FILE)? {

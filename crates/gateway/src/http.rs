@@ -7,17 +7,18 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use bugle_core::GatewayId;
+use bugle_core::{GatewayId, Time};
 use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 
+use crate::link::LinkState;
 use crate::reactor::{Command, Commands, Status};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Probes {
     pub(crate) gateway: GatewayId,
     pub(crate) commands: Commands,
-    pub(crate) is_linked: watch::Receiver<bool>,
+    pub(crate) link: watch::Receiver<LinkState>,
 }
 
 /// What `/v1/status` says.
@@ -25,6 +26,11 @@ pub(crate) struct Probes {
 struct Report {
     gateway: GatewayId,
     is_linked: bool,
+    /// Since when the link is as it is.
+    link_since: Time,
+    /// Why there is none, if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link_failure: Option<String>,
     /// Why the store takes nothing, if it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     store_failure: Option<String>,
@@ -64,11 +70,14 @@ impl Probes {
 
 /// Ready means: peripherals are served, and what they say reaches the platform.
 async fn readyz(State(probes): State<Arc<Probes>>) -> Response {
-    let is_linked = *probes.is_linked.borrow();
+    let link = probes.link.borrow().clone();
     let reason = match probes.status().await {
         None => "the gateway is stopping\n".to_owned(),
         Some(Status { store_failure: Some(failure), .. }) => format!("the store takes nothing: {failure}\n"),
-        Some(_) if !is_linked => "the platform is out of reach; what concerns it waits in the up log\n".to_owned(),
+        Some(_) if !link.is_up() => {
+            let failure = link.failure().map_or(String::new(), |failure| format!(" ({failure})"));
+            format!("the platform is out of reach{failure}; what concerns it waits in the up log\n")
+        }
         Some(_) => return "ready\n".into_response(),
     };
     (StatusCode::SERVICE_UNAVAILABLE, reason).into_response()
@@ -78,9 +87,12 @@ async fn report(State(probes): State<Arc<Probes>>) -> Response {
     let Some(Status { counters, census, store_failure, commits }) = probes.status().await else {
         return (StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping\n").into_response();
     };
+    let link = probes.link.borrow().clone();
     let report = Report {
         gateway: probes.gateway.clone(),
-        is_linked: *probes.is_linked.borrow(),
+        is_linked: link.is_up(),
+        link_since: link.since(),
+        link_failure: link.failure().map(ToOwned::to_owned),
         store_failure,
         allocated: census.allocated,
         registered: census.registered,

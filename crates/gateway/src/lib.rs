@@ -16,5 +16,6 @@ mod service;
 pub use allocation_file::{AllocationFileError, Complaint};
 pub use allocations::{Allocations, ReloadError};
 pub use config::{Config, ConfigError, Mqtt, Platform, Registration, UndecidedWord};
+pub use link::LinkState;
 pub use reactor::ReactorError;
 pub use service::{Gateway, StartError};

@@ -18,7 +18,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::allocations::Allocations;
 use crate::http::{self, Probes};
-use crate::link::{self, LinkTo};
+use crate::link::{self, LinkState, LinkTo};
 use crate::reactor::{Command, Commands, Listeners, Progress, Reactor, ReactorError};
 use crate::{Config, ConfigError};
 
@@ -51,7 +51,7 @@ pub struct Gateway {
     mqtt: Option<SocketAddr>,
     mqtt_tls: Option<SocketAddr>,
     http: SocketAddr,
-    is_linked: watch::Receiver<bool>,
+    link: watch::Receiver<LinkState>,
     allocations: Allocations,
     ended: oneshot::Receiver<Result<(), ReactorError>>,
     tasks: JoinSet<()>,
@@ -83,7 +83,7 @@ impl Gateway {
         let (store, restored) = opened.expect("opening the store does not panic")?;
         let store = Arc::new(store);
         let clock = Clock::start();
-        let Restored { up_last, up_acknowledged, down_applied, .. } = restored;
+        let Restored { up_last, down_applied, .. } = restored;
         let seed = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
         let edge = Edge::restore(clock.now(), config.settings(), seed, restored);
 
@@ -98,7 +98,7 @@ impl Gateway {
         let ended = spawn(reactor, shutdown.clone())?;
 
         let mut tasks = JoinSet::new();
-        let (linked_sender, is_linked) = watch::channel(false);
+        let (state, link) = watch::channel(LinkState::Down { since: clock.now(), failure: None });
         tasks.spawn(link::run(LinkTo {
             config: config.clone(),
             folder,
@@ -107,21 +107,20 @@ impl Gateway {
             clock,
             boot: seed,
             up_available,
-            up_acknowledged,
             down_acknowledged,
-            is_linked: linked_sender,
+            state,
             shutdown: shutdown.clone(),
         }));
         let allocations = Allocations::new(config.allocations, commands.clone());
         tasks.spawn(allocations.clone().watch(shutdown.clone()));
-        let probes = Probes { gateway: config.id, commands: commands.clone(), is_linked: is_linked.clone() };
+        let probes = Probes { gateway: config.id, commands: commands.clone(), link: link.clone() };
         tasks.spawn(serve_http(http_listener, probes, shutdown.clone()));
         let stopping = shutdown.clone();
         tasks.spawn(async move {
             stopping.requested().await;
             commands.send(Command::Stop);
         });
-        Ok(Self { mqtt, mqtt_tls, http, is_linked, allocations, ended, tasks, shutdown })
+        Ok(Self { mqtt, mqtt_tls, http, link, allocations, ended, tasks, shutdown })
     }
 
     /// Where MQTT peripherals connect without encryption.
@@ -148,10 +147,16 @@ impl Gateway {
         &self.allocations
     }
 
+    /// Whether the platform is reached, and since when.
+    #[must_use]
+    pub fn link(&self) -> LinkState {
+        self.link.borrow().clone()
+    }
+
     /// Waits until the platform is reached.
     pub async fn linked(&self) {
         // The sender is gone only when the gateway stops, and then nobody waits for the link.
-        let _ = self.is_linked.clone().wait_for(|is_linked| *is_linked).await;
+        let _ = self.link.clone().wait_for(LinkState::is_up).await;
     }
 
     /// Waits until the gateway has ended, because it was asked to or because it could not go on.

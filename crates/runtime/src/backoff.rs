@@ -32,6 +32,11 @@ impl Backoff {
         self.ceiling = self.first;
     }
 
+    /// Trying again soon is of no use: the next wait is drawn as after many tries.
+    pub const fn skip_to_longest(&mut self) {
+        self.ceiling = self.longest;
+    }
+
     /// A number from 0 to 1, by SplitMix64 (Steele, Lea and Flood, 2014).
     fn draw(&mut self) -> f64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -69,6 +74,15 @@ mod tests {
             backoff.reset();
             prop_assert!(backoff.next_wait() <= FIRST);
         }
+    }
+
+    #[test]
+    fn what_needs_a_person_is_tried_again_at_leisure() {
+        let mut backoff = Backoff::new(FIRST, LONGEST, 1);
+        backoff.skip_to_longest();
+        let waits: Vec<Duration> = (0..20).map(|_| backoff.next_wait()).collect();
+        assert!(waits.iter().all(|wait| *wait <= LONGEST));
+        assert!(waits[0] > FIRST && waits.iter().sum::<Duration>() > 5 * LONGEST, "{waits:?}");
     }
 
     #[test]
