@@ -1,29 +1,23 @@
 //! Keeps the gateway's allocations as its file says: at the start, when the file changes, on SIGHUP.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bugle_core::gateway::AllocationConflict;
 use bugle_runtime::Shutdown;
 use thiserror::Error;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
-use crate::allocation_file::{self, AllocationFileError};
+use crate::allocation_file::{AllocationFile, AllocationFileError, Watcher};
 use crate::reactor::{Command, Commands};
-
-/// How often the file is looked at. Notices of the system would come sooner, but not from every file
-/// system, and not for a file that an editor replaces.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The gateway's file of allocations, if it has one.
 #[derive(Debug, Clone)]
 pub struct Allocations {
     path: Option<PathBuf>,
+    /// Read by one at a time.
+    file: Option<Arc<Mutex<AllocationFile>>>,
     commands: Commands,
 }
 
@@ -41,25 +35,10 @@ pub enum ReloadError {
     Stopping,
 }
 
-/// What tells one version of a file from another.
-#[derive(PartialEq, Eq)]
-struct Version {
-    inode: u64,
-    length: u64,
-    modified: (i64, i64),
-}
-
-impl Version {
-    fn of(path: &Path) -> io::Result<Self> {
-        let metadata = fs::metadata(path)?;
-        let modified = (metadata.mtime(), metadata.mtime_nsec());
-        Ok(Self { inode: metadata.ino(), length: metadata.len(), modified })
-    }
-}
-
 impl Allocations {
-    pub(crate) const fn new(path: Option<PathBuf>, commands: Commands) -> Self {
-        Self { path, commands }
+    pub(crate) fn new(path: Option<PathBuf>, commands: Commands) -> Self {
+        let file = path.clone().map(|path| Arc::new(Mutex::new(AllocationFile::new(path))));
+        Self { path, file, commands }
     }
 
     /// Reads the file, and puts it in force whole. Returns what could not be taken because it is
@@ -68,8 +47,9 @@ impl Allocations {
     /// # Errors
     /// If anything in it is wrong; then all stays as it was.
     pub async fn reload(&self) -> Result<Vec<AllocationConflict>, ReloadError> {
-        let path = self.path.clone().ok_or(ReloadError::NoFile)?;
-        let read = spawn_blocking(move || allocation_file::read(&path)).await;
+        let file = self.file.clone().ok_or(ReloadError::NoFile)?;
+        // What an interrupted reading leaves behind is at worst a verifier that is derived again.
+        let read = spawn_blocking(move || file.lock().unwrap_or_else(PoisonError::into_inner).read()).await;
         let allocations = read.expect("reading allocations does not panic")?;
         let (conflicts, answer) = oneshot::channel();
         let count = allocations.len();
@@ -82,22 +62,14 @@ impl Allocations {
     /// Reloads the file whenever it changes, and on SIGHUP.
     pub(crate) async fn watch(self, shutdown: Shutdown) {
         let Some(path) = self.path.clone() else { return };
-        let mut hangup = match signal(SignalKind::hangup()) {
-            Ok(hangup) => hangup,
+        let mut watcher = match Watcher::new(path) {
+            Ok(watcher) => watcher,
             Err(error) => return tracing::error!(%error, "SIGHUP cannot be heard; the file is not watched"),
         };
-        let mut in_force: Option<Version> = None;
-        let mut look = tokio::time::interval(LOOK_INTERVAL);
         loop {
-            let is_wanted = tokio::select! {
+            tokio::select! {
                 () = shutdown.requested() => return,
-                _ = hangup.recv() => true,
-                _ = look.tick() => false,
-            };
-            let version = Version::of(&path).ok();
-            if is_wanted || version != in_force {
-                in_force = version;
-                self.reload_and_tell().await;
+                () = watcher.changed() => self.reload_and_tell().await,
             }
         }
     }

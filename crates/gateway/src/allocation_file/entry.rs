@@ -1,90 +1,187 @@
-//! One peripheral as a file has it.
+//! One entry of a file of allocations, whichever way it is written.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
 use std::time::Duration;
 
 use bugle_core::credential::PasswordVerifier;
-use bugle_core::{Allocation, Credential, InitialState, PeripheralId, Waker};
-use serde::Deserialize;
+use bugle_core::{Allocation, InitialState, PeripheralId, Waker};
 
-use super::Complaint;
+use super::complaint::Complaints;
 
-/// What an entry, or the defaults, may say. All of it is text or number, to be checked together.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Said {
-    pub(super) application: Option<String>,
-    pub(super) groups: Option<Vec<String>>,
-    pub(super) initial_state: Option<InitialState>,
-    pub(super) username: Option<String>,
-    pub(super) password: Option<String>,
-    pub(super) verifier: Option<String>,
-    pub(super) lifetime: Option<u64>,
-    pub(super) idle: Option<u64>,
+/// A field as it stands in the file.
+#[derive(Debug, Clone)]
+pub(super) struct Field<T> {
+    pub(super) line: u64,
+    pub(super) value: T,
+}
+
+/// An entry as it stands in the file: what is not said is none.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Draft {
+    /// Where it starts.
+    pub(super) line: u64,
+    pub(super) peripheral: Option<String>,
+    pub(super) application: Option<Field<String>>,
+    pub(super) groups: Option<Field<Vec<String>>>,
+    pub(super) initial_state: Option<Field<String>>,
+    pub(super) username: Option<Field<String>>,
+    pub(super) password: Option<Field<String>>,
+    pub(super) verifier: Option<Field<String>>,
+    pub(super) waker: Option<Field<String>>,
+    pub(super) lifetime: Option<Field<u64>>,
+    pub(super) idle: Option<Field<u64>>,
     pub(super) labels: BTreeMap<String, String>,
 }
 
+/// An entry that is as it should be.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) line: u64,
-    pub(super) id: String,
-    pub(super) said: Said,
+    /// The allocation, without its credential.
+    pub(super) allocation: Allocation,
+    pub(super) secret: Secret,
 }
 
-impl Said {
-    /// What is not said here is as in `defaults`.
+/// What a peripheral must show.
+#[derive(Debug)]
+pub(super) enum Secret {
+    Nothing,
+    Verifier { username: Option<String>, verifier: PasswordVerifier },
+    Password { username: Option<String>, password: String },
+}
+
+/// All entries of a file, each peripheral once.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    pub(super) entries: Vec<Entry>,
+    lines: BTreeMap<PeripheralId, u64>,
+}
+
+impl Entries {
+    /// Takes a draft, if nothing is wrong with it.
+    pub(super) fn add(&mut self, draft: Draft, complaints: &mut Complaints) {
+        let line = draft.line;
+        let Some(entry) = draft.check(complaints) else { return };
+        match self.lines.entry(entry.allocation.peripheral.clone()) {
+            Slot::Occupied(first) => {
+                complaints.add(line, format_args!("peripheral {} is in line {} already", first.key(), first.get()));
+            }
+            Slot::Vacant(vacant) => {
+                vacant.insert(line);
+                self.entries.push(entry);
+            }
+        }
+    }
+}
+
+impl Draft {
+    /// This, and where it says nothing what `defaults` say.
     pub(super) fn or(self, defaults: &Self) -> Self {
         let mut labels = defaults.labels.clone();
         labels.extend(self.labels);
+        // A password beside an inherited verifier, or the reverse, would be two; one that is said here
+        // counts.
+        let has_secret = self.password.is_some() || self.verifier.is_some();
+        let inherited = |field: &Option<Field<String>>| if has_secret { None } else { field.clone() };
         Self {
+            line: self.line,
+            peripheral: self.peripheral,
             application: self.application.or_else(|| defaults.application.clone()),
             groups: self.groups.or_else(|| defaults.groups.clone()),
-            initial_state: self.initial_state.or(defaults.initial_state),
+            initial_state: self.initial_state.or_else(|| defaults.initial_state.clone()),
             username: self.username.or_else(|| defaults.username.clone()),
-            password: self.password.or_else(|| defaults.password.clone()),
-            verifier: self.verifier.or_else(|| defaults.verifier.clone()),
-            lifetime: self.lifetime.or(defaults.lifetime),
-            idle: self.idle.or(defaults.idle),
+            password: self.password.or_else(|| inherited(&defaults.password)),
+            verifier: self.verifier.or_else(|| inherited(&defaults.verifier)),
+            waker: self.waker.or_else(|| defaults.waker.clone()),
+            lifetime: self.lifetime.or_else(|| defaults.lifetime.clone()),
+            idle: self.idle.or_else(|| defaults.idle.clone()),
             labels,
+        }
+    }
+
+    fn check(self, complaints: &mut Complaints) -> Option<Entry> {
+        // Each is looked at before any is given up on, so that all that is wrong is told.
+        let peripheral = needed(self.peripheral, "an id", self.line, complaints)
+            .and_then(|id| complaints.take(self.line, "id", id.parse::<PeripheralId>()));
+        let application = needed(self.application, "an application", self.line, complaints)
+            .and_then(|field| complaints.take(field.line, "application", field.value.parse()));
+        let groups = needed(self.groups, "a group", self.line, complaints).and_then(|field| {
+            let groups: Vec<_> =
+                field.value.iter().map(|group| complaints.take(field.line, "groups", group.parse())).collect();
+            groups.into_iter().collect::<Option<_>>()
+        });
+        let initial_state = word(self.initial_state, "initial_state", complaints, |word| match word {
+            "allocated" => Some(InitialState::Allocated),
+            "blocked" => Some(InitialState::Blocked),
+            _ => None,
+        });
+        let waker = word(self.waker, "waker", complaints, |word| (word == "window").then_some(Waker::Window));
+        let secret = Secret::read(self.username, self.password, self.verifier, complaints);
+        let allocation = Allocation {
+            peripheral: peripheral?,
+            application: application?,
+            groups: groups?,
+            initial_state: initial_state?,
+            credential: None,
+            waker: waker?,
+            labels: self.labels,
+            lifetime: self.lifetime.map(|field| Duration::from_secs(field.value)),
+            idle: self.idle.map(|field| Duration::from_secs(field.value)),
+        };
+        match allocation.check() {
+            Ok(()) => Some(Entry { allocation, secret: secret? }),
+            Err(error) => {
+                complaints.add(self.line, error);
+                None
+            }
         }
     }
 }
 
-impl Entry {
-    pub(super) fn allocation(self) -> Result<Allocation, Complaint> {
-        let line = self.line;
-        self.make().map_err(|reason| Complaint { line, reason })
-    }
-
-    fn make(self) -> Result<Allocation, String> {
-        let Said { application, groups, initial_state, username, password, verifier, lifetime, idle, labels } =
-            self.said;
-        let peripheral = PeripheralId::new(self.id).map_err(|error| error.to_string())?;
-        let application = application.ok_or_else(|| format!("peripheral {peripheral}: no application is named"))?;
-        let groups = groups.unwrap_or_default().iter().map(|group| group.trim().parse()).collect::<Result<_, _>>();
-        let verifier = match (password, verifier) {
-            (Some(_), Some(_)) => return Err(format!("peripheral {peripheral}: password or verifier, not both")),
-            (Some(password), None) => Some(PasswordVerifier::derive(&peripheral, password.as_bytes())),
-            (None, Some(verifier)) => {
-                Some(verifier.parse().map_err(|error| format!("peripheral {peripheral}: {error}"))?)
-            }
-            (None, None) => None,
-        };
-        if username.is_some() && verifier.is_none() {
-            return Err(format!("peripheral {peripheral}: a username needs a password or a verifier"));
+impl Secret {
+    fn read(
+        username: Option<Field<String>>,
+        password: Option<Field<String>>,
+        verifier: Option<Field<String>>,
+        complaints: &mut Complaints,
+    ) -> Option<Self> {
+        if let (Some(username), None, None) = (&username, &password, &verifier) {
+            complaints.add(username.line, "username: needs a password or a verifier beside it");
+            return None;
         }
-        let allocation = Allocation {
-            application: application.parse().map_err(|error| format!("peripheral {peripheral}: {error}"))?,
-            groups: groups.map_err(|error| format!("peripheral {peripheral}: {error}"))?,
-            initial_state: initial_state.unwrap_or_default(),
-            credential: verifier.map(|verifier| Credential::Password { username, verifier }),
-            waker: Waker::Window,
-            labels,
-            lifetime: lifetime.map(Duration::from_secs),
-            idle: idle.map(Duration::from_secs),
-            peripheral,
-        };
-        allocation.check().map_err(|error| error.to_string())?;
-        Ok(allocation)
+        let username = username.map(|field| field.value);
+        match (password, verifier) {
+            (Some(password), Some(_)) => {
+                complaints.add(password.line, "either password or verifier, not both");
+                None
+            }
+            (Some(password), None) => Some(Self::Password { username, password: password.value }),
+            (None, Some(verifier)) => {
+                let verifier = complaints.take(verifier.line, "verifier", verifier.value.parse())?;
+                Some(Self::Verifier { username, verifier })
+            }
+            (None, None) => Some(Self::Nothing),
+        }
     }
+}
+
+fn needed<T>(field: Option<T>, what: &str, line: u64, complaints: &mut Complaints) -> Option<T> {
+    if field.is_none() {
+        complaints.add(line, format_args!("{what} is missing"));
+    }
+    field
+}
+
+fn word<T: Default>(
+    field: Option<Field<String>>,
+    name: &str,
+    complaints: &mut Complaints,
+    read: impl FnOnce(&str) -> Option<T>,
+) -> Option<T> {
+    let Some(field) = field else { return Some(T::default()) };
+    let word = read(&field.value);
+    if word.is_none() {
+        complaints.add(field.line, format_args!("{name}: {:?} is no such word", field.value));
+    }
+    word
 }

@@ -1,0 +1,87 @@
+//! From passwords to verifiers, once for each.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::time::{Duration, Instant};
+
+use bugle_core::credential::PasswordVerifier;
+use bugle_core::{Allocation, Credential, PeripheralId};
+use sha2::{Digest as _, Sha256};
+
+use super::entry::{Entries, Entry, Secret};
+
+/// Deriving that takes longer is told, with how to spare it.
+const SLOW: Duration = Duration::from_secs(2);
+
+type Digest = [u8; 32];
+
+/// The verifiers that were derived when the file was last read, so that a change of one line does not
+/// have all of them derived again.
+#[derive(Debug, Default)]
+pub(super) struct Passwords {
+    derived: BTreeMap<PeripheralId, (Digest, PasswordVerifier)>,
+}
+
+impl Passwords {
+    /// The allocations of `entries` with their credentials.
+    pub(super) fn resolve(&mut self, entries: Entries) -> Vec<Allocation> {
+        let derived = self.derive(&entries.entries);
+        let resolve = |entry: Entry| {
+            let credential = match entry.secret {
+                Secret::Nothing => None,
+                Secret::Verifier { username, verifier } => Some(Credential::Password { username, verifier }),
+                Secret::Password { username, .. } => {
+                    let (_, verifier) = derived.get(&entry.allocation.peripheral).expect("derived above");
+                    Some(Credential::Password { username, verifier: verifier.clone() })
+                }
+            };
+            Allocation { credential, ..entry.allocation }
+        };
+        let allocations = entries.entries.into_iter().map(resolve).collect();
+        self.derived = derived;
+        allocations
+    }
+
+    /// The verifiers of all passwords in `entries`, those that are new derived on all cores.
+    fn derive(&self, entries: &[Entry]) -> BTreeMap<PeripheralId, (Digest, PasswordVerifier)> {
+        let passwords = entries.iter().filter_map(|entry| match &entry.secret {
+            Secret::Password { password, .. } => Some((&entry.allocation.peripheral, password.as_str())),
+            Secret::Nothing | Secret::Verifier { .. } => None,
+        });
+        let (mut known, mut new) = (BTreeMap::new(), Vec::new());
+        for (peripheral, password) in passwords {
+            let digest: Digest = Sha256::digest(password).into();
+            match self.derived.get(peripheral) {
+                Some(derived) if derived.0 == digest => {
+                    known.insert(peripheral.clone(), derived.clone());
+                }
+                _ => new.push((peripheral, password, digest)),
+            }
+        }
+        let started = Instant::now();
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let share = new.len().div_ceil(cores).max(1);
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = new.chunks(share).map(|share| scope.spawn(|| derive_each(share))).collect();
+            for worker in workers {
+                known.extend(worker.join().expect("deriving does not panic"));
+            }
+        });
+        if started.elapsed() > SLOW {
+            tracing::warn!(
+                passwords = new.len(),
+                seconds = started.elapsed().as_secs(),
+                "deriving verifiers from passwords took its time; a file with verifiers in place of passwords spares it"
+            );
+        }
+        known
+    }
+}
+
+fn derive_each(share: &[(&PeripheralId, &str, Digest)]) -> Vec<(PeripheralId, (Digest, PasswordVerifier))> {
+    let derive = |(peripheral, password, digest): &(&PeripheralId, &str, Digest)| {
+        let verifier = PasswordVerifier::derive(peripheral, password.as_bytes());
+        ((*peripheral).clone(), (*digest, verifier))
+    };
+    share.iter().map(derive).collect()
+}
