@@ -1,6 +1,6 @@
 //! Whatever happens to a peripheral, in whatever order: what holds all the same.
 
-use bugle_core::{Content, RequestId};
+use bugle_core::{Content, PeripheralId, RequestId};
 use proptest::prelude::*;
 
 use super::*;

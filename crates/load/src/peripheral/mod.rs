@@ -10,29 +10,32 @@
 
 #[cfg(test)]
 mod any_order;
+mod departure;
 mod outbox;
 mod requests;
 mod resources;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod told;
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bugle_core::{PeripheralId, Protocol, Time};
+use bugle_core::{Protocol, Time};
 use bytes::Bytes;
 use bytestring::ByteString;
 
+use self::departure::Departure;
 use self::outbox::{Draft, Outbox, Purpose, Room};
 use self::requests::{Answer, Reply, Request, Requests};
 use self::resources::Resources;
 use self::timers::{Timer, Timers};
-use crate::behaviour::{Announcing, Answering, Behaviour, Subscription};
+pub use self::told::{Command, Credentials, Peripheral};
+use crate::behaviour::{Answering, Behaviour, Subscription};
 use crate::event::{Delivery, Ending, Happening, Session};
 use crate::packet::{Connect, FromServer, Message, Start, ToServer};
 use crate::seed::Numbers;
@@ -41,54 +44,6 @@ use crate::seed::Numbers;
 const QUOTA_EXCEEDED: u8 = 0x97;
 /// The shortest time between two reports: time is counted in milliseconds.
 const SHORTEST: Duration = Duration::from_millis(1);
-
-/// A peripheral to simulate.
-#[derive(Debug, Clone)]
-pub struct Peripheral {
-    /// Who it is; its MQTT client id.
-    pub id: PeripheralId,
-    /// Where it connects to.
-    pub server: SocketAddr,
-    /// What it shows to be let in, if anything.
-    pub credentials: Option<Credentials>,
-    /// What it does.
-    pub behaviour: Arc<Behaviour>,
-}
-
-/// A user name and a password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The user name.
-    pub username: String,
-    /// The password.
-    pub password: String,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
-    }
-}
-
-/// What a simulated peripheral is told to do, beside what it does by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
-    /// End the registration, and stay away until told to connect.
-    Deregister,
-    /// Go to sleep for so long, now.
-    Sleep(Duration),
-    /// Connect, whatever it is waiting for.
-    Connect,
-    /// Close the connection without a word, as when the power fails, and stay away until told to connect.
-    Vanish,
-    /// Publish this with QoS 1.
-    Publish {
-        /// On which topic.
-        topic: String,
-        /// What.
-        payload: Bytes,
-    },
-}
 
 /// What the machine wants done.
 #[derive(Debug, PartialEq, Eq)]
@@ -116,15 +71,6 @@ enum Phase {
     Subscribing(NonZeroU16),
     /// Subscribed.
     Active,
-}
-
-/// How it departs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Departure {
-    /// For so long.
-    Asleep(Duration),
-    /// For good.
-    ForGood,
 }
 
 /// Whether the server knows what it subscribes to, as far as the server keeps its session.
@@ -451,41 +397,6 @@ impl SimulatedPeripheral {
         self.timers.set(Timer::Report, now + reporting.every.max(SHORTEST));
     }
 
-    fn fall_asleep(&mut self) {
-        if let Some(sleeping) = self.behaviour().sleeping {
-            let asleep = sleeping.asleep + self.numbers.duration(sleeping.jitter);
-            self.announce(Departure::Asleep(asleep));
-        }
-    }
-
-    /// Deregisters; if it is asleep, it wakes for that.
-    fn leave(&mut self, now: Time) {
-        if self.departure == Some(Departure::ForGood) {
-            return;
-        }
-        if self.phase == Phase::Away {
-            self.timers.set(Timer::Connect, now);
-        }
-        self.announce(Departure::ForGood);
-    }
-
-    fn announce(&mut self, departure: Departure) {
-        if self.departure == Some(Departure::ForGood) {
-            return;
-        }
-        self.departure = Some(departure);
-        match departure {
-            Departure::ForGood => self.publish(self.topic("deregister"), Bytes::new(), None),
-            Departure::Asleep(asleep) => {
-                let announcing = self.behaviour().sleeping.map(|sleeping| sleeping.announcing);
-                if announcing == Some(Announcing::NextWake) {
-                    let seconds = asleep.as_secs().to_string();
-                    self.publish(self.topic("standby"), seconds.into(), None);
-                }
-            }
-        }
-    }
-
     fn publish(&mut self, topic: ByteString, payload: Bytes, content_type: Option<ByteString>) {
         let draft = Draft { purpose: Purpose::Own, topic, payload, content_type, correlation: None, property: None };
         self.enqueue(draft);
@@ -515,47 +426,6 @@ impl SimulatedPeripheral {
             };
             self.send(now, ToServer::Disconnect { session_expiry });
             self.depart(now, departure);
-        }
-    }
-
-    fn depart(&mut self, now: Time, departure: Departure) {
-        match departure {
-            Departure::Asleep(asleep) => {
-                self.end(Some(Ending::Slept));
-                self.timers.set(Timer::Connect, now + asleep);
-            }
-            Departure::ForGood => {
-                self.end(Some(Ending::Left));
-                self.subscribed = Subscribed::No;
-                self.outbox = Outbox::new();
-                self.timers.clear(Timer::Leave);
-            }
-        }
-    }
-
-    /// The connection is of no more use: it comes back later, unless it has tried often enough.
-    fn fail(&mut self, now: Time, ending: Option<Ending>) {
-        let departure = self.departure;
-        self.end(ending);
-        // Whoever was to deregister still is.
-        self.departure = departure.filter(|departure| *departure == Departure::ForGood);
-        let reconnecting = self.behaviour().reconnecting;
-        self.failures += 1;
-        if reconnecting.tries.is_some_and(|tries| self.failures >= tries) {
-            return self.happened(Happening::GaveUp);
-        }
-        let doubled = 2_u32.saturating_pow(self.failures - 1);
-        let wait = reconnecting.first.saturating_mul(doubled).min(reconnecting.most);
-        self.timers.set(Timer::Connect, now + wait + self.numbers.duration(wait / 2));
-    }
-
-    fn end(&mut self, ending: Option<Ending>) {
-        self.phase = Phase::Away;
-        self.departure = None;
-        self.timers.clear_connection();
-        self.outputs.push_back(Output::Close);
-        if let Some(ending) = ending {
-            self.happened(Happening::Disconnected(ending));
         }
     }
 

@@ -1,9 +1,10 @@
 //! One peripheral against a server that is played by hand, in virtual time.
 
+use bugle_core::{Content, PeripheralId, RequestId};
+
 use super::*;
-use crate::behaviour::{Reconnecting, Reporting, Sleeping};
+use crate::behaviour::{Announcing, Reconnecting, Reporting, Sleeping};
 use crate::packet::{Dup, ToPublish};
-use bugle_core::{Content, RequestId};
 
 const READ: &str = r#"{"request":"01M8QZ4T7B0XK","do":"read","path":"/3/0/2"}"#;
 
