@@ -12,17 +12,42 @@ use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, Arbitrary)]
 enum Step<'b> {
-    Datagram { peer: u8, datagram: &'b [u8] },
+    Datagram {
+        peer: u8,
+        datagram: &'b [u8],
+    },
     /// An answer to what was sent last, with this first byte, code and rest.
-    Answer { first: u8, code: u8, rest: &'b [u8] },
-    Ask { peer: u8, method: u8, observe: bool, payload: &'b [u8] },
-    Respond { code: u8, payload: &'b [u8] },
-    Notify { payload: &'b [u8], is_confirmable: bool },
+    Answer {
+        first: u8,
+        code: u8,
+        rest: &'b [u8],
+    },
+    Ask {
+        peer: u8,
+        method: u8,
+        observe: bool,
+        payload: &'b [u8],
+    },
+    Respond {
+        code: u8,
+        payload: &'b [u8],
+    },
+    Notify {
+        payload: &'b [u8],
+        is_confirmable: bool,
+    },
     Challenge,
     Cancel,
-    Forget { peer: u8 },
-    Move { old: u8, new: u8 },
-    Sleep { millis: u32 },
+    Forget {
+        peer: u8,
+    },
+    Move {
+        old: u8,
+        new: u8,
+    },
+    Sleep {
+        millis: u32,
+    },
 }
 
 #[derive(Default)]
