@@ -48,6 +48,15 @@ impl ClientError {
         }
     }
 
+    /// After how long to try again, if the platform says so.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// The status code of the answer, if there was one that says no.
     #[must_use]
     pub const fn status(&self) -> Option<u16> {

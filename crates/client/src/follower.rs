@@ -67,7 +67,8 @@ impl Follower {
                 }
                 Err(error) if error.is_passing() => {
                     self.stream = None;
-                    let wait = self.backoff.next_wait();
+                    // Not sooner than the platform asks for, but at random after that.
+                    let wait = error.retry_after().unwrap_or_default() + self.backoff.next_wait();
                     tracing::warn!(%error, again_in = ?wait, "the event log is out of reach");
                     tokio::time::sleep(wait).await;
                 }
