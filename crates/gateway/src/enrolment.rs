@@ -81,13 +81,12 @@ pub(crate) async fn ensure(config: &Config, folder: &DataFolder) -> Result<Enrol
         }
         return Ok(kept.into());
     }
-    let token = token(config)?;
+    let Token { text: token, fingerprint } = token(config)?;
     let key = KeyPair::generate()?;
     let csr_pem = CertificateParams::default().serialize_request(&key)?.pem()?;
     let client = Client::without_token(&config.platform.url)?;
-    let enrolled = client.enrol(&Enrollment { token: token.clone(), csr_pem }).await?;
-    let fingerprint = token.split('.').nth(1).ok_or(EnrolmentError::Token)?;
-    if Authority::fingerprint_of(&enrolled.ca_pem).ok().as_deref() != Some(fingerprint) {
+    let enrolled = client.enrol(&Enrollment { token, csr_pem }).await?;
+    if Authority::fingerprint_of(&enrolled.ca_pem).ok() != Some(fingerprint) {
         return Err(EnrolmentError::Imposter(config.platform.url.clone()));
     }
     if enrolled.gateway != config.id {
@@ -105,7 +104,13 @@ pub(crate) async fn ensure(config: &Config, folder: &DataFolder) -> Result<Enrol
     Ok(kept.into())
 }
 
-fn token(config: &Config) -> Result<String, EnrolmentError> {
+/// A token and the fingerprint in it: `bugle-enroll.<fingerprint>.<secret>`.
+struct Token {
+    text: String,
+    fingerprint: String,
+}
+
+fn token(config: &Config) -> Result<Token, EnrolmentError> {
     let platform = &config.platform;
     let text = match (&platform.enrollment_token, &platform.enrollment_token_file) {
         (Some(token), _) => token.clone(),
@@ -114,13 +119,147 @@ fn token(config: &Config) -> Result<String, EnrolmentError> {
         }
         (None, None) => return Err(EnrolmentError::NoToken(config.id.clone())),
     };
-    let token = text.trim().to_owned();
-    if token.split('.').count() == 3 { Ok(token) } else { Err(EnrolmentError::Token) }
+    let text = text.trim();
+    let parts: Vec<&str> = text.split('.').collect();
+    match parts[..] {
+        ["bugle-enroll", fingerprint, _] => Ok(Token { text: text.to_owned(), fingerprint: fingerprint.to_owned() }),
+        _ => Err(EnrolmentError::Token),
+    }
 }
 
 impl From<Kept> for Enrolment {
     fn from(kept: Kept) -> Self {
         let Kept { link_address, ca_pem, certificate_pem, key_pem, .. } = kept;
         Self { identity: LinkIdentity { ca_pem, certificate_pem, key_pem }, link_address }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::routing::post;
+    use axum::{Json, Router};
+    use bugle_api::Enrolled;
+    use bugle_runtime::Clock;
+    use tempfile::TempDir;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A platform that enrols everybody as one gateway.
+    struct Platform {
+        url: String,
+        authority: Arc<Authority>,
+        enrolled: Arc<AtomicUsize>,
+    }
+
+    impl Platform {
+        async fn enrolling(gateway: &'static str) -> Self {
+            let now = Clock::start().now();
+            let authority = Arc::new(Authority::create(now).expect("an authority"));
+            let enrolled = Arc::new(AtomicUsize::new(0));
+            let (signing, counting) = (Arc::clone(&authority), Arc::clone(&enrolled));
+            let enrol = move |Json(enrollment): Json<Enrollment>| async move {
+                counting.fetch_add(1, Ordering::Relaxed);
+                let gateway: GatewayId = gateway.parse().expect("a gateway id");
+                let certificate_pem = signing.sign_gateway(&enrollment.csr_pem, &gateway, now).expect("signed");
+                let ca_pem = signing.certificate_pem().to_owned();
+                Json(Enrolled { gateway, certificate_pem, ca_pem, link_address: "platform:7443".into() })
+            };
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            let url = format!("http://{}", listener.local_addr().expect("it listens"));
+            let router = Router::new().route("/v1/enrollments", post(enrol));
+            tokio::spawn(async move { axum::serve(listener, router).await });
+            Self { url, authority, enrolled }
+        }
+
+        fn token(&self) -> String {
+            format!("bugle-enroll.{}.secret", self.authority.fingerprint())
+        }
+
+        fn enrolled(&self) -> usize {
+            self.enrolled.load(Ordering::Relaxed)
+        }
+    }
+
+    fn folder() -> (TempDir, DataFolder) {
+        let outer = tempfile::tempdir().expect("a folder");
+        let folder = DataFolder::open(outer.path()).expect("a data folder");
+        (outer, folder)
+    }
+
+    fn config(id: &str, url: &str, token: Option<&str>) -> Config {
+        let token = token.map_or(String::new(), |token| format!("enrollment_token = {token:?}\n"));
+        let text = format!("id = {id:?}\ndata_folder = \"unused\"\n[platform]\nurl = {url:?}\n{token}");
+        toml::from_str(&text).expect("a configuration")
+    }
+
+    #[tokio::test]
+    async fn a_gateway_enrols_once_and_then_needs_neither_token_nor_platform() {
+        let platform = Platform::enrolling("north").await;
+        let (_outer, folder) = folder();
+        let first = ensure(&config("north", &platform.url, Some(&platform.token())), &folder).await;
+        let first = first.expect("it is enrolled");
+        let again = ensure(&config("north", "http://127.0.0.1:1", None), &folder).await.expect("it was enrolled");
+        assert_eq!(platform.enrolled(), 1);
+        assert_eq!((first.link_address.as_str(), again.link_address.as_str()), ("platform:7443", "platform:7443"));
+        assert_eq!(first.identity.key_pem, again.identity.key_pem);
+        assert_eq!(first.identity.certificate_pem, again.identity.certificate_pem);
+    }
+
+    #[tokio::test]
+    async fn a_platform_that_the_token_is_not_from_is_turned_away_and_nothing_is_kept() {
+        let (platform, imposter) = (Platform::enrolling("north").await, Platform::enrolling("north").await);
+        let (_outer, folder) = folder();
+        let refused = ensure(&config("north", &imposter.url, Some(&platform.token())), &folder).await;
+        assert!(matches!(refused, Err(EnrolmentError::Imposter(_))), "{refused:?}");
+        assert_eq!(folder.read(FILE).expect("readable"), None);
+    }
+
+    #[tokio::test]
+    async fn a_token_of_another_gateway_is_not_taken() {
+        let platform = Platform::enrolling("south").await;
+        let (_outer, folder) = folder();
+        let refused = ensure(&config("north", &platform.url, Some(&platform.token())), &folder).await;
+        let error = refused.expect_err("it is for another");
+        assert_eq!(error.to_string(), "the token is for gateway south, and this is north");
+        assert!(error.needs_a_person());
+        assert_eq!(folder.read(FILE).expect("readable"), None);
+    }
+
+    #[tokio::test]
+    async fn a_folder_of_another_gateway_is_not_taken() {
+        let platform = Platform::enrolling("north").await;
+        let (_outer, folder) = folder();
+        ensure(&config("north", &platform.url, Some(&platform.token())), &folder).await.expect("it is enrolled");
+        let refused = ensure(&config("south", &platform.url, None), &folder).await;
+        assert!(matches!(refused, Err(EnrolmentError::OtherFolder { .. })), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn without_a_token_the_way_to_one_is_told() {
+        let (_outer, folder) = folder();
+        let error = ensure(&config("north", "http://127.0.0.1:1", None), &folder).await.expect_err("no token");
+        assert!(error.to_string().contains("`bugle gateway enroll north`"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_token_is_never_sent() {
+        let platform = Platform::enrolling("north").await;
+        let (_outer, folder) = folder();
+        for token in ["", "secret", "bugle-enroll.secret", "other.00.secret", "bugle-enroll.00.se.cret"] {
+            let refused = ensure(&config("north", &platform.url, Some(token)), &folder).await;
+            assert!(matches!(refused, Err(EnrolmentError::Token)), "{token:?}: {refused:?}");
+        }
+        assert_eq!(platform.enrolled(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_platform_out_of_reach_may_be_back() {
+        let (_outer, folder) = folder();
+        let refused = ensure(&config("north", "http://127.0.0.1:1", Some("bugle-enroll.00.secret")), &folder).await;
+        assert!(!refused.expect_err("nobody is there").needs_a_person());
     }
 }
