@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use bugle_core::{Protocol, RequestId, Time};
+use bugle_core::{RequestId, Time};
+use bugle_mqtt::Version;
 use bugle_mqtt::{
     Accept, Config, Connection, Delivery, Ending, Event, PacketId, Publication, Refusal, Resumption, Start,
     Transmission,
@@ -60,7 +61,7 @@ struct Owner {
     held: BTreeSet<PacketId>,
     /// What a client that awaits its decision wants.
     asked_for: Option<Start>,
-    protocol: Protocol,
+    version: Version,
     is_decided: bool,
     is_over: bool,
     taken_bytes: usize,
@@ -81,7 +82,7 @@ fuzz_target!(|steps: Vec<Step<'_>>| {
         to_acknowledge: BTreeSet::new(),
         held: BTreeSet::new(),
         asked_for: None,
-        protocol: Protocol::Mqtt311,
+        version: Version::Mqtt311,
         is_decided: false,
         is_over: false,
         taken_bytes: 0,
@@ -109,7 +110,7 @@ impl Owner {
                 if flags & 0b0110 != 0 {
                     body.extend(number.to_be_bytes());
                 }
-                if self.protocol == Protocol::Mqtt5 {
+                if self.version == Version::Mqtt5 {
                     body.push(0);
                 }
                 body.extend(&payload[..payload.len().min(64)]);
@@ -117,7 +118,7 @@ impl Owner {
             }
             Step::Subscribe(number) => {
                 let mut body = number.to_be_bytes().to_vec();
-                if self.protocol == Protocol::Mqtt5 {
+                if self.version == Version::Mqtt5 {
                     body.push(0);
                 }
                 body.extend(b"\0\x11bugle/m1/requests\x01");
@@ -210,7 +211,7 @@ impl Owner {
                 Event::Closed(_) => self.is_over = true,
                 Event::Connect(connect) => {
                     self.asked_for = Some(connect.start);
-                    self.protocol = connect.protocol;
+                    self.version = connect.version;
                 }
                 Event::Delivered { .. } | Event::Refused { .. } | Event::Ping | Event::Noise(_) => {}
             }

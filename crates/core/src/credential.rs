@@ -1,4 +1,5 @@
-//! Passwords: checked by whoever holds the verifier, and shown to others without being told.
+//! Passwords: checked by whoever holds the verifier, and shown to others without being told. And keys that
+//! are shared with a gateway.
 //!
 //! The verifier of a password is derived from it and the peripheral id. A gateway that knows a
 //! password shows so to the application by a proof: a keyed hash over the registration, with the
@@ -137,6 +138,74 @@ impl<'de> Deserialize<'de> for PasswordProof {
     }
 }
 
+/// A key that a peripheral and its gateway share, for DTLS: 8 to 64 bytes, written in hexadecimal.
+#[derive(Clone)]
+pub struct PreSharedKey(Box<[u8]>);
+
+/// Why a text is no pre-shared key. The fault is of whoever wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a pre-shared key is 8 to 64 bytes, in hexadecimal")]
+pub struct PreSharedKeyError;
+
+impl PreSharedKey {
+    const BYTES_MIN: usize = 8;
+    const BYTES_MAX: usize = 64;
+
+    /// The key of these bytes.
+    ///
+    /// # Errors
+    /// If there are fewer than 8 or more than 64.
+    pub fn new(bytes: &[u8]) -> Result<Self, PreSharedKeyError> {
+        let fits = (Self::BYTES_MIN..=Self::BYTES_MAX).contains(&bytes.len());
+        if fits { Ok(Self(bytes.into())) } else { Err(PreSharedKeyError) }
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl PartialEq for PreSharedKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for PreSharedKey {}
+
+impl fmt::Debug for PreSharedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PreSharedKey(…)")
+    }
+}
+
+impl FromStr for PreSharedKey {
+    type Err = PreSharedKeyError;
+
+    fn from_str(text: &str) -> Result<Self, PreSharedKeyError> {
+        let digits: Option<Vec<u8>> = text.chars().map(|digit| Some(digit.to_digit(16)? as u8)).collect();
+        let digits = digits.filter(|digits| digits.len() % 2 == 0).ok_or(PreSharedKeyError)?;
+        let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+        Self::new(&bytes)
+    }
+}
+
+/// As it is kept by the gateway; nothing that is shown to anybody holds a credential.
+impl Serialize for PreSharedKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        serializer.serialize_str(&text)
+    }
+}
+
+impl<'de> Deserialize<'de> for PreSharedKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,5 +237,17 @@ mod tests {
     fn a_verifier_never_shows_in_a_debug_print() {
         let verifier = PasswordVerifier::derive(&peripheral("m1"), b"secret");
         assert_eq!(format!("{verifier:?}"), "PasswordVerifier(…)");
+    }
+
+    #[test]
+    fn a_pre_shared_key_is_hexadecimal_of_some_length_and_never_shows() {
+        let key: PreSharedKey = "000102030405060708090a0b0c0d0e0F".parse().expect("a key");
+        assert_eq!(key.as_bytes(), (0..16).collect::<Vec<u8>>());
+        assert_eq!(serde_json::to_string(&key).expect("JSON"), "\"000102030405060708090a0b0c0d0e0f\"");
+        assert_eq!(format!("{key:?}"), "PreSharedKey(…)");
+        for text in ["", "00", "0001020304050607f", "secret secret secr", "é0010203040506070"] {
+            assert_eq!(text.parse::<PreSharedKey>(), Err(PreSharedKeyError), "{text}");
+        }
+        assert!(PreSharedKey::new(&[0; 65]).is_err());
     }
 }

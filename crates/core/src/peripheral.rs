@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::credential::{PasswordProof, PasswordVerifier};
+use crate::credential::{PasswordProof, PasswordVerifier, PreSharedKey};
 use crate::{ApplicationId, GroupId, PeripheralId, Time, limits};
 
 /// The gateway's record of a peripheral, made before it ever appears.
@@ -111,6 +111,20 @@ pub enum Credential {
         /// What the password is checked against.
         verifier: PasswordVerifier,
     },
+    /// A pre-shared key of DTLS.
+    PreSharedKey {
+        /// The identity that the peripheral names with it; the peripheral id if none is given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        identity: Option<String>,
+        /// The key.
+        key: PreSharedKey,
+    },
+    /// A certificate of DTLS that one of the gateway's trust anchors vouches for.
+    Certificate {
+        /// The common name in it; the peripheral id if none is given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<String>,
+    },
 }
 
 /// How a peripheral in standby is woken.
@@ -143,6 +157,12 @@ pub enum Protocol {
     Mqtt311,
     /// MQTT 5.
     Mqtt5,
+    /// LwM2M 1.0.
+    Lwm2m10,
+    /// LwM2M 1.1.
+    Lwm2m11,
+    /// LwM2M 1.2.
+    Lwm2m12,
 }
 
 /// What a peripheral says of itself when it asks to register.
@@ -157,6 +177,10 @@ pub struct Description {
     #[serde(with = "crate::serde_seconds")]
     #[cfg_attr(feature = "schema", schema(value_type = u64))]
     pub lifetime: Duration,
+    /// The objects and object instances that it has, in the form of links as `</3/0>,</3303/0>`; empty
+    /// if its protocol does not say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub objects: String,
 }
 
 /// What shows who a peripheral is, for the application to judge.

@@ -6,7 +6,7 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{RefOr, schema::SchemaType};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::credential::{PasswordProof, PasswordVerifier};
+use crate::credential::{PasswordProof, PasswordVerifier, PreSharedKey};
 use crate::{Activation, ApplicationId, GatewayId, GroupId, PeripheralId, RequestId, ResourcePath};
 
 fn text(description: &str, example: &str) -> Object {
@@ -44,5 +44,6 @@ text_schema! {
     ResourcePath, "an LwM2M path of one to four numbers", "/3/0/9";
     Activation, "all, none, a count, or a percentage", "10%";
     PasswordVerifier, "what a password is checked against, as `bugle config password` prints it", "pbkdf2-sha256$…";
+    PreSharedKey, "8 to 64 bytes in hexadecimal", "000102030405060708090a0b0c0d0e0f";
     PasswordProof, "32 bytes in base 64", "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";
 }

@@ -50,11 +50,13 @@ impl Edge {
             presented: Presented {
                 username: connect.username,
                 password: connect.password.map(|password| password.as_bytes().to_vec()),
+                transport: None,
             },
             description: Description {
-                protocol: connect.protocol,
+                protocol: connect.version.into(),
                 address: known.address.to_string(),
                 lifetime: connect.session_expiry,
+                objects: String::new(),
             },
             hold: Hold::Connection,
         };

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use bugle_core::{Content, Protocol};
+use bugle_core::Content;
+use bugle_mqtt::Version;
 
 /// What a simulated peripheral does.
 ///
@@ -11,7 +12,7 @@ use bugle_core::{Content, Protocol};
 #[derive(Debug, Clone)]
 pub struct Behaviour {
     /// What it speaks.
-    pub protocol: Protocol,
+    pub version: Version,
     /// After how long without a word from it the server gives it up; in whole seconds, zero for never.
     pub keep_alive: Duration,
     /// How long its session outlives its connection, in whole seconds. MQTT 3.1.1 knows only whether
@@ -112,9 +113,9 @@ impl Default for Reconnecting {
 impl Behaviour {
     /// Always connected, answers honestly and quickly.
     #[must_use]
-    pub fn steady(protocol: Protocol) -> Self {
+    pub fn steady(version: Version) -> Self {
         Self {
-            protocol,
+            version,
             keep_alive: Duration::from_secs(30),
             session_expiry: Duration::from_secs(3600),
             subscription: Subscription::Requests,
@@ -129,20 +130,20 @@ impl Behaviour {
 
     /// As [`steady`](Self::steady), but mostly asleep: awake for a moment, then gone for `asleep`.
     #[must_use]
-    pub fn sleepy(protocol: Protocol, asleep: Duration) -> Self {
+    pub fn sleepy(version: Version, asleep: Duration) -> Self {
         let sleeping =
             Sleeping { awake: Duration::from_secs(2), asleep, jitter: asleep / 8, announcing: Announcing::NextWake };
-        Self { sleeping: Some(sleeping), ..Self::steady(protocol) }
+        Self { sleeping: Some(sleeping), ..Self::steady(version) }
     }
 
     /// Subscribes to `subscription` and acknowledges, as little as can be asked of a subscriber. For measurements.
     #[must_use]
-    pub fn subscriber(protocol: Protocol, subscription: Subscription) -> Self {
+    pub fn subscriber(version: Version, subscription: Subscription) -> Self {
         Self {
             subscription,
             answering: Answering::Never,
             keep_alive: Duration::from_secs(300),
-            ..Self::steady(protocol)
+            ..Self::steady(version)
         }
     }
 }

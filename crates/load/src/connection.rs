@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use bugle_core::Protocol;
+use bugle_mqtt::Version;
 use bytes::{Buf, BytesMut};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -78,7 +78,7 @@ impl Connection {
         token: Token,
         index: usize,
         server: SocketAddr,
-        protocol: Protocol,
+        version: Version,
     ) -> io::Result<Self> {
         let mut stream = match source_of(index, server) {
             None => TcpStream::connect(server)?,
@@ -88,7 +88,7 @@ impl Connection {
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self {
             stream,
-            codec: Codec::new(protocol),
+            codec: Codec::new(version),
             inbound: BytesMut::new(),
             outbound: BytesMut::new(),
             acknowledgements: 0,

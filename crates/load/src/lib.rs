@@ -43,6 +43,7 @@ mod seed;
 mod worker;
 
 pub use behaviour::{Announcing, Answering, Behaviour, Reconnecting, Reporting, Sleeping, Subscription};
+pub use bugle_mqtt::Version as MqttVersion;
 pub use event::{Counts, Delivery, Ending, Event, Happening, Session};
 pub use open_files::OpenFilesError;
 pub use peripheral::{Command, Credentials, Peripheral};

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
-use bugle_core::Protocol;
+use bugle_mqtt::Version;
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use rmqtt_codec::error::{DecodeError, EncodeError};
@@ -132,10 +132,10 @@ pub(crate) enum Codec {
 }
 
 impl Codec {
-    pub(crate) fn new(protocol: Protocol) -> Self {
-        match protocol {
-            Protocol::Mqtt311 => Self::V3(v3::Codec::new(PACKET_BYTES_MAX)),
-            Protocol::Mqtt5 => Self::V5(v5::Codec::new(PACKET_BYTES_MAX, 0)),
+    pub(crate) fn new(version: Version) -> Self {
+        match version {
+            Version::Mqtt311 => Self::V3(v3::Codec::new(PACKET_BYTES_MAX)),
+            Version::Mqtt5 => Self::V5(v5::Codec::new(PACKET_BYTES_MAX, 0)),
         }
     }
 
@@ -187,7 +187,7 @@ fn to_v3(packet: ToServer) -> v3::Packet {
         ToServer::Subscribe { id, topic } => {
             v3::Packet::Subscribe { packet_id: id, topic_filters: vec![(topic, QoS::AtLeastOnce)] }
         }
-        ToServer::Publish(publish) => v3::Packet::Publish(Box::new(to_publish(publish, Protocol::Mqtt311))),
+        ToServer::Publish(publish) => v3::Packet::Publish(Box::new(to_publish(publish, Version::Mqtt311))),
         ToServer::Acknowledge { id } => v3::Packet::PublishAck { packet_id: id },
         ToServer::Ping => v3::Packet::PingRequest,
         ToServer::Disconnect { .. } => v3::Packet::Disconnect,
@@ -214,7 +214,7 @@ fn to_v5(packet: ToServer) -> v5::Packet {
             let topic_filters = vec![(topic, options)];
             v5::Packet::Subscribe(v5::Subscribe { packet_id: id, id: None, user_properties: vec![], topic_filters })
         }
-        ToServer::Publish(publish) => v5::Packet::Publish(Box::new(to_publish(publish, Protocol::Mqtt5))),
+        ToServer::Publish(publish) => v5::Packet::Publish(Box::new(to_publish(publish, Version::Mqtt5))),
         ToServer::Acknowledge { id } => v5::Packet::PublishAck(v5::PublishAck {
             packet_id: id,
             reason_code: v5::PublishAckReason::Success,
@@ -230,8 +230,8 @@ fn to_v5(packet: ToServer) -> v5::Packet {
     }
 }
 
-fn to_publish(publish: ToPublish, protocol: Protocol) -> Publish {
-    let properties = (protocol == Protocol::Mqtt5).then(|| v5::PublishProperties {
+fn to_publish(publish: ToPublish, version: Version) -> Publish {
+    let properties = (version == Version::Mqtt5).then(|| v5::PublishProperties {
         correlation_data: publish.correlation,
         content_type: publish.content_type,
         user_properties: publish.property.into_iter().collect(),
@@ -311,14 +311,14 @@ mod tests {
     use super::*;
 
     /// What a server of this version reads.
-    fn read_by_server(protocol: Protocol, packet: ToServer) -> (Option<v3::Packet>, Option<v5::Packet>) {
+    fn read_by_server(version: Version, packet: ToServer) -> (Option<v3::Packet>, Option<v5::Packet>) {
         let mut buffer = BytesMut::new();
-        Codec::new(protocol).write(packet, &mut buffer).expect("it can be written");
-        match protocol {
-            Protocol::Mqtt311 => {
+        Codec::new(version).write(packet, &mut buffer).expect("it can be written");
+        match version {
+            Version::Mqtt311 => {
                 (v3::Codec::new(0).decode(&mut buffer).expect("it is well formed").map(|(packet, _)| packet), None)
             }
-            Protocol::Mqtt5 => {
+            Version::Mqtt5 => {
                 (None, v5::Codec::new(0, 0).decode(&mut buffer).expect("it is well formed").map(|(packet, _)| packet))
             }
         }
@@ -336,13 +336,13 @@ mod tests {
 
     #[test]
     fn a_session_that_outlives_the_connection_is_asked_for_in_either_version() {
-        let (Some(v3::Packet::Connect(packet)), _) = read_by_server(Protocol::Mqtt311, connect(Duration::from_secs(9)))
+        let (Some(v3::Packet::Connect(packet)), _) = read_by_server(Version::Mqtt311, connect(Duration::from_secs(9)))
         else {
             panic!("a CONNECT");
         };
         assert!(!packet.clean_session);
         assert_eq!(packet.password.as_deref(), Some(&b"secret"[..]));
-        let (_, Some(v5::Packet::Connect(packet))) = read_by_server(Protocol::Mqtt5, connect(Duration::from_secs(9)))
+        let (_, Some(v5::Packet::Connect(packet))) = read_by_server(Version::Mqtt5, connect(Duration::from_secs(9)))
         else {
             panic!("a CONNECT");
         };
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn a_session_that_ends_with_its_connection_is_clean_in_3_1_1() {
-        let (Some(v3::Packet::Connect(packet)), _) = read_by_server(Protocol::Mqtt311, connect(Duration::ZERO)) else {
+        let (Some(v3::Packet::Connect(packet)), _) = read_by_server(Version::Mqtt311, connect(Duration::ZERO)) else {
             panic!("a CONNECT");
         };
         assert!(packet.clean_session);
@@ -362,7 +362,7 @@ mod tests {
         let mut whole = BytesMut::new();
         let ack = v5::Packet::ConnectAck(Box::default());
         v5::Codec::new(0, 0).encode(ack, &mut whole).expect("it can be written");
-        let mut codec = Codec::new(Protocol::Mqtt5);
+        let mut codec = Codec::new(Version::Mqtt5);
         let mut buffer = BytesMut::new();
         for byte in &whole[..whole.len() - 1] {
             buffer.extend_from_slice(&[*byte]);
@@ -384,8 +384,8 @@ mod tests {
         fn whatever_a_server_sends_is_read_or_refused_and_never_held_for_ever(
             chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..8),
         ) {
-            for protocol in [Protocol::Mqtt311, Protocol::Mqtt5] {
-                let mut codec = Codec::new(protocol);
+            for version in [Version::Mqtt311, Version::Mqtt5] {
+                let mut codec = Codec::new(version);
                 let mut buffer = BytesMut::new();
                 'connection: for chunk in &chunks {
                     buffer.extend_from_slice(chunk);
@@ -406,6 +406,6 @@ mod tests {
     #[test]
     fn a_malformed_packet_is_the_servers_fault() {
         let mut buffer = BytesMut::from(&[0xff_u8, 0xff, 0xff, 0xff, 0xff][..]);
-        assert!(matches!(Codec::new(Protocol::Mqtt311).read(&mut buffer), Err(PacketError::Decode(_))));
+        assert!(matches!(Codec::new(Version::Mqtt311).read(&mut buffer), Err(PacketError::Decode(_))));
     }
 }

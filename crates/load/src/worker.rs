@@ -222,8 +222,8 @@ impl Worker {
                 self.next_connect = self.next_connect.max(Instant::now()) + between;
             }
             let Seat { machine, index, .. } = &self.seats[seat];
-            let (server, protocol) = (machine.server(), machine.protocol());
-            let opened = Connection::open(self.poll.registry(), Token(seat), *index, server, protocol);
+            let (server, version) = (machine.server(), machine.version());
+            let opened = Connection::open(self.poll.registry(), Token(seat), *index, server, version);
             match opened {
                 Ok(connection) => {
                     self.connecting += 1;

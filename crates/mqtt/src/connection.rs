@@ -28,7 +28,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bugle_core::{PeripheralId, Protocol, Time};
+use crate::Version;
+use bugle_core::{PeripheralId, Time};
 use bytes::{Buf, BytesMut};
 
 use self::inbound::Inbound;
@@ -305,7 +306,7 @@ impl Connection {
                 Remains::default()
             }
             Phase::Open(session) => {
-                if let (Some(code), Protocol::Mqtt5) = (reason.disconnect_code(), session.manner().protocol) {
+                if let (Some(code), Version::Mqtt5) = (reason.disconnect_code(), session.manner().version) {
                     let disconnect = Packet::Disconnect { code, reason: &reason.to_string() };
                     // [MQTT-3.14.4-1]; a client that takes no packet of that size is told nothing.
                     let _ = disconnect.encode(session.manner(), &mut self.output.bytes);

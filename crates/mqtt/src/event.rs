@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use bugle_core::{PeripheralId, Protocol};
+use crate::Version;
+use bugle_core::PeripheralId;
 use bytes::Bytes;
 
 use crate::{CloseReason, PacketId, Topic};
@@ -67,7 +68,7 @@ pub struct Connect {
     /// Who it says it is, by its client identifier.
     pub peripheral: PeripheralId,
     /// What it speaks.
-    pub protocol: Protocol,
+    pub version: Version,
     /// Whether it goes on where its session was, if there is one.
     pub start: Start,
     /// How often it lets hear from it at least; none if it does not say.

@@ -70,6 +70,7 @@ pub mod limits;
 mod packet_id;
 mod reason;
 mod topic;
+mod version;
 mod wire;
 
 pub use config::Config;
@@ -78,3 +79,4 @@ pub use event::{Closed, Connect, Delivery, Event, Noise, Password, Publish, REFU
 pub use packet_id::PacketId;
 pub use reason::{CloseReason, Ending, Fault, Refusal};
 pub use topic::{ReportName, Topic, TopicError};
+pub use version::Version;

@@ -1,6 +1,6 @@
 //! Why connections are refused and closed, and the codes that say so on the wire.
 
-use bugle_core::Protocol;
+use crate::Version;
 use thiserror::Error;
 
 /// Why a connection is over. Each variant is of one party: the peripheral, the network, or us.
@@ -76,10 +76,10 @@ pub enum Refusal {
 
 impl Refusal {
     /// The code in a CONNACK (MQTT 5 §3.2.2.2, 3.1.1 §3.2.2.3); none where 3.1.1 has none.
-    pub(crate) const fn code(self, protocol: Protocol) -> Option<u8> {
-        match protocol {
-            Protocol::Mqtt5 => Some(self.code_5()),
-            Protocol::Mqtt311 => self.code_311(),
+    pub(crate) const fn code(self, version: Version) -> Option<u8> {
+        match version {
+            Version::Mqtt5 => Some(self.code_5()),
+            Version::Mqtt311 => self.code_311(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What can be wrong with the bytes of a peer.
 
-use bugle_core::credential::VerifierError;
+use bugle_core::credential::{PreSharedKeyError, VerifierError};
 use bugle_core::{IdError, PathError};
 use thiserror::Error;
 
@@ -46,6 +46,9 @@ pub enum WireError {
     /// A text is no password verifier.
     #[error(transparent)]
     Verifier(#[from] VerifierError),
+    /// A pre-shared key is too short or too long.
+    #[error(transparent)]
+    PreSharedKey(#[from] PreSharedKeyError),
     /// A password proof has not 32 bytes.
     #[error("a password proof has 32 bytes, this one has {length}")]
     Proof {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bugle_core::credential::{PasswordProof, PasswordVerifier};
+use bugle_core::credential::{PasswordProof, PasswordVerifier, PreSharedKey};
 use bugle_core::{
     Activation, Allocation, AllocationNotice, ApplicationId, Content, Credential, Deregistered, Description, DownEntry,
     EndCause, Evidence, ExpiryCause, GatewayId, GroupId, GroupRequest, InitialState, MemberOutcome, Operation, Origin,
@@ -155,7 +155,8 @@ fn initial_state() -> impl Strategy<Value = InitialState> {
 }
 
 fn protocol() -> impl Strategy<Value = Protocol> {
-    select(vec![Protocol::Mqtt311, Protocol::Mqtt5])
+    use Protocol::{Lwm2m10, Lwm2m11, Lwm2m12, Mqtt5, Mqtt311};
+    select(vec![Mqtt311, Mqtt5, Lwm2m10, Lwm2m11, Lwm2m12])
 }
 
 fn end_cause() -> impl Strategy<Value = EndCause> {
@@ -176,8 +177,13 @@ fn verifier() -> impl Strategy<Value = PasswordVerifier> {
 }
 
 fn credential() -> impl Strategy<Value = Credential> {
-    (option::of(any::<String>()), verifier())
-        .prop_map(|(username, verifier)| Credential::Password { username, verifier })
+    let key = vec(any::<u8>(), 8..=64).prop_map(|bytes| PreSharedKey::new(&bytes).expect("of some length"));
+    prop_oneof![
+        (option::of(any::<String>()), verifier())
+            .prop_map(|(username, verifier)| Credential::Password { username, verifier }),
+        (option::of(any::<String>()), key).prop_map(|(identity, key)| Credential::PreSharedKey { identity, key }),
+        option::of(any::<String>()).prop_map(|subject| Credential::Certificate { subject }),
+    ]
 }
 
 fn allocation() -> impl Strategy<Value = Allocation> {
@@ -214,11 +220,8 @@ fn evidence() -> impl Strategy<Value = Evidence> {
 }
 
 fn description() -> impl Strategy<Value = Description> {
-    (protocol(), any::<String>(), duration()).prop_map(|(protocol, address, lifetime)| Description {
-        protocol,
-        address,
-        lifetime,
-    })
+    (protocol(), any::<String>(), duration(), any::<String>())
+        .prop_map(|(protocol, address, lifetime, objects)| Description { protocol, address, lifetime, objects })
 }
 
 fn registration_asked() -> impl Strategy<Value = RegistrationAsked> {

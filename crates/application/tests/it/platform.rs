@@ -232,6 +232,7 @@ pub(crate) fn asks(id: &str, registration: u64) -> Event {
             protocol: Protocol::Mqtt5,
             address: "192.0.2.1:1883".into(),
             lifetime: Duration::from_secs(60),
+            objects: String::new(),
         },
     };
     Event::RegistrationAsked { gateway: gateway(), asked }

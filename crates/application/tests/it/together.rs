@@ -112,7 +112,7 @@ fn asked(peripheral: &str, registration: u64) -> UpEntry {
         registration: RegistrationId::new(registration),
         groups: groups(),
         evidence: Evidence::default(),
-        description: Description { protocol, address, lifetime },
+        description: Description { protocol, address, lifetime, objects: String::new() },
     };
     UpEntry::RegistrationAsked { application: id(APPLICATION), asked }
 }

@@ -275,6 +275,9 @@ const fn protocol(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Mqtt311 => "MQTT 3.1.1",
         Protocol::Mqtt5 => "MQTT 5",
+        Protocol::Lwm2m10 => "LwM2M 1.0",
+        Protocol::Lwm2m11 => "LwM2M 1.1",
+        Protocol::Lwm2m12 => "LwM2M 1.2",
     }
 }
 

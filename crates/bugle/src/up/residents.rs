@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use bugle_core::Protocol;
 use bugle_load::{
-    Announcing, Behaviour, Command, Credentials, Event, Happening, Options, Peripheral, Peripherals, Reconnecting,
-    Sleeping,
+    Announcing, Behaviour, Command, Credentials, Event, Happening, MqttVersion, Options, Peripheral, Peripherals,
+    Reconnecting, Sleeping,
 };
 
 use super::parts::Parts;
@@ -30,14 +29,14 @@ pub(crate) struct Residents {
 impl Residents {
     /// Has them all connect, each to its gateway.
     pub(crate) fn start(town: &Town, parts: &Parts, password: &str) -> Result<Self, Failure> {
-        let lamp = Arc::new(Behaviour { reconnecting: soon(), ..Behaviour::steady(Protocol::Mqtt5) });
+        let lamp = Arc::new(Behaviour { reconnecting: soon(), ..Behaviour::steady(MqttVersion::Mqtt5) });
         let sleeping = Sleeping {
             awake: METER_AWAKE,
             asleep: METER_ASLEEP,
             jitter: METER_JITTER,
             announcing: Announcing::NextWake,
         };
-        let meter = Behaviour::steady(Protocol::Mqtt311);
+        let meter = Behaviour::steady(MqttVersion::Mqtt311);
         let meter = Arc::new(Behaviour { sleeping: Some(sleeping), reconnecting: soon(), ..meter });
         let all = town.peripherals.iter().map(|resident| Peripheral {
             id: resident.id.clone(),
@@ -61,7 +60,7 @@ pub(crate) async fn stranger_asks(town: &Town, parts: &Parts) -> Result<String, 
         id: town.stranger.clone(),
         server: parts.gateways[0].1,
         credentials: None,
-        behaviour: Arc::new(Behaviour { reconnecting, ..Behaviour::steady(Protocol::Mqtt5) }),
+        behaviour: Arc::new(Behaviour { reconnecting, ..Behaviour::steady(MqttVersion::Mqtt5) }),
     };
     let stranger = start(vec![stranger], Options { events_max: EVENTS_MAX, ..Options::default() })?;
     let asked = tokio::task::spawn_blocking(move || {

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bugle_core::{OutcomeKind, Protocol};
-use bugle_load::{Announcing, Behaviour, Command, Options, Peripheral, Peripherals, Sleeping};
+use bugle_core::OutcomeKind;
+use bugle_load::{Announcing, Behaviour, Command, MqttVersion, Options, Peripheral, Peripherals, Sleeping};
 use serde_json::json;
 
 use super::system::{System, allocations, until};
@@ -32,7 +32,7 @@ async fn part_of_the_sleepers_of_two_gateways_is_activated_and_every_member_ends
     const ASLEEP: usize = 10;
     let file = |gateway| allocations("lamps", ids(gateway, AWAKE + ASLEEP));
     let system = System::start(&[("north", file("n")), ("south", file("s"))]).await;
-    let steady = Arc::new(Behaviour::steady(Protocol::Mqtt5));
+    let steady = Arc::new(Behaviour::steady(MqttVersion::Mqtt5));
     // These connect, sleep soon, and do not wake by themselves while the test lasts.
     let long = Sleeping {
         awake: Duration::from_millis(500),
@@ -40,7 +40,7 @@ async fn part_of_the_sleepers_of_two_gateways_is_activated_and_every_member_ends
         jitter: Duration::ZERO,
         announcing: Announcing::NextWake,
     };
-    let sleeper = Arc::new(Behaviour { sleeping: Some(long), ..Behaviour::steady(Protocol::Mqtt311) });
+    let sleeper = Arc::new(Behaviour { sleeping: Some(long), ..Behaviour::steady(MqttVersion::Mqtt311) });
     let mut peripherals = Vec::new();
     for (gateway, prefix) in [("north", "n"), ("south", "s")] {
         let port = system.gateways[gateway].mqtt;

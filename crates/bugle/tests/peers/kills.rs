@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bugle_core::{OutcomeKind, Protocol, RequestId};
-use bugle_load::{Behaviour, Delivery, Happening, Options, Peripherals, Reconnecting};
+use bugle_core::{OutcomeKind, RequestId};
+use bugle_load::{Behaviour, Delivery, Happening, MqttVersion, Options, Peripherals, Reconnecting};
 use serde_json::json;
 
 use super::groups::{fleet, ids};
@@ -17,7 +17,7 @@ const MEMBERS: usize = 60;
 fn persistent() -> Arc<Behaviour> {
     let reconnecting =
         Reconnecting { first: Duration::from_millis(100), most: Duration::from_millis(500), tries: None };
-    Arc::new(Behaviour { reconnecting, ..Behaviour::steady(Protocol::Mqtt5) })
+    Arc::new(Behaviour { reconnecting, ..Behaviour::steady(MqttVersion::Mqtt5) })
 }
 
 fn options() -> Options {

@@ -7,8 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bugle_core::Protocol;
-use bugle_load::{Behaviour, Options, Peripherals};
+use bugle_load::{Behaviour, MqttVersion, Options, Peripherals};
 use serde_json::json;
 
 use super::groups::{fleet, ids};
@@ -18,7 +17,7 @@ const MEMBERS: usize = 5;
 
 async fn system_with_members() -> (System, Peripherals) {
     let system = System::start(&[("north", allocations("meters", ids("m", MEMBERS)))]).await;
-    let steady = Arc::new(Behaviour::steady(Protocol::Mqtt5));
+    let steady = Arc::new(Behaviour::steady(MqttVersion::Mqtt5));
     let peripherals = fleet(system.gateways["north"].mqtt, ids("m", MEMBERS), &steady);
     let peripherals = Peripherals::start(peripherals, Options::default()).expect("they start");
     system.members("meters", MEMBERS as u64).await;
@@ -153,7 +152,7 @@ async fn a_full_disk_stops_what_is_new_and_loses_nothing() {
     let disk = SmallDisk::mount(system.folder.path().join("north-data"));
     system.add_gateway("north", &allocations("meters", ids("m", MEMBERS))).await;
     system.linked().await;
-    let steady = Arc::new(Behaviour::steady(Protocol::Mqtt5));
+    let steady = Arc::new(Behaviour::steady(MqttVersion::Mqtt5));
     let port = system.gateways["north"].mqtt;
     let first =
         Peripherals::start(fleet(port, ids("m", MEMBERS - 1), &steady), Options::default()).expect("they start");

@@ -215,6 +215,7 @@ mod tests {
                 protocol: Protocol::Mqtt5,
                 address: "192.0.2.1:1883".into(),
                 lifetime: Duration::from_secs(60),
+                objects: String::new(),
             },
         }
     }

@@ -35,6 +35,7 @@ fn asking(id: &str, registration: u64, asked: BTreeSet<GroupId>) -> Registration
             protocol: Protocol::Mqtt5,
             address: "192.0.2.1:1883".into(),
             lifetime: Duration::from_secs(60),
+            objects: String::new(),
         },
     }
 }

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeSet;
 
+use super::registry::Held;
 use super::timers::Timer;
 use super::{Change, Effect, Gateway, Slot};
 use crate::{Deregistered, EndCause, GroupId, InitialState, PeripheralId, RegistrationId, Time, UpEntry};
@@ -37,7 +38,7 @@ impl Gateway {
 
     pub(super) fn on_lifetime_over(&mut self, now: Time, slot: Slot) {
         let Some(registration) = self.registry.registration(slot) else { return };
-        if registration.is_held {
+        if registration.held == Held::ByConnection {
             return;
         }
         let over = registration.last_word + registration.lifetime;

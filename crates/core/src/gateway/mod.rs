@@ -32,7 +32,7 @@ pub use allocating::AllocationConflict;
 pub use change::{Batch, Change, Settlement, StoredAllocation, StoredAsk, StoredRegistration, StoredRequest, Ticket};
 pub use distribution::Rejection;
 pub use memory::Memory;
-pub use registration::{Hold, Presented, Refusal, RegistrationRequest};
+pub use registration::{Hold, Presented, Refusal, RegistrationRequest, TransportIdentity};
 pub use registry::Slot;
 pub use restore::Restored;
 

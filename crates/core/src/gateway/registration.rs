@@ -50,6 +50,17 @@ pub struct Presented {
     pub username: Option<String>,
     /// A password, or a token in its place.
     pub password: Option<Vec<u8>>,
+    /// Who the transport says it is, having checked so.
+    pub transport: Option<TransportIdentity>,
+}
+
+/// Who is at the other end of a secured transport, as that has checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransportIdentity {
+    /// Whoever knows the pre-shared key of this identity.
+    PreSharedKey(String),
+    /// Whoever has the key to a certificate with this common name that a trust anchor vouches for.
+    Certificate(String),
 }
 
 /// What keeps a registration alive.
@@ -57,8 +68,12 @@ pub struct Presented {
 pub enum Hold {
     /// A connection, for as long as it stands.
     Connection,
-    /// The peripheral's word, each for the lifetime.
-    Lifetime,
+    /// The peripheral's word, each for the lifetime. One that sleeps by itself is awake for so long after
+    /// each, unless its allocation says otherwise.
+    Word {
+        /// How long that is; none if it does not sleep.
+        awake: Option<Duration>,
+    },
 }
 
 /// Why a peripheral is not registered.
@@ -158,6 +173,15 @@ impl Presented {
             hash.update(part.map_or(0, <[u8]>::len).to_be_bytes());
             hash.update(part.unwrap_or_default());
         }
+        // What a transport vouches for comes in addition, so that others have the digest they always had.
+        if let Some(transport) = &self.transport {
+            let (kind, name) = match transport {
+                TransportIdentity::PreSharedKey(identity) => (1, identity),
+                TransportIdentity::Certificate(subject) => (2, subject),
+            };
+            hash.update([kind]);
+            hash.update(name);
+        }
         let mut digest = [0; 16];
         digest.copy_from_slice(&hash.finalize()[..16]);
         digest
@@ -174,7 +198,12 @@ impl Presented {
 impl std::fmt::Debug for Presented {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let password = self.password.as_ref().map(|_| "…");
-        f.debug_struct("Presented").field("username", &self.username).field("password", &password).finish()
+        let mut shown = f.debug_struct("Presented");
+        shown
+            .field("username", &self.username)
+            .field("password", &password)
+            .field("transport", &self.transport)
+            .finish()
     }
 }
 
@@ -335,7 +364,7 @@ impl Gateway {
             presented: ask.presented,
             presence: Presence::Active,
             last_word: now,
-            is_held: ask.hold == Hold::Connection,
+            held: ask.hold.into(),
             reach: Reach::Closed,
             last_activated: Time::ZERO,
             waiting: kept,
@@ -349,10 +378,28 @@ impl Gateway {
         self.outbox.effect(Effect::Admitted { asker: ask.asker, slot, lifetime: ask.lifetime });
     }
 
+    /// The peripheral says that it stays, with a new lifetime if it names one. [`Effect::Taken`] with `token`
+    /// follows when that is durable.
+    pub fn handle_renewal(&mut self, now: Time, slot: Slot, lifetime: Option<Duration>, token: u64) {
+        self.handle_word(now, slot);
+        let Some(peripheral) = self.registry.registered(slot) else { return };
+        let longest = peripheral.profile.lifetime.unwrap_or(Duration::MAX);
+        let registration = self.registry.registration_mut(slot).expect("it is registered");
+        let lifetime = lifetime.map_or(registration.lifetime, |lifetime| lifetime.min(longest));
+        if registration.lifetime == lifetime {
+            self.record_word(slot);
+        } else {
+            registration.lifetime = lifetime;
+            self.record_registration(slot);
+        }
+        self.watch(now, slot);
+        self.outbox.effect(Effect::Taken { slot, token });
+    }
+
     /// Step 3: the lease answers at once.
     fn readmit(&mut self, now: Time, slot: Slot, asker: u64, hold: Hold, lifetime: Duration) {
         let registration = self.registry.registration_mut(slot).expect("only the registered are re-admitted");
-        registration.is_held = hold == Hold::Connection;
+        registration.held = hold.into();
         registration.reach = Reach::Closed;
         registration.last_word = now;
         let has_new_lifetime = registration.lifetime != lifetime;
@@ -362,6 +409,9 @@ impl Gateway {
             self.record_registration(slot);
         }
         self.change_presence(now, slot, Presence::Active);
+        if matches!(hold, Hold::Word { .. }) {
+            self.record_word(slot);
+        }
         self.watch(now, slot);
         self.outbox.effect(Effect::Admitted { asker, slot, lifetime });
     }
@@ -453,6 +503,20 @@ fn verify(
             }
             Ok(Some(derived))
         }
+        Some(Credential::PreSharedKey { identity, .. }) => {
+            let expected = identity.as_deref().unwrap_or(peripheral.as_str());
+            let is_right =
+                matches!(&presented.transport, Some(TransportIdentity::PreSharedKey(shown)) if shown == expected);
+            if is_right { Ok(None) } else { Err(Refusal::Credential) }
+        }
+        Some(Credential::Certificate { subject }) => {
+            let expected = subject.as_deref().unwrap_or(peripheral.as_str());
+            let is_right =
+                matches!(&presented.transport, Some(TransportIdentity::Certificate(shown)) if shown == expected);
+            if is_right { Ok(None) } else { Err(Refusal::Credential) }
+        }
+        // Whoever is known to be another is not taken for this one, even where nothing is asked for.
+        None if presented.transport.is_some() => Err(Refusal::Credential),
         None if presented.token().is_some() => Ok(None),
         None => Ok(presented.password.as_ref().map(derive)),
     }

@@ -10,8 +10,8 @@ use crate::{
     RequestId, State, Time, Waker,
 };
 
-use super::Reach;
 use super::distribution::InFlight;
+use super::{Hold, Reach};
 
 /// Where a peripheral is in the gateway's tables, in memory and on disk.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,13 +73,32 @@ pub(super) struct Registration {
     pub(super) presented: [u8; 16],
     pub(super) presence: Presence,
     pub(super) last_word: Time,
-    /// Whether a connection holds it, so that its lifetime does not count.
-    pub(super) is_held: bool,
+    pub(super) held: Held,
     pub(super) reach: Reach,
     pub(super) last_activated: Time,
     /// Requests for it, in order of acceptance; the first may be in flight.
     pub(super) waiting: VecDeque<Waiting>,
     pub(super) in_flight: Option<InFlight>,
+}
+
+/// What keeps a registration alive now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    /// A connection: its lifetime does not count.
+    ByConnection,
+    /// The peripheral's word; one that sleeps by itself is awake for so long after each.
+    ByWord { awake: Option<Duration> },
+    /// Nothing: its connection is gone.
+    Not,
+}
+
+impl From<Hold> for Held {
+    fn from(hold: Hold) -> Self {
+        match hold {
+            Hold::Connection => Self::ByConnection,
+            Hold::Word { awake } => Self::ByWord { awake },
+        }
+    }
 }
 
 /// A request that waits for one member.

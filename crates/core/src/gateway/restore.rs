@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::change::{StoredAllocation, StoredAsk, StoredRegistration, StoredRequest};
 use super::distribution::{TakenRequest, cancelled_under_way};
 use super::registration::Numbers;
-use super::registry::{Registration, Waiting};
+use super::registry::{Held, Registration, Waiting};
 use super::timers::Timer;
 use super::up_log::UpLog;
 use super::{Change, Config, Gateway, Reach, Slot};
@@ -43,7 +43,8 @@ impl Gateway {
     ///
     /// Whoever asked to register is gone with the process that it asked, and the application is told.
     /// Connections are gone as well: for each registration that one held the edge calls
-    /// [`handle_connection_lost`](Self::handle_connection_lost).
+    /// [`handle_connection_lost`](Self::handle_connection_lost), and for each that rests on the peripheral's
+    /// word [`handle_held`](Self::handle_held).
     #[must_use]
     pub fn restore(now: Time, config: Config, seed: u64, restored: Restored) -> Self {
         let mut gateway = Self::new(config, seed);
@@ -111,7 +112,7 @@ impl From<StoredRegistration> for Registration {
             presented: stored.presented,
             presence: stored.presence,
             last_word: stored.last_word,
-            is_held: false,
+            held: Held::Not,
             reach: Reach::Closed,
             last_activated: Time::ZERO,
             waiting: VecDeque::new(),

@@ -10,8 +10,9 @@
 
 use std::time::Duration;
 
+use super::registry::{Held, Registration};
 use super::timers::Timer;
-use super::{Change, Effect, Gateway, Reach, Slot, StoredRegistration};
+use super::{Change, Effect, Gateway, Hold, Reach, Slot, StoredRegistration};
 use crate::{PeripheralId, Presence, PresenceChanged, Time, UpEntry};
 
 impl Gateway {
@@ -50,7 +51,7 @@ impl Gateway {
     /// for `lifetime` from now; the peripheral counts as active for `grace`, in which it may be back.
     pub fn handle_connection_lost(&mut self, now: Time, slot: Slot, grace: Duration, lifetime: Duration) {
         let Some(registration) = self.registry.registration_mut(slot) else { return };
-        registration.is_held = false;
+        registration.held = Held::Not;
         registration.reach = Reach::Closed;
         registration.last_word = now;
         let lifetime = lifetime.max(grace);
@@ -66,6 +67,26 @@ impl Gateway {
             self.timers.set(Timer::Presence(slot), now + grace);
         }
         self.pump_all(now);
+    }
+
+    /// A registered peripheral that needs no connection does not answer: it counts as in standby, and what is
+    /// with it is put to it again at its next word.
+    pub fn handle_unreachable(&mut self, now: Time, slot: Slot) {
+        let Some(registration) = self.registry.registration(slot) else { return };
+        let is_active = registration.presence == Presence::Active;
+        self.forget_in_flight(now, slot);
+        if is_active {
+            self.change_presence(now, slot, Presence::Standby { next_wake: None });
+            self.watch(now, slot);
+        }
+        self.pump_all(now);
+    }
+
+    /// What holds a registration that was restored, if it is not a connection.
+    pub fn handle_held(&mut self, now: Time, slot: Slot, hold: Hold) {
+        let Some(registration) = self.registry.registration_mut(slot) else { return };
+        registration.held = hold.into();
+        self.watch(now, slot);
     }
 
     /// The application puts a peripheral into standby.
@@ -86,11 +107,18 @@ impl Gateway {
         if registration.presence != Presence::Active {
             return;
         }
-        // Without a connection to hold it, the grace in which it might have been back is over.
-        let silent_at = if registration.is_held { idle.map(|idle| registration.last_word + idle) } else { Some(now) };
+        let silent_at = match registration.held {
+            Held::ByConnection => idle.map(|idle| registration.last_word + idle),
+            // What is with it is given its time: its coming to an end is heard of.
+            Held::ByWord { .. } if registration.in_flight.is_some() => Some(now + self.config.answer_time),
+            Held::ByWord { awake } => idle.or(awake).map(|awake| registration.last_word + awake),
+            // The grace in which it might have been back is over.
+            Held::Not => Some(now),
+        };
+        let is_held = registration.held == Held::ByConnection;
         match silent_at {
             Some(at) if at > now => self.timers.set(Timer::Presence(slot), at),
-            Some(_) if registration.last_word + registration.lifetime > now || registration.is_held => {
+            Some(_) if registration.last_word + registration.lifetime > now || is_held => {
                 self.change_presence(now, slot, Presence::Standby { next_wake: None });
             }
             _ => {}
@@ -100,15 +128,18 @@ impl Gateway {
     /// Sets the timers that a registration's state calls for.
     pub(super) fn watch(&mut self, now: Time, slot: Slot) {
         let Some(peripheral) = self.registry.registered(slot) else { return };
-        let idle = peripheral.profile.idle;
         let registration = peripheral.registration.as_deref().expect("it is registered");
+        let idle = match registration.held {
+            Held::ByWord { awake } => peripheral.profile.idle.or(awake),
+            Held::ByConnection | Held::Not => peripheral.profile.idle,
+        };
         match idle {
             Some(idle) if registration.presence == Presence::Active => {
-                self.timers.set(Timer::Presence(slot), now + idle);
+                self.timers.set(Timer::Presence(slot), now.max(registration.last_word + idle));
             }
             _ => self.timers.clear(Timer::Presence(slot)),
         }
-        if registration.is_held {
+        if registration.held == Held::ByConnection {
             self.timers.clear(Timer::Lifetime(slot));
         } else {
             self.timers.set(Timer::Lifetime(slot), registration.last_word + registration.lifetime);
@@ -125,6 +156,13 @@ impl Gateway {
         let last_word = registration.last_word;
         self.outbox.record(Change::Presence { slot, presence, last_word });
         self.tell_presence(now, slot);
+    }
+
+    /// Keeps when a registered peripheral was heard last.
+    pub(super) fn record_word(&mut self, slot: Slot) {
+        let Some(registration) = self.registry.registration(slot) else { return };
+        let Registration { presence, last_word, .. } = *registration;
+        self.outbox.record(Change::Presence { slot, presence, last_word });
     }
 
     pub(super) fn tell_presence(&mut self, now: Time, slot: Slot) {

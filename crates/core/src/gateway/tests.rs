@@ -4,4 +4,5 @@ mod model;
 mod procedures;
 mod requests;
 mod restarts;
+mod without_connection;
 mod world;

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use bugle_api::{Decision, NewGateway, Request, RequestState, Submission};
 use bugle_client::Client;
-use bugle_core::{ApplicationId, Content, Event, GroupId, Operation, Protocol, Receipt, Verdict};
+use bugle_core::{ApplicationId, Content, Event, GroupId, Operation, Receipt, Verdict};
 use bugle_gateway::{Config, Gateway};
-use bugle_load::{Behaviour, Options, Peripheral, Peripherals};
+use bugle_load::{Behaviour, MqttVersion, Options, Peripheral, Peripherals};
 
 use bugle_runtime::Shutdown;
 use tempfile::TempDir;
@@ -72,7 +72,7 @@ impl World {
     }
 
     fn fleet(&self) -> Peripherals {
-        let behaviour = Arc::new(Behaviour::steady(Protocol::Mqtt5));
+        let behaviour = Arc::new(Behaviour::steady(MqttVersion::Mqtt5));
         let server: SocketAddr = self.gateway.mqtt_address().expect("it listens");
         let one = |number| Peripheral {
             id: format!("m-{number}").parse().expect("a peripheral id"),

@@ -8,7 +8,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use bugle_core::{Content, PeripheralId, Protocol, Totals};
+use bugle_core::{Content, PeripheralId, Totals};
+use bugle_mqtt::Version;
 
 use super::fleet::{Fleet, Goal};
 use super::target::Member;
@@ -29,7 +30,7 @@ pub struct FanOut {
     /// The size of the message.
     pub payload_bytes: usize,
     /// What the members speak.
-    pub protocol: Protocol,
+    pub version: Version,
     /// How long anything may take for all members.
     pub patience: Duration,
 }
@@ -94,7 +95,7 @@ impl FanOut {
         };
         let connected = members.len();
         let behaviour =
-            Behaviour { session_expiry: Duration::ZERO, ..Behaviour::subscriber(self.protocol, subscription) };
+            Behaviour { session_expiry: Duration::ZERO, ..Behaviour::subscriber(self.version, subscription) };
         let fleet = Fleet::start(target, members, behaviour, self.patience)?;
         fleet.wait(&mut [Goal::new("subscribed", connected, |what| matches!(what, Happening::Subscribed))])?;
         let memory = target.memory()?;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use bugle_core::Protocol;
+use bugle_mqtt::Version;
 
 use super::fleet::{Fleet, Goal};
 use super::{MeasureError, Samples, Target};
@@ -18,7 +18,7 @@ pub struct Registrations {
     /// How often, at each target in turn.
     pub repetitions: usize,
     /// What they speak.
-    pub protocol: Protocol,
+    pub version: Version,
     /// How long it may take for all.
     pub patience: Duration,
 }
@@ -64,10 +64,8 @@ impl Registrations {
 
     fn measure(&self, target: &Target, result: &mut RegistrationsResult) -> Result<(), MeasureError> {
         let members = target.members(self.peripherals)?;
-        let behaviour = Behaviour {
-            session_expiry: Duration::ZERO,
-            ..Behaviour::subscriber(self.protocol, Subscription::Requests)
-        };
+        let behaviour =
+            Behaviour { session_expiry: Duration::ZERO, ..Behaviour::subscriber(self.version, Subscription::Requests) };
         let began = Instant::now();
         let fleet = Fleet::start(target, members, behaviour, self.patience)?;
         let mut goals = [

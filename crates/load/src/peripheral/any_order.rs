@@ -172,12 +172,12 @@ impl World {
 }
 
 fn behaviours() -> impl Strategy<Value = Behaviour> {
-    let protocol = prop_oneof![Just(Protocol::Mqtt5), Just(Protocol::Mqtt311)];
-    (protocol, any::<bool>(), any::<bool>(), prop::option::of(1_u64..100)).prop_map(
-        |(protocol, sleepy, reports, leaves)| {
+    let version = prop_oneof![Just(Version::Mqtt5), Just(Version::Mqtt311)];
+    (version, any::<bool>(), any::<bool>(), prop::option::of(1_u64..100)).prop_map(
+        |(version, sleepy, reports, leaves)| {
             let behaviour = match sleepy {
-                true => Behaviour::sleepy(protocol, Duration::from_secs(20)),
-                false => Behaviour::steady(protocol),
+                true => Behaviour::sleepy(version, Duration::from_secs(20)),
+                false => Behaviour::steady(version),
             };
             let reporting = reports.then(|| Reporting {
                 name: "level".into(),
@@ -204,7 +204,7 @@ proptest! {
 
     #[test]
     fn however_ill_it_went_a_peripheral_that_is_told_to_connect_becomes_active(operations in operations()) {
-        let mut world = World::new(Behaviour::steady(Protocol::Mqtt5));
+        let mut world = World::new(Behaviour::steady(Version::Mqtt5));
         world.pass(Duration::ZERO);
         for operation in operations {
             world.apply(operation);

@@ -25,7 +25,8 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bugle_core::{Protocol, Time};
+use bugle_core::Time;
+use bugle_mqtt::Version;
 use bytes::Bytes;
 use bytestring::ByteString;
 
@@ -133,8 +134,8 @@ impl SimulatedPeripheral {
         self.peripheral.server
     }
 
-    pub(crate) fn protocol(&self) -> Protocol {
-        self.behaviour().protocol
+    pub(crate) fn version(&self) -> Version {
+        self.behaviour().version
     }
 
     fn behaviour(&self) -> &Behaviour {

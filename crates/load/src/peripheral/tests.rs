@@ -117,7 +117,7 @@ impl Played {
 }
 
 fn steady() -> Behaviour {
-    Behaviour::steady(Protocol::Mqtt5)
+    Behaviour::steady(Version::Mqtt5)
 }
 
 fn request() -> RequestId {
@@ -204,7 +204,7 @@ fn one_that_refuses_says_why() {
 
 #[test]
 fn a_subscriber_acknowledges_and_no_more() {
-    let mut played = Played::active(Behaviour::subscriber(Protocol::Mqtt5, Subscription::Topic("t".into())));
+    let mut played = Played::active(Behaviour::subscriber(Version::Mqtt5, Subscription::Topic("t".into())));
     played.message("anything");
     played.message(READ);
     played.pass(Duration::from_secs(10));
@@ -285,7 +285,7 @@ fn each_try_waits_longer_up_to_a_bound_and_then_it_gives_up() {
 
 #[test]
 fn it_sleeps_says_when_it_wakes_and_keeps_its_session_meanwhile() {
-    let mut played = Played::active(Behaviour::sleepy(Protocol::Mqtt5, Duration::from_secs(80)));
+    let mut played = Played::active(Behaviour::sleepy(Version::Mqtt5, Duration::from_secs(80)));
     played.pass(Duration::from_secs(2));
     let [standby] = played.published()[..] else { panic!("one message: {:?}", played.sent) };
     assert_eq!(standby.topic, "bugle/m1/standby");

@@ -3,9 +3,9 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use bugle_core::Protocol;
 use bugle_load::measure::{FanOut, Mosquitto, Registrations, Target};
 use bugle_load::{Answering, Behaviour, Command, Ending, Happening, Options, Peripherals, Session, Subscription};
+use bugle_mqtt::Version;
 
 use crate::{PATIENCE, alike, wait_for};
 
@@ -24,9 +24,9 @@ fn publish(topic: &str, payload: &'static str) -> Command {
 
 #[test]
 fn every_subscriber_receives_and_acknowledges_one_message() {
-    for protocol in [Protocol::Mqtt5, Protocol::Mqtt311] {
+    for version in [Version::Mqtt5, Version::Mqtt311] {
         let mosquitto = mosquitto();
-        let behaviour = Behaviour::subscriber(protocol, Subscription::Topic("everybody".into()));
+        let behaviour = Behaviour::subscriber(version, Subscription::Topic("everybody".into()));
         let peripherals = alike(200, mosquitto.address(), behaviour);
         let options = Options { workers: NonZeroUsize::new(3).expect("not zero"), ..options(4_000) };
         let peripherals = Peripherals::start(peripherals, options).expect("they start");
@@ -43,9 +43,9 @@ fn every_subscriber_receives_and_acknowledges_one_message() {
 
 #[test]
 fn a_sleeper_gets_what_was_published_in_its_sleep_when_it_wakes() {
-    for protocol in [Protocol::Mqtt5, Protocol::Mqtt311] {
+    for version in [Version::Mqtt5, Version::Mqtt311] {
         let mosquitto = mosquitto();
-        let behaviour = Behaviour { answering: Answering::Refusing("no".into()), ..Behaviour::steady(protocol) };
+        let behaviour = Behaviour { answering: Answering::Refusing("no".into()), ..Behaviour::steady(version) };
         let peripherals =
             Peripherals::start(alike(2, mosquitto.address(), behaviour), options(100)).expect("they start");
         wait_for(&peripherals, 2, |what| matches!(what, Happening::Subscribed));
@@ -65,7 +65,7 @@ fn a_sleeper_gets_what_was_published_in_its_sleep_when_it_wakes() {
 #[test]
 fn they_come_back_when_their_server_does_and_deregister_when_told() {
     let mosquitto = mosquitto();
-    let peripherals = alike(20, mosquitto.address(), Behaviour::steady(Protocol::Mqtt5));
+    let peripherals = alike(20, mosquitto.address(), Behaviour::steady(Version::Mqtt5));
     let peripherals = Peripherals::start(peripherals, options(1_000)).expect("they start");
     wait_for(&peripherals, 20, |what| matches!(what, Happening::Subscribed));
     peripherals.command_all(&Command::Vanish);
@@ -86,12 +86,11 @@ fn they_come_back_when_their_server_does_and_deregister_when_told() {
 #[test]
 fn both_measurements_reach_every_peripheral() {
     let mut targets = [Target::Mosquitto(mosquitto())];
-    let registrations =
-        Registrations { peripherals: 100, repetitions: 2, protocol: Protocol::Mqtt5, patience: PATIENCE };
+    let registrations = Registrations { peripherals: 100, repetitions: 2, version: Version::Mqtt5, patience: PATIENCE };
     let results = registrations.run(&targets).expect("all register");
     assert!(results.0[0].per_second() > 0.0);
     let fan_out =
-        FanOut { members: 100, repetitions: 3, payload_bytes: 64, protocol: Protocol::Mqtt5, patience: PATIENCE };
+        FanOut { members: 100, repetitions: 3, payload_bytes: 64, version: Version::Mqtt5, patience: PATIENCE };
     let results = fan_out.run(&mut targets).expect("all are reached");
     let (received, acknowledged) = (results.0[0].received.median(), results.0[0].acknowledged.median());
     assert!(Duration::ZERO < received && received <= acknowledged, "{received:?} {acknowledged:?}");

@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use bugle_core::{Protocol, RequestId};
+use bugle_core::RequestId;
 use bugle_load::{Answering, Behaviour, Delivery, Ending, Happening, Options, Peripherals, Reconnecting, Session};
+use bugle_mqtt::Version;
 
 use crate::{PATIENCE, alike, wait_for};
 
@@ -86,9 +87,9 @@ impl Accepted {
     }
 }
 
-fn quick(protocol: Protocol) -> Behaviour {
+fn quick(version: Version) -> Behaviour {
     let reconnecting = Reconnecting { first: Duration::from_millis(1), most: Duration::from_millis(10), tries: None };
-    Behaviour { reconnecting, ..Behaviour::steady(protocol) }
+    Behaviour { reconnecting, ..Behaviour::steady(version) }
 }
 
 fn start(count: usize, server: SocketAddr, behaviour: Behaviour) -> Peripherals {
@@ -99,7 +100,7 @@ fn start(count: usize, server: SocketAddr, behaviour: Behaviour) -> Peripherals 
 #[test]
 fn a_connection_that_breaks_in_the_middle_of_a_packet_is_made_again() {
     let server = PlayedServer::new();
-    let peripherals = start(1, server.address(), quick(Protocol::Mqtt5));
+    let peripherals = start(1, server.address(), quick(Version::Mqtt5));
     let mut first = server.accept();
     first.subscribe(CONNACK);
     first.send(&[0x32, 0x30, 0x00]);
@@ -115,7 +116,7 @@ fn a_connection_that_breaks_in_the_middle_of_a_packet_is_made_again() {
 #[test]
 fn a_refusal_is_told_with_its_code_and_tried_again() {
     let server = PlayedServer::new();
-    let peripherals = start(1, server.address(), quick(Protocol::Mqtt5));
+    let peripherals = start(1, server.address(), quick(Version::Mqtt5));
     for _ in 0..3 {
         let mut accepted = server.accept();
         accepted.expect(0x10);
@@ -130,7 +131,7 @@ fn a_refusal_is_told_with_its_code_and_tried_again() {
 #[test]
 fn a_server_that_talks_nonsense_is_left() {
     let server = PlayedServer::new();
-    let peripherals = start(1, server.address(), quick(Protocol::Mqtt5));
+    let peripherals = start(1, server.address(), quick(Version::Mqtt5));
     let mut accepted = server.accept();
     accepted.expect(0x10);
     accepted.send(&[0x20, 0xff, 0xff, 0xff, 0xff, 0xff]);
@@ -142,7 +143,7 @@ fn a_server_that_talks_nonsense_is_left() {
 #[test]
 fn nobody_listening_is_told_and_given_up_after_the_last_try() {
     let address = PlayedServer::new().address();
-    let behaviour = quick(Protocol::Mqtt311);
+    let behaviour = quick(Version::Mqtt311);
     let reconnecting = Reconnecting { tries: Some(3), ..behaviour.reconnecting };
     let peripherals = start(1, address, Behaviour { reconnecting, ..behaviour });
     wait_for(&peripherals, 1, |what| *what == Happening::GaveUp);
@@ -153,7 +154,7 @@ fn nobody_listening_is_told_and_given_up_after_the_last_try() {
 fn a_request_repeated_on_a_new_connection_is_known_and_answered_again() {
     let server = PlayedServer::new();
     let answering = Answering::Honestly { after: Duration::ZERO, jitter: Duration::ZERO };
-    let peripherals = start(1, server.address(), Behaviour { answering, ..quick(Protocol::Mqtt5) });
+    let peripherals = start(1, server.address(), Behaviour { answering, ..quick(Version::Mqtt5) });
     let request: RequestId = "01M8QZ4T7B0XK".parse().expect("a request id");
     let payload = format!(r#"{{"request":"{request}","do":"read","path":"/3/0/2"}}"#);
     for delivery in [Delivery::First, Delivery::Again] {
@@ -177,7 +178,7 @@ fn no_more_connections_are_being_made_at_once_than_may_be() {
     let server = PlayedServer::new();
     let options =
         Options { connecting_max: NonZeroUsize::new(2).expect("not zero"), events_max: 1_000, ..Options::default() };
-    let peripherals = alike(3, server.address(), quick(Protocol::Mqtt5));
+    let peripherals = alike(3, server.address(), quick(Version::Mqtt5));
     let peripherals = Peripherals::start(peripherals, options).expect("they start");
     let (mut first, mut second) = (server.accept(), server.accept());
     // Whoever has sent CONNECT is past the place where a third connection would have been begun.
@@ -196,7 +197,7 @@ fn connections_are_begun_at_the_pace_that_is_asked_for() {
     let server = PlayedServer::new();
     let options = Options { connects_per_second: NonZeroUsize::new(50), ..Options::default() };
     let began = Instant::now();
-    let peripherals = alike(11, server.address(), quick(Protocol::Mqtt5));
+    let peripherals = alike(11, server.address(), quick(Version::Mqtt5));
     let _peripherals = Peripherals::start(peripherals, options).expect("they start");
     let accepted: Vec<Accepted> = (0..11).map(|_| server.accept()).collect();
     assert_eq!(accepted.len(), 11);
@@ -207,7 +208,7 @@ fn connections_are_begun_at_the_pace_that_is_asked_for() {
 fn events_that_nobody_fetches_are_counted_as_lost_and_hold_nothing_up() {
     let server = PlayedServer::new();
     let options = Options { events_max: 1, ..Options::default() };
-    let peripherals = alike(1, server.address(), quick(Protocol::Mqtt5));
+    let peripherals = alike(1, server.address(), quick(Version::Mqtt5));
     let peripherals = Peripherals::start(peripherals, options).expect("they start");
     let mut accepted = server.accept();
     accepted.subscribe(CONNACK);

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use bugle_core::Protocol;
+use crate::Version;
 use rmqtt_codec::types::{self, QoS};
 
 use super::session::Session;
@@ -147,7 +147,7 @@ impl Session {
             // [MQTT-3.3.1-2]
             return Err(Fault::Malformed("DUP with quality of service 0"));
         }
-        if self.manner().protocol == Protocol::Mqtt311 {
+        if self.manner().version == Version::Mqtt311 {
             // Nothing in 3.1.1 tells the client that nothing is retained: the flag is ignored.
             return Ok(());
         }
@@ -191,13 +191,13 @@ impl Session {
     /// Takes nothing of it, and says so where the version can; a 3.1.1 server can only acknowledge
     /// or close [MQTT-3.3.5-2].
     fn reject(&self, delivery: Delivery, code: u8, reason: &str, output: &mut Output) -> Result<(), Fault> {
-        match (delivery, self.manner().protocol) {
+        match (delivery, self.manner().version) {
             (Delivery::AtMostOnce, _) => Ok(()),
-            (_, Protocol::Mqtt311) => Err(Fault::Topic),
-            (Delivery::AtLeastOnce(packet_id), Protocol::Mqtt5) => {
+            (_, Version::Mqtt311) => Err(Fault::Topic),
+            (Delivery::AtLeastOnce(packet_id), Version::Mqtt5) => {
                 self.put(Packet::PublishAck { packet_id, code, reason }, output)
             }
-            (Delivery::ExactlyOnce(packet_id), Protocol::Mqtt5) => {
+            (Delivery::ExactlyOnce(packet_id), Version::Mqtt5) => {
                 self.put(Packet::PublishReceived { packet_id, code, reason }, output)
             }
         }

@@ -7,7 +7,8 @@
 
 use std::time::Duration;
 
-use bugle_core::{Protocol, Time};
+use crate::Version;
+use bugle_core::Time;
 
 use super::session::Session;
 use super::{Connection, Output, Phase};
@@ -69,20 +70,20 @@ impl Connection {
         match connect::decode(packet) {
             Ok(connecting) => {
                 if connecting.packet_bytes_max < limits::CLIENT_PACKET_BYTES_MIN {
-                    return self.reject(connecting.protocol, connecting.packet_bytes_max, Refusal::PacketSize);
+                    return self.reject(connecting.version, connecting.packet_bytes_max, Refusal::PacketSize);
                 }
                 let (session, connect) = begin(connecting, &self.config);
                 self.output.events.push_back(Event::Connect(Box::new(connect)));
                 self.phase = Phase::AwaitingDecision(Box::new(session));
             }
             Err(Rejection::Fault(fault)) => self.close(fault.into()),
-            Err(Rejection::Refusal(protocol, refusal)) => self.reject(protocol, u32::MAX, refusal),
+            Err(Rejection::Refusal(version, refusal)) => self.reject(version, u32::MAX, refusal),
         }
     }
 
     /// Refuses a client before there is anything to decide.
-    fn reject(&mut self, protocol: Protocol, packet_bytes_max: u32, refusal: Refusal) {
-        let manner = Manner { protocol, packet_bytes_max, wants_reasons: true };
+    fn reject(&mut self, version: Version, packet_bytes_max: u32, refusal: Refusal) {
+        let manner = Manner { version, packet_bytes_max, wants_reasons: true };
         put_refusal(manner, refusal, "", &mut self.output);
         self.close(CloseReason::Refused(refusal));
     }
@@ -91,7 +92,7 @@ impl Connection {
 fn begin(connecting: Connecting, config: &Config) -> (Session, Connect) {
     let session = Session::new(&connecting, config);
     let connect = Connect {
-        protocol: connecting.protocol,
+        version: connecting.version,
         start: connecting.start,
         keep_alive: match session.keep_alive() {
             0 => None,
@@ -136,7 +137,7 @@ impl Session {
 
 /// The CONNACK is sent where the version has a code for it and the client takes one.
 fn put_refusal(manner: Manner, refusal: Refusal, reason: &str, output: &mut Output) {
-    let Some(code) = refusal.code(manner.protocol) else { return };
+    let Some(code) = refusal.code(manner.version) else { return };
     let in_words = refusal.to_string();
     let reason = if reason.is_empty() { &in_words } else { reason };
     // A client that takes no packet of that size is told nothing [MQTT-3.1.2-24].

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use bugle_core::{PeripheralId, Protocol};
+use crate::Version;
+use bugle_core::PeripheralId;
 
 use super::inbound::Inbound;
 use super::{Output, PacketId};
@@ -43,15 +44,15 @@ pub(super) struct Remains {
 impl Session {
     pub(super) fn new(connecting: &Connecting, config: &Config) -> Self {
         let keep_alive_max = config.keep_alive_seconds_max();
-        let keep_alive = match (connecting.protocol, connecting.keep_alive) {
-            (Protocol::Mqtt311, asked) => asked,
+        let keep_alive = match (connecting.version, connecting.keep_alive) {
+            (Version::Mqtt311, asked) => asked,
             // [MQTT-3.1.2-21]
-            (Protocol::Mqtt5, 0) => keep_alive_max,
-            (Protocol::Mqtt5, asked) => asked.min(keep_alive_max),
+            (Version::Mqtt5, 0) => keep_alive_max,
+            (Version::Mqtt5, asked) => asked.min(keep_alive_max),
         };
         Self {
             manner: Manner {
-                protocol: connecting.protocol,
+                version: connecting.version,
                 packet_bytes_max: connecting.packet_bytes_max,
                 wants_reasons: connecting.wants_reasons,
             },
@@ -118,7 +119,7 @@ impl Session {
     /// Whether nothing more is taken from the client for now. Only a 3.1.1 client comes to that:
     /// it has not been told how much is taken.
     pub(super) fn is_full(&self, config: &Config) -> bool {
-        self.manner.protocol == Protocol::Mqtt311 && self.inbound.is_full(config)
+        self.manner.version == Version::Mqtt311 && self.inbound.is_full(config)
     }
 
     /// What is left when the connection ends so.
@@ -140,7 +141,7 @@ impl Session {
         config: &Config,
         output: &mut Output,
     ) -> Result<(), CloseReason> {
-        match incoming::decode(self.manner.protocol, packet)? {
+        match incoming::decode(self.manner.version, packet)? {
             Packet::Publish(publish) => self.on_publish(*publish, config, output)?,
             Packet::PublishAck { packet_id, code, reason } => self.on_publish_ack(packet_id, code, reason, output),
             Packet::PublishRelease { packet_id } => self.on_publish_release(packet_id, output)?,

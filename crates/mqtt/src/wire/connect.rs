@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use bugle_core::{PeripheralId, Protocol};
+use crate::Version;
+use bugle_core::PeripheralId;
 use bytes::{Bytes, BytesMut};
 use rmqtt_codec::error::DecodeError;
 use rmqtt_codec::{v3, v5};
@@ -14,7 +15,7 @@ use crate::{Fault, Refusal, Start, Topic, Will};
 /// What a client that asks to connect says of itself.
 #[derive(Debug)]
 pub(crate) struct Connecting {
-    pub(crate) protocol: Protocol,
+    pub(crate) version: Version,
     pub(crate) peripheral: PeripheralId,
     pub(crate) start: Start,
     /// In seconds; 0 for none.
@@ -36,7 +37,7 @@ pub(crate) enum Rejection {
     /// No CONNECT at all: nothing to answer to.
     Fault(Fault),
     /// To be told so in a CONNACK of that version.
-    Refusal(Protocol, Refusal),
+    Refusal(Version, Refusal),
 }
 
 impl From<Fault> for Rejection {
@@ -51,19 +52,19 @@ pub(crate) fn decode(packet: &[u8]) -> Result<Connecting, Rejection> {
         // [MQTT-3.1.0-1]
         return Err(Fault::Protocol("the first packet is not CONNECT").into());
     }
-    let protocol = protocol(frame::body(packet))?;
-    let refuse = |refusal| Rejection::Refusal(protocol, refusal);
+    let version = version(frame::body(packet))?;
+    let refuse = |refusal| Rejection::Refusal(version, refusal);
     let refuse_error = |error: DecodeError| match error {
         DecodeError::InvalidClientId => refuse(Refusal::ClientIdentifier),
         _ => refuse(Refusal::Malformed),
     };
     let mut bytes = BytesMut::from(packet);
-    match protocol {
-        Protocol::Mqtt5 => match v5::Codec::default().decode(&mut bytes).map_err(refuse_error)? {
+    match version {
+        Version::Mqtt5 => match v5::Codec::default().decode(&mut bytes).map_err(refuse_error)? {
             Some((v5::Packet::Connect(connect), _)) => from_5(*connect).map_err(refuse),
             _ => Err(refuse(Refusal::Malformed)),
         },
-        Protocol::Mqtt311 => match v3::Codec::default().decode(&mut bytes).map_err(refuse_error)? {
+        Version::Mqtt311 => match v3::Codec::default().decode(&mut bytes).map_err(refuse_error)? {
             Some((v3::Packet::Connect(connect), _)) => from_311(*connect).map_err(refuse),
             _ => Err(refuse(Refusal::Malformed)),
         },
@@ -71,34 +72,34 @@ pub(crate) fn decode(packet: &[u8]) -> Result<Connecting, Rejection> {
 }
 
 /// The version, from the protocol's name and level (MQTT 5 §3.1.2.1 and §3.1.2.2).
-fn protocol(body: &[u8]) -> Result<Protocol, Rejection> {
+fn version(body: &[u8]) -> Result<Version, Rejection> {
     let (level, flags) = match body {
         [0, 4, b'M', b'Q', b'T', b'T', level, flags, ..] => (*level, *flags),
         // MQTT 3.1 had another name.
         [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', ..] => {
-            return Err(Rejection::Refusal(Protocol::Mqtt311, Refusal::ProtocolVersion));
+            return Err(Rejection::Refusal(Version::Mqtt311, Refusal::ProtocolVersion));
         }
         // [MQTT-3.1.2-1]
         _ => return Err(Fault::Malformed("the protocol's name is not MQTT").into()),
     };
-    let protocol = match level {
-        4 => Protocol::Mqtt311,
-        5 => Protocol::Mqtt5,
+    let version = match level {
+        4 => Version::Mqtt311,
+        5 => Version::Mqtt5,
         // [MQTT-3.1.2-2], in the form of the nearest version that is spoken.
-        0..4 => return Err(Rejection::Refusal(Protocol::Mqtt311, Refusal::ProtocolVersion)),
-        6.. => return Err(Rejection::Refusal(Protocol::Mqtt5, Refusal::ProtocolVersion)),
+        0..4 => return Err(Rejection::Refusal(Version::Mqtt311, Refusal::ProtocolVersion)),
+        6.. => return Err(Rejection::Refusal(Version::Mqtt5, Refusal::ProtocolVersion)),
     };
     // Without a will neither its quality of service nor its retain flag is set
     // [MQTT-3.1.2-11, MQTT-3.1.2-13]; and quality of service 3 is none [MQTT-3.1.2-12].
     let (will, will_details) = (flags & 0b0000_0100 != 0, flags & 0b0011_1000);
     if (!will && will_details != 0) || will_details & 0b0001_1000 == 0b0001_1000 {
-        return Err(Rejection::Refusal(protocol, Refusal::Malformed));
+        return Err(Rejection::Refusal(version, Refusal::Malformed));
     }
     // In 3.1.1 no password comes without a user name [MQTT-3.1.2-22].
-    if protocol == Protocol::Mqtt311 && flags & 0b1100_0000 == 0b0100_0000 {
-        return Err(Rejection::Refusal(protocol, Refusal::Malformed));
+    if version == Version::Mqtt311 && flags & 0b1100_0000 == 0b0100_0000 {
+        return Err(Rejection::Refusal(version, Refusal::Malformed));
     }
-    Ok(protocol)
+    Ok(version)
 }
 
 fn from_5(connect: v5::Connect) -> Result<Connecting, Refusal> {
@@ -118,7 +119,7 @@ fn from_5(connect: v5::Connect) -> Result<Connecting, Refusal> {
         None => None,
     };
     Ok(Connecting {
-        protocol: Protocol::Mqtt5,
+        version: Version::Mqtt5,
         start: if connect.clean_start { Start::Clean } else { Start::Resume },
         keep_alive: connect.keep_alive,
         session_expiry: connect.session_expiry_interval_secs,
@@ -140,7 +141,7 @@ fn from_311(connect: v3::Connect) -> Result<Connecting, Refusal> {
         None => None,
     };
     Ok(Connecting {
-        protocol: Protocol::Mqtt311,
+        version: Version::Mqtt311,
         start: if connect.clean_session { Start::Clean } else { Start::Resume },
         keep_alive: connect.keep_alive,
         // A session that is not clean outlives the connection for as long as the server keeps
@@ -185,25 +186,25 @@ mod tests {
 
     #[test]
     fn a_version_that_is_not_spoken_is_told_in_the_nearest_one_that_is() {
-        let refused = |protocol| Err(Rejection::Refusal(protocol, Refusal::ProtocolVersion));
-        assert_eq!(protocol(b"\0\x06MQIsdp\x03\x02"), refused(Protocol::Mqtt311));
-        assert_eq!(protocol(b"\0\x04MQTT\x03\x02"), refused(Protocol::Mqtt311));
-        assert_eq!(protocol(b"\0\x04MQTT\x06\x02"), refused(Protocol::Mqtt5));
+        let refused = |version| Err(Rejection::Refusal(version, Refusal::ProtocolVersion));
+        assert_eq!(version(b"\0\x06MQIsdp\x03\x02"), refused(Version::Mqtt311));
+        assert_eq!(version(b"\0\x04MQTT\x03\x02"), refused(Version::Mqtt311));
+        assert_eq!(version(b"\0\x04MQTT\x06\x02"), refused(Version::Mqtt5));
     }
 
     #[test]
     fn another_protocol_gets_no_answer() {
         for body in [b"".as_slice(), b"\0\x04HTTP\x04\x02", b"\0\x04MQTT", b"\0\x04MQTT\x04"] {
-            assert!(matches!(protocol(body), Err(Rejection::Fault(_))), "{body:?}");
+            assert!(matches!(version(body), Err(Rejection::Fault(_))), "{body:?}");
         }
     }
 
     #[test]
     fn details_of_a_will_without_a_will_are_malformed() {
-        for (version, known) in [(4, Protocol::Mqtt311), (5, Protocol::Mqtt5)] {
+        for (level, known) in [(4, Version::Mqtt311), (5, Version::Mqtt5)] {
             for flags in [0b0010_0000, 0b0000_1000, 0b0001_1100] {
-                let body = [0, 4, b'M', b'Q', b'T', b'T', version, flags];
-                assert_eq!(protocol(&body), Err(Rejection::Refusal(known, Refusal::Malformed)));
+                let body = [0, 4, b'M', b'Q', b'T', b'T', level, flags];
+                assert_eq!(version(&body), Err(Rejection::Refusal(known, Refusal::Malformed)));
             }
         }
     }

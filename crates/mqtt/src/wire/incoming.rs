@@ -1,6 +1,6 @@
 //! The packets that a client sends once it is let in.
 
-use bugle_core::Protocol;
+use crate::Version;
 use bytes::BytesMut;
 use rmqtt_codec::error::DecodeError;
 use rmqtt_codec::types::{Publish, QoS};
@@ -32,11 +32,11 @@ pub(crate) enum Packet {
 ///
 /// # Errors
 /// If it is malformed, or one that a client never sends or never sends again.
-pub(crate) fn decode(protocol: Protocol, packet: &[u8]) -> Result<Packet, Fault> {
+pub(crate) fn decode(version: Version, packet: &[u8]) -> Result<Packet, Fault> {
     if let Some(packet) = decode_short(packet) {
         return Ok(packet);
     }
-    check(protocol, packet)?;
+    check(version, packet)?;
     // The codec asks for five bytes of room behind the packet; given them, it copies nothing.
     let mut bytes = BytesMut::with_capacity(packet.len() + 5);
     bytes.extend_from_slice(packet);
@@ -46,12 +46,12 @@ pub(crate) fn decode(protocol: Protocol, packet: &[u8]) -> Result<Packet, Fault>
         _ => Fault::Malformed(describe(&error)),
     };
     let incomplete = Fault::Malformed("the packet is not whole");
-    match protocol {
-        Protocol::Mqtt5 => {
+    match version {
+        Version::Mqtt5 => {
             let (packet, _) = v5::Codec::default().decode(&mut bytes).map_err(malformed)?.ok_or(incomplete)?;
             from_5(packet)
         }
-        Protocol::Mqtt311 => {
+        Version::Mqtt311 => {
             let (packet, _) = v3::Codec::default().decode(&mut bytes).map_err(malformed)?.ok_or(incomplete)?;
             from_311(packet)
         }
@@ -75,12 +75,12 @@ fn decode_short(packet: &[u8]) -> Option<Packet> {
 }
 
 /// Looks at what the codec does not.
-fn check(protocol: Protocol, packet: &[u8]) -> Result<(), Fault> {
+fn check(version: Version, packet: &[u8]) -> Result<(), Fault> {
     let body = frame::body(packet);
-    match (packet.first(), protocol) {
+    match (packet.first(), version) {
         (Some(&PINGREQ), _) if !body.is_empty() => Err(Fault::Malformed("PINGREQ has a body")),
-        (Some(&DISCONNECT), Protocol::Mqtt311) if !body.is_empty() => Err(Fault::Malformed("DISCONNECT has a body")),
-        (Some(&SUBSCRIBE), Protocol::Mqtt311) => check_requested_qos(body),
+        (Some(&DISCONNECT), Version::Mqtt311) if !body.is_empty() => Err(Fault::Malformed("DISCONNECT has a body")),
+        (Some(&SUBSCRIBE), Version::Mqtt311) => check_requested_qos(body),
         _ => Ok(()),
     }
 }
@@ -174,42 +174,42 @@ mod tests {
 
     #[test]
     fn an_acknowledgement_in_short_is_the_one_in_full() {
-        let short = decode(Protocol::Mqtt5, &[PUBACK, 2, 0, 7]).expect("a PUBACK");
-        let full = decode(Protocol::Mqtt5, &[PUBACK, 4, 0, 7, 0, 0]).expect("a PUBACK");
+        let short = decode(Version::Mqtt5, &[PUBACK, 2, 0, 7]).expect("a PUBACK");
+        let full = decode(Version::Mqtt5, &[PUBACK, 4, 0, 7, 0, 0]).expect("a PUBACK");
         assert_eq!(format!("{short:?}"), format!("{full:?}"));
-        let short = decode(Protocol::Mqtt5, &[PUBREL, 2, 0, 7]).expect("a PUBREL");
-        let full = decode(Protocol::Mqtt5, &[PUBREL, 4, 0, 7, 0, 0]).expect("a PUBREL");
+        let short = decode(Version::Mqtt5, &[PUBREL, 2, 0, 7]).expect("a PUBREL");
+        let full = decode(Version::Mqtt5, &[PUBREL, 4, 0, 7, 0, 0]).expect("a PUBREL");
         assert_eq!(format!("{short:?}"), format!("{full:?}"));
     }
 
     #[test]
     fn a_packet_id_of_zero_is_malformed() {
-        for protocol in [Protocol::Mqtt311, Protocol::Mqtt5] {
+        for version in [Version::Mqtt311, Version::Mqtt5] {
             for kind in [PUBACK, PUBREL] {
-                assert!(matches!(decode(protocol, &[kind, 2, 0, 0]), Err(Fault::Malformed(_))));
+                assert!(matches!(decode(version, &[kind, 2, 0, 0]), Err(Fault::Malformed(_))));
             }
         }
     }
 
     #[test]
     fn reserved_bits_of_a_requested_quality_of_service_are_malformed() {
-        assert!(decode(Protocol::Mqtt311, b"\x82\x06\0\x01\0\x01a\x01").is_ok());
-        for protocol in [Protocol::Mqtt311, Protocol::Mqtt5] {
+        assert!(decode(Version::Mqtt311, b"\x82\x06\0\x01\0\x01a\x01").is_ok());
+        for version in [Version::Mqtt311, Version::Mqtt5] {
             let packet = b"\x82\x06\0\x01\0\x01a\x41";
-            assert!(matches!(decode(protocol, packet), Err(Fault::Malformed(_))), "{protocol:?}");
+            assert!(matches!(decode(version, packet), Err(Fault::Malformed(_))), "{version:?}");
         }
     }
 
     #[test]
     fn what_has_no_body_may_not_have_one() {
-        assert!(matches!(decode(Protocol::Mqtt5, &[PINGREQ, 1, 0]), Err(Fault::Malformed(_))));
-        assert!(matches!(decode(Protocol::Mqtt311, &[DISCONNECT, 1, 0]), Err(Fault::Malformed(_))));
+        assert!(matches!(decode(Version::Mqtt5, &[PINGREQ, 1, 0]), Err(Fault::Malformed(_))));
+        assert!(matches!(decode(Version::Mqtt311, &[DISCONNECT, 1, 0]), Err(Fault::Malformed(_))));
     }
 
     #[test]
     fn a_client_that_talks_like_a_server_breaks_the_protocol() {
         for packet in [b"\xD0\0".as_slice(), b"\x20\x02\0\0", b"\xB0\x02\0\x01", b"\x50\x02\0\x01"] {
-            assert!(matches!(decode(Protocol::Mqtt311, packet), Err(Fault::Protocol(_))), "{packet:?}");
+            assert!(matches!(decode(Version::Mqtt311, packet), Err(Fault::Protocol(_))), "{packet:?}");
         }
     }
 }

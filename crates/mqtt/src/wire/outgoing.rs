@@ -1,6 +1,6 @@
 //! The packets that a server sends, written once, into the buffer that leaves.
 
-use bugle_core::Protocol;
+use crate::Version;
 use bytes::{BufMut, BytesMut};
 
 use crate::PacketId;
@@ -65,7 +65,7 @@ pub(crate) struct Publish<'a> {
 /// How one client takes packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Manner {
-    pub(crate) protocol: Protocol,
+    pub(crate) version: Version,
     /// The client's Maximum Packet Size.
     pub(crate) packet_bytes_max: u32,
     /// The client's Request Problem Information.
@@ -96,9 +96,9 @@ impl Packet<'_> {
 
     fn encode_with(&self, reason: &str, manner: Manner, out: &mut BytesMut) -> Result<(), TooLarge> {
         let start = out.len();
-        let is_whole = match manner.protocol {
-            Protocol::Mqtt5 => self.put_body_5(reason, out),
-            Protocol::Mqtt311 => self.put_body_311(out),
+        let is_whole = match manner.version {
+            Version::Mqtt5 => self.put_body_5(reason, out),
+            Version::Mqtt311 => self.put_body_311(out),
         };
         let body_bytes = out.len() - start;
         put_length_before(start, out);
@@ -322,7 +322,7 @@ mod tests {
     }
 
     fn manner(packet_bytes_max: u32) -> Manner {
-        Manner { protocol: Protocol::Mqtt5, packet_bytes_max, wants_reasons: true }
+        Manner { version: Version::Mqtt5, packet_bytes_max, wants_reasons: true }
     }
 
     #[test]

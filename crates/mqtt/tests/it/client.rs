@@ -5,14 +5,15 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bugle_core::{Protocol, RequestId, Time};
+use bugle_core::{RequestId, Time};
+use bugle_mqtt::Version;
 use bugle_mqtt::{Accept, Closed, Config, Connection, Event, PacketId, Publication, Resumption, Transmission};
 use bytes::{Bytes, BytesMut};
 use rmqtt_codec::types::{Publish, QoS};
 use rmqtt_codec::{types, v3, v5};
 use tokio_util::codec::{Decoder, Encoder};
 
-pub(crate) const VERSIONS: [Protocol; 2] = [Protocol::Mqtt311, Protocol::Mqtt5];
+pub(crate) const VERSIONS: [Version; 2] = [Version::Mqtt311, Version::Mqtt5];
 pub(crate) const CLIENT_ID: &str = "meter-1";
 pub(crate) const REQUESTS: &str = "bugle/meter-1/requests";
 pub(crate) const REPORT: &str = "bugle/meter-1/reports/power";
@@ -32,7 +33,7 @@ pub(crate) enum Reply {
 }
 
 pub(crate) struct Client {
-    pub(crate) protocol: Protocol,
+    pub(crate) version: Version,
     pub(crate) now: Time,
     pub(crate) connection: Connection,
     received: BytesMut,
@@ -86,14 +87,14 @@ pub(crate) fn connect_311() -> v3::Connect {
 
 impl Client {
     /// A client whose transport is up.
-    pub(crate) fn new(protocol: Protocol) -> Self {
-        Self::with_config(protocol, config())
+    pub(crate) fn new(version: Version) -> Self {
+        Self::with_config(version, config())
     }
 
-    pub(crate) fn with_config(protocol: Protocol, config: Config) -> Self {
+    pub(crate) fn with_config(version: Version, config: Config) -> Self {
         let now = Time::from_millis(1_000_000);
         Self {
-            protocol,
+            version,
             now,
             connection: Connection::new(now, Arc::new(config)),
             received: BytesMut::new(),
@@ -104,8 +105,8 @@ impl Client {
     }
 
     /// A client that was let in, with the CONNACK taken.
-    pub(crate) fn accepted(protocol: Protocol) -> Self {
-        let mut client = Self::new(protocol);
+    pub(crate) fn accepted(version: Version) -> Self {
+        let mut client = Self::new(version);
         client.connect();
         client.accept(Resumption::New);
         assert!(matches!(client.event(), Some(Event::Connect(_))));
@@ -114,8 +115,8 @@ impl Client {
     }
 
     /// A client that was let in and gets its requests.
-    pub(crate) fn subscribed(protocol: Protocol) -> Self {
-        let mut client = Self::accepted(protocol);
+    pub(crate) fn subscribed(version: Version) -> Self {
+        let mut client = Self::accepted(version);
         client.subscribe(1, &[(REQUESTS, QoS::AtLeastOnce)]);
         assert_eq!(client.events(), [Event::Subscribe { packet_id: id(1) }]);
         client.acknowledge(1);
@@ -134,17 +135,17 @@ impl Client {
 
     /// Sends a CONNECT with nothing special in it.
     pub(crate) fn connect(&mut self) {
-        match self.protocol {
-            Protocol::Mqtt311 => self.send_311(connect_311().into()),
-            Protocol::Mqtt5 => self.send_5(connect_5().into()),
+        match self.version {
+            Version::Mqtt311 => self.send_311(connect_311().into()),
+            Version::Mqtt5 => self.send_5(connect_5().into()),
         }
     }
 
     /// Sends a CONNECT that goes on with a session.
     pub(crate) fn reconnect(&mut self) {
-        match self.protocol {
-            Protocol::Mqtt311 => self.send_311(v3::Connect { clean_session: false, ..connect_311() }.into()),
-            Protocol::Mqtt5 => {
+        match self.version {
+            Version::Mqtt311 => self.send_311(v3::Connect { clean_session: false, ..connect_311() }.into()),
+            Version::Mqtt5 => {
                 let connect = v5::Connect { clean_start: false, session_expiry_interval_secs: 3600, ..connect_5() };
                 self.send_5(connect.into());
             }
@@ -164,9 +165,9 @@ impl Client {
     }
 
     pub(crate) fn send_publish(&mut self, publish: Publish) {
-        match self.protocol {
-            Protocol::Mqtt311 => self.send_311(publish.into()),
-            Protocol::Mqtt5 => self.send_5(publish.into()),
+        match self.version {
+            Version::Mqtt311 => self.send_311(publish.into()),
+            Version::Mqtt5 => self.send_5(publish.into()),
         }
     }
 
@@ -180,12 +181,12 @@ impl Client {
 
     pub(crate) fn subscribe(&mut self, number: u16, filters: &[(&str, QoS)]) {
         let packet_id = NonZeroU16::new(number).expect("not zero");
-        match self.protocol {
-            Protocol::Mqtt311 => {
+        match self.version {
+            Version::Mqtt311 => {
                 let topic_filters = filters.iter().map(|(filter, qos)| ((*filter).into(), *qos)).collect();
                 self.send_311(v3::Packet::Subscribe { packet_id, topic_filters });
             }
-            Protocol::Mqtt5 => {
+            Version::Mqtt5 => {
                 let options = |qos| v5::SubscriptionOptions { qos, ..v5::SubscriptionOptions::default() };
                 let topic_filters = filters.iter().map(|(filter, qos)| ((*filter).into(), options(*qos))).collect();
                 let user_properties = Vec::new();
@@ -202,9 +203,9 @@ impl Client {
     pub(crate) fn unsubscribe(&mut self, number: u16, filter: &str) {
         let packet_id = NonZeroU16::new(number).expect("not zero");
         let topic_filters = vec![filter.into()];
-        match self.protocol {
-            Protocol::Mqtt311 => self.send_311(v3::Packet::Unsubscribe { packet_id, topic_filters }),
-            Protocol::Mqtt5 => {
+        match self.version {
+            Version::Mqtt311 => self.send_311(v3::Packet::Unsubscribe { packet_id, topic_filters }),
+            Version::Mqtt5 => {
                 let user_properties = Vec::new();
                 self.send_5(v5::Packet::Unsubscribe(v5::Unsubscribe { packet_id, user_properties, topic_filters }));
             }
@@ -268,9 +269,9 @@ impl Client {
         }
         let mut replies = VecDeque::new();
         while !self.received.is_empty() {
-            let reply = match self.protocol {
-                Protocol::Mqtt311 => self.reply_311(),
-                Protocol::Mqtt5 => self.reply_5(),
+            let reply = match self.version {
+                Version::Mqtt311 => self.reply_311(),
+                Version::Mqtt5 => self.reply_5(),
             };
             replies.push_back(reply);
         }

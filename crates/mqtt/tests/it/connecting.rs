@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bugle_core::Protocol;
+use bugle_mqtt::Version;
 use bugle_mqtt::{CloseReason, Ending, Event, Fault, Refusal, Resumption, Start, limits};
 use rmqtt_codec::types::QoS;
 use rmqtt_codec::{v3, v5};
@@ -20,11 +20,11 @@ fn refused(client: &mut Client) -> Refusal {
 
 #[test]
 fn the_connack_waits_for_the_decision() {
-    for protocol in VERSIONS {
-        let mut client = Client::new(protocol);
+    for version in VERSIONS {
+        let mut client = Client::new(version);
         client.connect();
         let Some(Event::Connect(connect)) = client.event() else { panic!("a CONNECT") };
-        assert_eq!((connect.peripheral.as_str(), connect.protocol), (CLIENT_ID, protocol));
+        assert_eq!((connect.peripheral.as_str(), connect.version), (CLIENT_ID, version));
         assert_eq!((connect.start, connect.keep_alive), (Start::Clean, Some(Duration::from_secs(60))));
         client.pass(Duration::from_secs(3600));
         assert_eq!(client.replies(), []);
@@ -37,8 +37,8 @@ fn the_connack_waits_for_the_decision() {
 
 #[test]
 fn what_comes_ahead_of_the_connack_is_handled_after_it() {
-    for protocol in VERSIONS {
-        let mut client = Client::new(protocol);
+    for version in VERSIONS {
+        let mut client = Client::new(version);
         client.connect();
         assert!(!client.connection.is_paused());
         client.publish(1, QoS::AtLeastOnce, REPORT);
@@ -54,8 +54,8 @@ fn what_comes_ahead_of_the_connack_is_handled_after_it() {
 
 #[test]
 fn too_much_ahead_of_the_connack_is_refused() {
-    for (protocol, code) in [(Protocol::Mqtt311, 3), (Protocol::Mqtt5, 0x97)] {
-        let mut client = Client::new(protocol);
+    for (version, code) in [(Version::Mqtt311, 3), (Version::Mqtt5, 0x97)] {
+        let mut client = Client::new(version);
         client.connect();
         client.send_bytes(&vec![0xC0; config().held_bytes_max]);
         assert!(!client.connection.is_closed());
@@ -75,13 +75,13 @@ fn a_refusal_is_told_in_the_code_of_the_version() {
         (Refusal::Blocked, 5, 0x8A),
         (Refusal::Busy, 3, 0x97),
     ] {
-        for (protocol, code) in [(Protocol::Mqtt311, code_311), (Protocol::Mqtt5, code_5)] {
-            let mut client = Client::new(protocol);
+        for (version, code) in [(Version::Mqtt311, code_311), (Version::Mqtt5, code_5)] {
+            let mut client = Client::new(version);
             client.connect();
             assert!(matches!(client.event(), Some(Event::Connect(_))));
             client.connection.refuse(refusal, "try again in 30 seconds");
             assert_eq!(client.replies(), [Reply::ConnectAck { code, session_present: false }]);
-            if protocol == Protocol::Mqtt5 {
+            if version == Version::Mqtt5 {
                 assert_eq!(client.reason.as_deref(), Some("try again in 30 seconds"));
             }
             assert_eq!(refused(&mut client), refusal);
@@ -91,8 +91,8 @@ fn a_refusal_is_told_in_the_code_of_the_version() {
 
 #[test]
 fn a_session_that_ends_before_the_decision_is_unavailable() {
-    for (protocol, code) in [(Protocol::Mqtt311, 3), (Protocol::Mqtt5, 0x88)] {
-        let mut client = Client::new(protocol);
+    for (version, code) in [(Version::Mqtt311, 3), (Version::Mqtt5, 0x88)] {
+        let mut client = Client::new(version);
         client.connect();
         assert!(matches!(client.event(), Some(Event::Connect(_))));
         client.connection.disconnect(Ending::ShuttingDown);
@@ -104,13 +104,13 @@ fn a_session_that_ends_before_the_decision_is_unavailable() {
 #[test]
 fn a_client_id_that_is_no_peripheral_id_is_refused() {
     for name in ["", "a/b", "bugle+1", "two words"] {
-        let mut client = Client::new(Protocol::Mqtt5);
+        let mut client = Client::new(Version::Mqtt5);
         client.send_5(v5::Connect { client_id: name.into(), ..connect_5() }.into());
         assert_eq!(client.replies(), [Reply::ConnectAck { code: 0x85, session_present: false }], "{name}");
         assert_eq!(refused(&mut client), Refusal::ClientIdentifier);
 
         for clean_session in [true, false] {
-            let mut client = Client::new(Protocol::Mqtt311);
+            let mut client = Client::new(Version::Mqtt311);
             client.send_311(v3::Connect { client_id: name.into(), clean_session, ..connect_311() }.into());
             assert_eq!(client.replies(), [Reply::ConnectAck { code: 2, session_present: false }], "{name}");
             assert_eq!(refused(&mut client), Refusal::ClientIdentifier);
@@ -120,11 +120,11 @@ fn a_client_id_that_is_no_peripheral_id_is_refused() {
 
 #[test]
 fn an_unknown_version_is_refused() {
-    let mut client = Client::new(Protocol::Mqtt311);
+    let mut client = Client::new(Version::Mqtt311);
     client.send_bytes(b"\x10\x10\0\x06MQIsdp\x03\x02\0\x3c\0\x02m1");
     assert_eq!(client.replies(), [Reply::ConnectAck { code: 1, session_present: false }]);
     assert_eq!(refused(&mut client), Refusal::ProtocolVersion);
-    let mut client = Client::new(Protocol::Mqtt5);
+    let mut client = Client::new(Version::Mqtt5);
     client.send_bytes(b"\x10\x0f\0\x04MQTT\x06\x02\0\x3c\0\0\x02m1");
     assert_eq!(client.replies(), [Reply::ConnectAck { code: 0x84, session_present: false }]);
     assert_eq!(refused(&mut client), Refusal::ProtocolVersion);
@@ -132,11 +132,11 @@ fn an_unknown_version_is_refused() {
 
 #[test]
 fn a_malformed_connect_is_told_where_the_version_can() {
-    let mut client = Client::new(Protocol::Mqtt5);
+    let mut client = Client::new(Version::Mqtt5);
     client.send_bytes(b"\x10\x0f\0\x04MQTT\x05\x02\0\x3c\0\0\x09m1");
     assert_eq!(client.replies(), [Reply::ConnectAck { code: 0x81, session_present: false }]);
     assert_eq!(refused(&mut client), Refusal::Malformed);
-    let mut client = Client::new(Protocol::Mqtt311);
+    let mut client = Client::new(Version::Mqtt311);
     client.send_bytes(b"\x10\x0e\0\x04MQTT\x04\x02\0\x3c\0\x09m1");
     assert_eq!(client.replies(), []);
     assert_eq!(refused(&mut client), Refusal::Malformed);
@@ -144,10 +144,10 @@ fn a_malformed_connect_is_told_where_the_version_can() {
 
 #[test]
 fn a_password_needs_a_user_name_in_3_1_1_and_not_in_5() {
-    let mut client = Client::new(Protocol::Mqtt311);
+    let mut client = Client::new(Version::Mqtt311);
     client.send_311(v3::Connect { password: Some("secret".into()), ..connect_311() }.into());
     assert_eq!(refused(&mut client), Refusal::Malformed);
-    let mut client = Client::new(Protocol::Mqtt5);
+    let mut client = Client::new(Version::Mqtt5);
     client.send_5(v5::Connect { password: Some("secret".into()), ..connect_5() }.into());
     let Some(Event::Connect(connect)) = client.event() else { panic!("a CONNECT") };
     assert_eq!(connect.password.as_ref().map(bugle_mqtt::Password::as_bytes), Some(b"secret".as_slice()));
@@ -157,7 +157,7 @@ fn a_password_needs_a_user_name_in_3_1_1_and_not_in_5() {
 
 #[test]
 fn enhanced_authentication_is_refused() {
-    let mut client = Client::new(Protocol::Mqtt5);
+    let mut client = Client::new(Version::Mqtt5);
     client.send_5(v5::Connect { auth_method: Some("SCRAM-SHA-256".into()), ..connect_5() }.into());
     assert_eq!(client.replies(), [Reply::ConnectAck { code: 0x8C, session_present: false }]);
     assert_eq!(refused(&mut client), Refusal::AuthenticationMethod);
@@ -166,13 +166,13 @@ fn enhanced_authentication_is_refused() {
 #[test]
 fn a_client_that_takes_next_to_nothing_is_refused() {
     for (bytes_max, told) in [(limits::CLIENT_PACKET_BYTES_MIN - 1, true), (4, false)] {
-        let mut client = Client::new(Protocol::Mqtt5);
+        let mut client = Client::new(Version::Mqtt5);
         let max_packet_size = std::num::NonZeroU32::new(bytes_max);
         client.send_5(v5::Connect { max_packet_size, ..connect_5() }.into());
         assert_eq!(!client.replies().is_empty(), told);
         assert_eq!(refused(&mut client), Refusal::PacketSize);
     }
-    let mut client = Client::new(Protocol::Mqtt5);
+    let mut client = Client::new(Version::Mqtt5);
     let max_packet_size = std::num::NonZeroU32::new(limits::CLIENT_PACKET_BYTES_MIN);
     client.send_5(
         v5::Connect { max_packet_size, keep_alive: 0, session_expiry_interval_secs: u32::MAX, ..connect_5() }.into(),
@@ -183,7 +183,7 @@ fn a_client_that_takes_next_to_nothing_is_refused() {
 
 #[test]
 fn a_client_is_told_what_it_gets_where_that_is_not_what_it_asked_for() {
-    let mut client = Client::new(Protocol::Mqtt5);
+    let mut client = Client::new(Version::Mqtt5);
     client.send_5(v5::Connect { keep_alive: 0, session_expiry_interval_secs: u32::MAX, ..connect_5() }.into());
     let Some(Event::Connect(connect)) = client.event() else { panic!("a CONNECT") };
     assert_eq!(
@@ -198,7 +198,7 @@ fn a_client_is_told_what_it_gets_where_that_is_not_what_it_asked_for() {
     assert!(!ack.retain_available && !ack.wildcard_subscription_available && !ack.shared_subscription_available);
     assert!(!ack.subscription_identifiers_available && ack.topic_alias_max == 0 && ack.assigned_client_id.is_none());
 
-    let mut client = Client::new(Protocol::Mqtt5);
+    let mut client = Client::new(Version::Mqtt5);
     client.send_5(v5::Connect { keep_alive: 600, session_expiry_interval_secs: 60, ..connect_5() }.into());
     client.accept(Resumption::New);
     client.replies();
@@ -208,7 +208,7 @@ fn a_client_is_told_what_it_gets_where_that_is_not_what_it_asked_for() {
 
 #[test]
 fn the_owner_may_shorten_the_session_further() {
-    let mut client = Client::new(Protocol::Mqtt5);
+    let mut client = Client::new(Version::Mqtt5);
     client.send_5(v5::Connect { session_expiry_interval_secs: 3600, ..connect_5() }.into());
     let accept = bugle_mqtt::Accept { session: Resumption::New, session_expiry_max: Duration::from_secs(300) };
     client.connection.accept(client.now, accept);
@@ -222,7 +222,7 @@ fn the_owner_may_shorten_the_session_further() {
 #[test]
 fn a_3_1_1_session_outlives_its_connection_unless_it_is_clean() {
     for (clean_session, expiry) in [(true, Duration::ZERO), (false, config().session_expiry_max)] {
-        let mut client = Client::new(Protocol::Mqtt311);
+        let mut client = Client::new(Version::Mqtt311);
         client.send_311(v3::Connect { clean_session, ..connect_311() }.into());
         let Some(Event::Connect(connect)) = client.event() else { panic!("a CONNECT") };
         assert_eq!(connect.session_expiry, expiry);
@@ -231,8 +231,8 @@ fn a_3_1_1_session_outlives_its_connection_unless_it_is_clean() {
 
 #[test]
 fn a_resumed_session_is_subscribed_at_once() {
-    for protocol in VERSIONS {
-        let mut client = Client::new(protocol);
+    for version in VERSIONS {
+        let mut client = Client::new(version);
         client.reconnect();
         client.accept(resumed());
         assert_eq!(client.replies(), [Reply::ConnectAck { code: 0, session_present: true }]);
@@ -243,8 +243,8 @@ fn a_resumed_session_is_subscribed_at_once() {
 
 #[test]
 fn a_clean_start_is_never_a_resumed_session() {
-    for protocol in VERSIONS {
-        let mut client = Client::new(protocol);
+    for version in VERSIONS {
+        let mut client = Client::new(version);
         client.connect();
         client.accept(Resumption::Resumed { is_subscribed: true, exactly_once: vec![id(9)] });
         assert_eq!(client.replies(), [Reply::ConnectAck { code: 0, session_present: false }]);
@@ -255,7 +255,7 @@ fn a_clean_start_is_never_a_resumed_session() {
 
 #[test]
 fn a_connection_without_connect_ends() {
-    let mut client = Client::new(Protocol::Mqtt5);
+    let mut client = Client::new(Version::Mqtt5);
     client.send_bytes(&[0x10]);
     client.pass(config().connect_time - Duration::from_millis(1));
     assert!(!client.connection.is_closed());
@@ -267,7 +267,7 @@ fn a_connection_without_connect_ends() {
 #[test]
 fn whatever_is_no_connect_is_turned_away_at_the_first_byte() {
     for first in [0x16, b'G', 0x30, 0xC0, 0x00, 0x11] {
-        let mut client = Client::new(Protocol::Mqtt5);
+        let mut client = Client::new(Version::Mqtt5);
         client.send_bytes(&[first]);
         assert_eq!(client.replies(), []);
         assert!(matches!(client.closed().reason, CloseReason::Fault(Fault::Protocol(_))));
@@ -276,8 +276,8 @@ fn whatever_is_no_connect_is_turned_away_at_the_first_byte() {
 
 #[test]
 fn a_second_connect_breaks_the_protocol() {
-    for protocol in VERSIONS {
-        let mut client = Client::accepted(protocol);
+    for version in VERSIONS {
+        let mut client = Client::accepted(version);
         client.connect();
         assert!(matches!(client.closed().reason, CloseReason::Fault(Fault::Protocol(_))));
     }
@@ -285,7 +285,7 @@ fn a_second_connect_breaks_the_protocol() {
 
 #[test]
 fn a_decision_that_comes_too_late_changes_nothing() {
-    let mut client = Client::new(Protocol::Mqtt5);
+    let mut client = Client::new(Version::Mqtt5);
     client.connect();
     client.connection.handle_lost();
     client.accept(Resumption::New);

@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU16, NonZeroU32};
 
-use bugle_core::Protocol;
+use bugle_mqtt::Version;
 use bugle_mqtt::{CloseReason, Event, Fault, Noise, Publication, PublishError, Resumption, Transmission, limits};
 use rmqtt_codec::types::QoS;
 use rmqtt_codec::v5;
@@ -10,7 +10,7 @@ use rmqtt_codec::v5;
 use crate::client::{Client, REQUESTS, Reply, VERSIONS, connect_5, id, publication, request, resumed};
 
 fn with_connect(connect: v5::Connect) -> Client {
-    let mut client = Client::new(Protocol::Mqtt5);
+    let mut client = Client::new(Version::Mqtt5);
     client.send_5(v5::Connect { clean_start: false, ..connect }.into());
     client.accept(resumed());
     client.events();
@@ -20,8 +20,8 @@ fn with_connect(connect: v5::Connect) -> Client {
 
 #[test]
 fn a_request_is_delivered_once_it_is_acknowledged() {
-    for protocol in VERSIONS {
-        let mut client = Client::subscribed(protocol);
+    for version in VERSIONS {
+        let mut client = Client::subscribed(version);
         assert_eq!(client.connection.publish(&publication(7, b"on")), Ok(()));
         let replies = client.replies();
         let [Reply::Publish(publish)] = replies.as_slice() else { panic!("{replies:?}") };
@@ -35,7 +35,7 @@ fn a_request_is_delivered_once_it_is_acknowledged() {
 
 #[test]
 fn an_mqtt_5_client_is_told_where_to_answer() {
-    let mut client = Client::subscribed(Protocol::Mqtt5);
+    let mut client = Client::subscribed(Version::Mqtt5);
     client.connection.publish(&publication(7, b"on")).expect("published");
     let Some(Reply::Publish(publish)) = client.replies().pop() else { panic!("a request") };
     let properties = publish.properties.expect("MQTT 5 has properties");
@@ -47,7 +47,7 @@ fn an_mqtt_5_client_is_told_where_to_answer() {
 
 #[test]
 fn a_request_without_time_left_still_has_a_second() {
-    let mut client = Client::subscribed(Protocol::Mqtt5);
+    let mut client = Client::subscribed(Version::Mqtt5);
     let message_expiry = std::time::Duration::ZERO;
     client.connection.publish(&Publication { message_expiry, ..publication(7, b"on") }).expect("published");
     let Some(Reply::Publish(publish)) = client.replies().pop() else { panic!("a request") };
@@ -56,8 +56,8 @@ fn a_request_without_time_left_still_has_a_second() {
 
 #[test]
 fn a_retransmission_says_so() {
-    for protocol in VERSIONS {
-        let mut client = Client::subscribed(protocol);
+    for version in VERSIONS {
+        let mut client = Client::subscribed(version);
         let again = Publication { transmission: Transmission::Again, ..publication(7, b"on") };
         assert_eq!(client.connection.publish(&again), Ok(()));
         assert!(matches!(client.replies().as_slice(), [Reply::Publish(publish)] if publish.dup));
@@ -66,7 +66,7 @@ fn a_retransmission_says_so() {
 
 #[test]
 fn a_refused_request_is_told_with_code_and_reason() {
-    let mut client = Client::subscribed(Protocol::Mqtt5);
+    let mut client = Client::subscribed(Version::Mqtt5);
     client.connection.publish(&publication(7, b"on")).expect("published");
     client.send_5(v5::Packet::PublishAck(v5::PublishAck {
         packet_id: NonZeroU16::new(7).expect("not zero"),
@@ -79,8 +79,8 @@ fn a_refused_request_is_told_with_code_and_reason() {
 
 #[test]
 fn an_acknowledgement_of_nothing_is_noise() {
-    for protocol in VERSIONS {
-        let mut client = Client::subscribed(protocol);
+    for version in VERSIONS {
+        let mut client = Client::subscribed(version);
         client.publish_ack(7);
         client.connection.publish(&publication(7, b"on")).expect("published");
         client.publish_ack(7);
@@ -92,8 +92,8 @@ fn an_acknowledgement_of_nothing_is_noise() {
 
 #[test]
 fn a_client_that_has_not_subscribed_gets_nothing() {
-    for protocol in VERSIONS {
-        let mut client = Client::new(protocol);
+    for version in VERSIONS {
+        let mut client = Client::new(version);
         assert_eq!(client.connection.publish(&publication(7, b"on")), Err(PublishError::NotConnected));
         client.connect();
         assert_eq!(client.connection.publish(&publication(7, b"on")), Err(PublishError::NotConnected));
@@ -115,7 +115,7 @@ fn no_more_is_in_flight_than_the_client_takes() {
     client.publish_ack(1);
     assert_eq!(client.connection.publish(&publication(3, b"on")), Ok(()));
 
-    let mut client = Client::subscribed(Protocol::Mqtt311);
+    let mut client = Client::subscribed(Version::Mqtt311);
     let max = u16::try_from(limits::DELIVERIES_IN_FLIGHT_MAX).expect("small");
     for number in 1..=max {
         assert_eq!(client.connection.publish(&publication(number, b"on")), Ok(()));
@@ -137,7 +137,7 @@ fn a_request_that_the_client_cannot_take_is_not_sent() {
 
 #[test]
 fn a_content_type_longer_than_mqtt_can_say_is_not_sent() {
-    let mut client = Client::subscribed(Protocol::Mqtt5);
+    let mut client = Client::subscribed(Version::Mqtt5);
     let content_type = "x".repeat(65_536);
     let publication = Publication { content_type: &content_type, ..publication(1, b"on") };
     assert!(matches!(client.connection.publish(&publication), Err(PublishError::TooLarge { .. })));
@@ -146,9 +146,9 @@ fn a_content_type_longer_than_mqtt_can_say_is_not_sent() {
 
 #[test]
 fn acknowledgements_of_quality_of_service_2_break_the_protocol() {
-    for protocol in VERSIONS {
+    for version in VERSIONS {
         for first in [0x50, 0x70] {
-            let mut client = Client::subscribed(protocol);
+            let mut client = Client::subscribed(version);
             client.connection.publish(&publication(7, b"on")).expect("published");
             client.send_bytes(&[first, 2, 0, 7]);
             assert!(matches!(client.closed().reason, CloseReason::Fault(Fault::Protocol(_))));

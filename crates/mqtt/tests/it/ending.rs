@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bugle_core::Protocol;
+use bugle_mqtt::Version;
 use bugle_mqtt::{CloseReason, Ending, Event, Fault, Refusal, Resumption, Topic, Will};
 use bytes::Bytes;
 use rmqtt_codec::types::QoS;
@@ -27,7 +27,7 @@ fn will_5() -> v5::LastWill {
 }
 
 fn accepted_5(connect: v5::Connect) -> Client {
-    let mut client = Client::new(Protocol::Mqtt5);
+    let mut client = Client::new(Version::Mqtt5);
     client.send_5(connect.into());
     client.accept(Resumption::New);
     client.events();
@@ -42,17 +42,17 @@ fn disconnect_5(code: v5::DisconnectReasonCode, session_expiry: Option<u32>) -> 
 
 #[test]
 fn silence_for_one_and_a_half_keep_alives_ends_the_connection() {
-    for protocol in VERSIONS {
-        let mut client = Client::accepted(protocol);
+    for version in VERSIONS {
+        let mut client = Client::accepted(version);
         client.pass(Duration::from_secs(89));
         client.ping();
         assert_eq!((client.events(), client.replies()), (vec![Event::Ping], vec![Reply::Ping]));
         client.pass(Duration::from_millis(89_999));
         assert!(!client.connection.is_closed());
         client.pass(Duration::from_millis(1));
-        let told: &[Reply] = match protocol {
-            Protocol::Mqtt311 => &[],
-            Protocol::Mqtt5 => &[Reply::Disconnect { code: 0x8D }],
+        let told: &[Reply] = match version {
+            Version::Mqtt311 => &[],
+            Version::Mqtt5 => &[Reply::Disconnect { code: 0x8D }],
         };
         assert_eq!(client.replies(), told);
         assert_eq!(client.closed().reason, CloseReason::KeepAlive);
@@ -61,7 +61,7 @@ fn silence_for_one_and_a_half_keep_alives_ends_the_connection() {
 
 #[test]
 fn part_of_a_packet_is_no_word() {
-    let mut client = Client::accepted(Protocol::Mqtt5);
+    let mut client = Client::accepted(Version::Mqtt5);
     client.pass(Duration::from_secs(89));
     client.send_bytes(&[0xC0]);
     client.pass(Duration::from_secs(1));
@@ -70,7 +70,7 @@ fn part_of_a_packet_is_no_word() {
 
 #[test]
 fn a_3_1_1_client_may_do_without_a_keep_alive() {
-    let mut client = Client::new(Protocol::Mqtt311);
+    let mut client = Client::new(Version::Mqtt311);
     client.send_311(v3::Connect { keep_alive: 0, ..connect_311() }.into());
     let Some(Event::Connect(connect)) = client.event() else { panic!("a CONNECT") };
     assert_eq!(connect.keep_alive, None);
@@ -87,19 +87,19 @@ fn an_mqtt_5_client_without_a_keep_alive_is_given_one() {
 
 #[test]
 fn a_goodbye_leaves_the_session_as_it_was_agreed() {
-    for protocol in VERSIONS {
-        let mut clean = Client::accepted(protocol);
+    for version in VERSIONS {
+        let mut clean = Client::accepted(version);
         clean.disconnect();
         let closed = clean.closed();
         assert_eq!((closed.reason, closed.session_expiry), (CloseReason::Disconnected { code: 0 }, Duration::ZERO));
         assert_eq!(clean.replies(), []);
 
-        let mut lasting = Client::new(protocol);
+        let mut lasting = Client::new(version);
         lasting.reconnect();
         lasting.accept(Resumption::New);
         lasting.events();
         lasting.disconnect();
-        let expiry = if protocol == Protocol::Mqtt5 { Duration::from_secs(3600) } else { config().session_expiry_max };
+        let expiry = if version == Version::Mqtt5 { Duration::from_secs(3600) } else { config().session_expiry_max };
         assert_eq!(lasting.closed().session_expiry, expiry);
     }
 }
@@ -151,7 +151,7 @@ fn a_will_is_published_unless_the_client_says_goodbye() {
 
 #[test]
 fn a_will_of_a_client_that_was_never_let_in_is_not_published() {
-    let mut client = Client::new(Protocol::Mqtt5);
+    let mut client = Client::new(Version::Mqtt5);
     client.send_5(v5::Connect { last_will: Some(will_5()), ..connect_5() }.into());
     assert!(matches!(client.event(), Some(Event::Connect(connect)) if connect.has_will));
     client.connection.handle_lost();
@@ -161,7 +161,7 @@ fn a_will_of_a_client_that_was_never_let_in_is_not_published() {
 
 #[test]
 fn a_3_1_1_client_has_a_will_too() {
-    let mut client = Client::new(Protocol::Mqtt311);
+    let mut client = Client::new(Version::Mqtt311);
     let last_will = Some(v3::LastWill {
         qos: QoS::AtMostOnce,
         retain: true,
@@ -180,7 +180,7 @@ fn a_will_that_could_not_be_published_is_refused() {
     let foreign = v5::LastWill { topic: "bugle/meter-2/reports/gone".into(), ..will_5() };
     let retained = v5::LastWill { retain: true, ..will_5() };
     for (will, code, refusal) in [(foreign, 0x90, Refusal::WillTopic), (retained, 0x9A, Refusal::WillRetain)] {
-        let mut client = Client::new(Protocol::Mqtt5);
+        let mut client = Client::new(Version::Mqtt5);
         client.send_5(v5::Connect { last_will: Some(will), ..connect_5() }.into());
         assert_eq!(client.replies(), [Reply::ConnectAck { code, session_present: false }]);
         assert_eq!(client.closed().reason, CloseReason::Refused(refusal));
@@ -195,12 +195,12 @@ fn we_may_end_it_and_say_why() {
         (Ending::SessionTakenOver, 0x8E),
         (Ending::AdministrativeAction, 0x98),
     ] {
-        for protocol in VERSIONS {
-            let mut client = Client::accepted(protocol);
+        for version in VERSIONS {
+            let mut client = Client::accepted(version);
             client.connection.disconnect(ending);
-            let told: &[Reply] = match protocol {
-                Protocol::Mqtt311 => &[],
-                Protocol::Mqtt5 => &[Reply::Disconnect { code }],
+            let told: &[Reply] = match version {
+                Version::Mqtt311 => &[],
+                Version::Mqtt5 => &[Reply::Disconnect { code }],
             };
             assert_eq!(client.replies(), told);
             assert_eq!(client.closed().reason, CloseReason::Ended(ending));
@@ -210,8 +210,8 @@ fn we_may_end_it_and_say_why() {
 
 #[test]
 fn after_the_end_there_is_nothing() {
-    for protocol in VERSIONS {
-        let mut client = Client::subscribed(protocol);
+    for version in VERSIONS {
+        let mut client = Client::subscribed(version);
         client.disconnect();
         client.closed();
         client.ping();
@@ -226,8 +226,8 @@ fn after_the_end_there_is_nothing() {
 
 #[test]
 fn what_follows_a_goodbye_is_dropped() {
-    for protocol in VERSIONS {
-        let mut client = Client::accepted(protocol);
+    for version in VERSIONS {
+        let mut client = Client::accepted(version);
         client.send_bytes(&[0xC0, 0, 0xE0, 0, 0xC0, 0]);
         assert!(matches!(client.events().as_slice(), [Event::Ping, Event::Closed(_)]));
         assert_eq!(client.replies(), [Reply::Ping]);

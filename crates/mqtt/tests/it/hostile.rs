@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use bugle_core::{Protocol, Time};
+use bugle_core::Time;
+use bugle_mqtt::Version;
 use bugle_mqtt::{Accept, Config, Connection, Event, Resumption};
 use bytes::BytesMut;
 use proptest::prelude::*;
@@ -42,16 +43,16 @@ fn packets() -> impl Strategy<Value = Vec<Packet>> {
     prop::collection::vec(packet, 0..12)
 }
 
-fn protocols() -> impl Strategy<Value = Protocol> {
-    prop_oneof![Just(Protocol::Mqtt311), Just(Protocol::Mqtt5)]
+fn protocols() -> impl Strategy<Value = Version> {
+    prop_oneof![Just(Version::Mqtt311), Just(Version::Mqtt5)]
 }
 
 /// A CONNECT and what follows it, as one stream.
-fn encode(protocol: Protocol, packets: &[Packet]) -> Vec<u8> {
+fn encode(version: Version, packets: &[Packet]) -> Vec<u8> {
     let mut bytes = BytesMut::new();
-    match protocol {
-        Protocol::Mqtt311 => v3::Codec::default().encode(connect_311().into(), &mut bytes),
-        Protocol::Mqtt5 => v5::Codec::default().encode(connect_5().into(), &mut bytes),
+    match version {
+        Version::Mqtt311 => v3::Codec::default().encode(connect_311().into(), &mut bytes),
+        Version::Mqtt5 => v5::Codec::default().encode(connect_5().into(), &mut bytes),
     }
     .expect("a packet");
     for packet in packets {
@@ -65,24 +66,24 @@ fn encode(protocol: Protocol, packets: &[Packet]) -> Vec<u8> {
                 let topic = (*topic).into();
                 let publish =
                     rmqtt_codec::types::Publish { topic, payload, ..publish_5(*number, *qos, Default::default()) };
-                match protocol {
-                    Protocol::Mqtt311 => v3::Codec::default().encode(publish.into(), &mut bytes),
-                    Protocol::Mqtt5 => v5::Codec::default().encode(publish.into(), &mut bytes),
+                match version {
+                    Version::Mqtt311 => v3::Codec::default().encode(publish.into(), &mut bytes),
+                    Version::Mqtt5 => v5::Codec::default().encode(publish.into(), &mut bytes),
                 }
                 .expect("a packet");
             }
             Packet::Subscribe { number, filter, qos } => {
-                put_filter(0x82, protocol, *number, filter, Some((*qos).into()), &mut bytes);
+                put_filter(0x82, version, *number, filter, Some((*qos).into()), &mut bytes);
             }
-            Packet::Unsubscribe(number) => put_filter(0xA2, protocol, *number, REQUESTS, None, &mut bytes),
+            Packet::Unsubscribe(number) => put_filter(0xA2, version, *number, REQUESTS, None, &mut bytes),
         }
     }
     bytes.into()
 }
 
-fn put_filter(first: u8, protocol: Protocol, number: u16, filter: &str, qos: Option<u8>, bytes: &mut BytesMut) {
+fn put_filter(first: u8, version: Version, number: u16, filter: &str, qos: Option<u8>, bytes: &mut BytesMut) {
     let mut body = number.to_be_bytes().to_vec();
-    if protocol == Protocol::Mqtt5 {
+    if version == Version::Mqtt5 {
         body.push(0);
     }
     body.extend_from_slice(&(filter.len() as u16).to_be_bytes());
@@ -166,11 +167,11 @@ fn play(pieces: &[Vec<u8>], decision: u8) -> Result<(), TestCaseError> {
 proptest! {
     #[test]
     fn however_the_bytes_are_split_the_connection_says_the_same(
-        protocol in protocols(),
+        version in protocols(),
         packets in packets(),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
     ) {
-        let stream = encode(protocol, &packets);
+        let stream = encode(version, &packets);
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len())).collect();
         cuts.extend([0, stream.len()]);
         cuts.sort_unstable();
@@ -190,24 +191,24 @@ proptest! {
 
     #[test]
     fn made_up_packets_do_no_harm(
-        protocol in protocols(),
+        version in protocols(),
         packets in prop::collection::vec((any::<u8>(), prop::collection::vec(any::<u8>(), 0..40)), 0..8),
         decision in 0..3_u8,
     ) {
         let packets = packets.into_iter().map(|(first, body)| [vec![first, body.len() as u8], body].concat());
-        let pieces: Vec<Vec<u8>> = std::iter::once(encode(protocol, &[])).chain(packets).collect();
+        let pieces: Vec<Vec<u8>> = std::iter::once(encode(version, &[])).chain(packets).collect();
         play(&pieces, decision)?;
     }
 
     #[test]
     fn mangled_packets_do_no_harm(
-        protocol in protocols(),
+        version in protocols(),
         packets in packets(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         piece_bytes in 1..200_usize,
         decision in 0..3_u8,
     ) {
-        let mut stream = encode(protocol, &packets);
+        let mut stream = encode(version, &packets);
         for (index, value) in changes {
             let index = index.index(stream.len());
             stream[index] = value;

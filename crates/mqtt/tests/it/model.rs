@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use bugle_core::Protocol;
+use bugle_mqtt::Version;
 use bugle_mqtt::{CloseReason, Delivery, Ending, Event, Noise, Refusal, Resumption};
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
@@ -95,7 +95,7 @@ enum Flight {
 
 #[derive(Debug, Clone)]
 struct Model {
-    protocol: Protocol,
+    version: Version,
     phase: Phase,
     now: u64,
     heard_at: u64,
@@ -114,7 +114,7 @@ impl Model {
     fn close(&mut self, end: End) {
         let is_told = match (self.phase, end) {
             (Phase::Closed, _) => return,
-            (Phase::Open, End::Fault | End::KeepAlive | End::Ended) => self.protocol == Protocol::Mqtt5,
+            (Phase::Open, End::Fault | End::KeepAlive | End::Ended) => self.version == Version::Mqtt5,
             _ => false,
         };
         if is_told {
@@ -130,7 +130,7 @@ impl Model {
     }
 
     fn is_full(&self) -> bool {
-        self.protocol == Protocol::Mqtt311
+        self.version == Version::Mqtt311
             && self.flights.len() - self.count(&[Flight::Recorded]) >= config().receive_maximum.get().into()
     }
 
@@ -223,10 +223,10 @@ impl Model {
             }
             (qos, None) => {
                 self.heard.push(Heard::Noise(Noise::ForeignTopic));
-                match (self.protocol, qos) {
-                    (Protocol::Mqtt311, _) => self.close(End::Fault),
-                    (Protocol::Mqtt5, QoS::AtLeastOnce) => self.told.push(Told::PublishAck(number)),
-                    (Protocol::Mqtt5, _) => self.told.push(Told::PublishReceived(number)),
+                match (self.version, qos) {
+                    (Version::Mqtt311, _) => self.close(End::Fault),
+                    (Version::Mqtt5, QoS::AtLeastOnce) => self.told.push(Told::PublishAck(number)),
+                    (Version::Mqtt5, _) => self.told.push(Told::PublishReceived(number)),
                 }
             }
         }
@@ -271,9 +271,9 @@ impl ReferenceStateMachine for Model {
     type Transition = Step;
 
     fn init_state() -> BoxedStrategy<Self> {
-        let protocol = prop_oneof![Just(Protocol::Mqtt311), Just(Protocol::Mqtt5)];
-        let model = protocol.prop_map(|protocol| Self {
-            protocol,
+        let version = prop_oneof![Just(Version::Mqtt311), Just(Version::Mqtt5)];
+        let model = version.prop_map(|version| Self {
+            version,
             phase: Phase::AwaitingConnect,
             now: 0,
             heard_at: 0,
@@ -372,7 +372,7 @@ impl StateMachineTest for Against {
 
     fn init_test(model: &Model) -> Client {
         let config = bugle_mqtt::Config { held_bytes_max: 1 << 20, ..config() };
-        Client::with_config(model.protocol, config)
+        Client::with_config(model.version, config)
     }
 
     fn apply(mut client: Client, model: &Model, step: Step) -> Client {

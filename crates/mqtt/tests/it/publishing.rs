@@ -2,7 +2,8 @@
 
 use std::num::{NonZeroU16, NonZeroU32};
 
-use bugle_core::{Protocol, RequestId};
+use bugle_core::RequestId;
+use bugle_mqtt::Version;
 use bugle_mqtt::{CloseReason, Delivery, Event, Fault, Noise, Publish, REFUSED, ReportName, Resumption, Topic, limits};
 use bytes::Bytes;
 use rmqtt_codec::types::QoS;
@@ -31,8 +32,8 @@ fn fault(client: &mut Client) -> Fault {
 
 #[test]
 fn a_publication_of_quality_of_service_0_just_comes() {
-    for protocol in VERSIONS {
-        let mut client = Client::accepted(protocol);
+    for version in VERSIONS {
+        let mut client = Client::accepted(version);
         client.publish(0, QoS::AtMostOnce, REPORT);
         assert_eq!(client.events(), [report(Delivery::AtMostOnce)]);
         assert_eq!(client.replies(), []);
@@ -41,8 +42,8 @@ fn a_publication_of_quality_of_service_0_just_comes() {
 
 #[test]
 fn a_publication_of_quality_of_service_1_is_acknowledged_when_the_owner_says_so() {
-    for protocol in VERSIONS {
-        let mut client = Client::accepted(protocol);
+    for version in VERSIONS {
+        let mut client = Client::accepted(version);
         client.publish(5, QoS::AtLeastOnce, REPORT);
         assert_eq!(client.events(), [report(Delivery::AtLeastOnce(id(5)))]);
         assert_eq!(client.replies(), []);
@@ -55,8 +56,8 @@ fn a_publication_of_quality_of_service_1_is_acknowledged_when_the_owner_says_so(
 
 #[test]
 fn a_publication_of_quality_of_service_2_comes_exactly_once() {
-    for protocol in VERSIONS {
-        let mut client = Client::accepted(protocol);
+    for version in VERSIONS {
+        let mut client = Client::accepted(version);
         client.publish(5, QoS::ExactlyOnce, REPORT);
         client.publish(5, QoS::ExactlyOnce, REPORT);
         assert_eq!(client.events(), [report(Delivery::ExactlyOnce(id(5))), Event::Noise(Noise::Duplicate)]);
@@ -84,8 +85,8 @@ fn a_publication_of_quality_of_service_2_comes_exactly_once() {
 
 #[test]
 fn a_publication_recorded_on_an_earlier_connection_is_not_told_again() {
-    for protocol in VERSIONS {
-        let mut client = Client::new(protocol);
+    for version in VERSIONS {
+        let mut client = Client::new(version);
         client.reconnect();
         client.accept(Resumption::Resumed { is_subscribed: false, exactly_once: vec![id(5), id(6)] });
         assert!(matches!(client.events().as_slice(), [Event::Connect(_)]));
@@ -101,8 +102,8 @@ fn a_publication_recorded_on_an_earlier_connection_is_not_told_again() {
 
 #[test]
 fn ids_that_are_not_released_are_known_after_the_end() {
-    for protocol in VERSIONS {
-        let mut client = Client::accepted(protocol);
+    for version in VERSIONS {
+        let mut client = Client::accepted(version);
         client.publish(5, QoS::ExactlyOnce, REPORT);
         client.disconnect();
         assert_eq!(client.connection.exactly_once().collect::<Vec<_>>(), [id(5)]);
@@ -111,9 +112,9 @@ fn ids_that_are_not_released_are_known_after_the_end() {
 
 #[test]
 fn what_is_held_under_an_id_outlives_the_fault_of_using_it_again() {
-    for protocol in VERSIONS {
+    for version in VERSIONS {
         for subscribe in [true, false] {
-            let mut client = Client::new(protocol);
+            let mut client = Client::new(version);
             client.reconnect();
             client.accept(Resumption::Resumed { is_subscribed: true, exactly_once: vec![id(5)] });
             match subscribe {
@@ -128,7 +129,7 @@ fn what_is_held_under_an_id_outlives_the_fault_of_using_it_again() {
 
 #[test]
 fn an_answer_may_be_a_refusal() {
-    let mut client = Client::accepted(Protocol::Mqtt5);
+    let mut client = Client::accepted(Version::Mqtt5);
     let user_properties = vec![("site".into(), "east".into()), (REFUSED.into(), "valve stuck".into())];
     let properties = v5::PublishProperties { user_properties, ..Default::default() };
     client.send_publish(publish_5(3, QoS::AtLeastOnce, properties));
@@ -138,8 +139,8 @@ fn an_answer_may_be_a_refusal() {
 
 #[test]
 fn a_release_of_nothing_is_completed_all_the_same() {
-    for (protocol, code) in [(Protocol::Mqtt311, 0), (Protocol::Mqtt5, 0x92)] {
-        let mut client = Client::accepted(protocol);
+    for (version, code) in [(Version::Mqtt311, 0), (Version::Mqtt5, 0x92)] {
+        let mut client = Client::accepted(version);
         client.publish_release(5);
         assert_eq!(client.events(), [Event::Noise(Noise::UnknownPacketId)]);
         assert_eq!(client.replies(), [Reply::PublishComplete { id: 5, code }]);
@@ -149,7 +150,7 @@ fn a_release_of_nothing_is_completed_all_the_same() {
 #[test]
 fn an_answer_names_its_request_and_its_content_type() {
     let request = RequestId::from_number(77).expect("63 bits");
-    let mut client = Client::accepted(Protocol::Mqtt5);
+    let mut client = Client::accepted(Version::Mqtt5);
     let properties =
         v5::PublishProperties { content_type: Some("application/json".into()), ..v5::PublishProperties::default() };
     let topic = format!("bugle/meter-1/responses/{request}").into();
@@ -161,7 +162,7 @@ fn an_answer_names_its_request_and_its_content_type() {
 
 #[test]
 fn a_foreign_topic_is_refused_in_mqtt_5() {
-    let mut client = Client::accepted(Protocol::Mqtt5);
+    let mut client = Client::accepted(Version::Mqtt5);
     client.publish(0, QoS::AtMostOnce, FOREIGN);
     client.publish(1, QoS::AtLeastOnce, FOREIGN);
     client.publish(2, QoS::ExactlyOnce, FOREIGN);
@@ -182,7 +183,7 @@ fn a_foreign_topic_is_refused_in_mqtt_5() {
 #[test]
 fn a_foreign_topic_closes_a_3_1_1_connection_that_waits_for_an_answer() {
     for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
-        let mut client = Client::accepted(Protocol::Mqtt311);
+        let mut client = Client::accepted(Version::Mqtt311);
         client.publish(0, QoS::AtMostOnce, FOREIGN);
         assert_eq!(client.events(), [Event::Noise(Noise::ForeignTopic)]);
         client.publish(1, qos, FOREIGN);
@@ -194,7 +195,7 @@ fn a_foreign_topic_closes_a_3_1_1_connection_that_waits_for_an_answer() {
 
 #[test]
 fn reasons_are_kept_from_whom_they_do_not_interest() {
-    let mut client = Client::new(Protocol::Mqtt5);
+    let mut client = Client::new(Version::Mqtt5);
     client.send_5(v5::Connect { request_problem_info: false, ..crate::client::connect_5() }.into());
     client.accept(Resumption::New);
     client.publish(1, QoS::AtLeastOnce, FOREIGN);
@@ -204,7 +205,7 @@ fn reasons_are_kept_from_whom_they_do_not_interest() {
 
 #[test]
 fn an_mqtt_5_client_that_exceeds_the_receive_maximum_is_at_fault() {
-    let mut client = Client::accepted(Protocol::Mqtt5);
+    let mut client = Client::accepted(Version::Mqtt5);
     for number in 1..=4 {
         client.publish(number, if number % 2 == 0 { QoS::AtLeastOnce } else { QoS::ExactlyOnce }, REPORT);
     }
@@ -219,8 +220,8 @@ fn an_mqtt_5_client_that_exceeds_the_receive_maximum_is_at_fault() {
 
 #[test]
 fn unreleased_publications_are_bounded() {
-    for protocol in VERSIONS {
-        let mut client = Client::accepted(protocol);
+    for version in VERSIONS {
+        let mut client = Client::accepted(version);
         for number in 1..=8 {
             client.publish(number, QoS::ExactlyOnce, REPORT);
             client.acknowledge(number);
@@ -233,7 +234,7 @@ fn unreleased_publications_are_bounded() {
 
 #[test]
 fn a_3_1_1_client_waits_while_as_much_is_in_flight_as_is_taken() {
-    let mut client = Client::accepted(Protocol::Mqtt311);
+    let mut client = Client::accepted(Version::Mqtt311);
     for number in 1..=7 {
         client.publish(number, QoS::AtLeastOnce, REPORT);
     }
@@ -255,7 +256,7 @@ fn a_3_1_1_client_waits_while_as_much_is_in_flight_as_is_taken() {
 
 #[test]
 fn whoever_ignores_the_pause_is_cut_off() {
-    let mut client = Client::accepted(Protocol::Mqtt311);
+    let mut client = Client::accepted(Version::Mqtt311);
     for number in 1..=4 {
         client.publish(number, QoS::AtLeastOnce, REPORT);
     }
@@ -268,9 +269,9 @@ fn whoever_ignores_the_pause_is_cut_off() {
 
 #[test]
 fn a_packet_id_in_use_is_not_used_again() {
-    for protocol in VERSIONS {
+    for version in VERSIONS {
         for (first, second) in [(QoS::AtLeastOnce, QoS::AtLeastOnce), (QoS::AtLeastOnce, QoS::ExactlyOnce)] {
-            let mut client = Client::accepted(protocol);
+            let mut client = Client::accepted(version);
             client.publish(1, first, REPORT);
             assert_eq!(client.events().len(), 1);
             client.publish(1, second, REPORT);
@@ -281,8 +282,8 @@ fn a_packet_id_in_use_is_not_used_again() {
 
 #[test]
 fn a_retransmission_of_what_is_in_flight_is_no_second_publication() {
-    for protocol in VERSIONS {
-        let mut client = Client::accepted(protocol);
+    for version in VERSIONS {
+        let mut client = Client::accepted(version);
         client.publish(1, QoS::AtLeastOnce, REPORT);
         client.send_publish(rmqtt_codec::types::Publish {
             dup: true,
@@ -307,7 +308,7 @@ fn what_was_announced_as_not_taken_is_a_fault() {
         (publish_5(1, QoS::AtMostOnce, identified), 0x82),
         (nameless, 0x82),
     ] {
-        let mut client = Client::accepted(Protocol::Mqtt5);
+        let mut client = Client::accepted(Version::Mqtt5);
         client.send_publish(publish);
         assert_eq!(client.replies(), [Reply::Disconnect { code }]);
         fault(&mut client);
@@ -316,7 +317,7 @@ fn what_was_announced_as_not_taken_is_a_fault() {
 
 #[test]
 fn a_retain_flag_in_3_1_1_means_nothing() {
-    let mut client = Client::accepted(Protocol::Mqtt311);
+    let mut client = Client::accepted(Version::Mqtt311);
     client.send_publish(rmqtt_codec::types::Publish {
         retain: true,
         ..publish_5(1, QoS::AtLeastOnce, Default::default())
@@ -326,7 +327,7 @@ fn a_retain_flag_in_3_1_1_means_nothing() {
 
 #[test]
 fn text_that_is_no_text_is_refused() {
-    let mut client = Client::accepted(Protocol::Mqtt5);
+    let mut client = Client::accepted(Version::Mqtt5);
     let properties = v5::PublishProperties { is_utf8_payload: true, ..Default::default() };
     for (number, qos) in [(0, QoS::AtMostOnce), (1, QoS::AtLeastOnce), (2, QoS::ExactlyOnce)] {
         let payload = Bytes::from_static(&[0xFF]);
@@ -339,13 +340,13 @@ fn text_that_is_no_text_is_refused() {
 
 #[test]
 fn a_packet_larger_than_announced_is_a_fault() {
-    for protocol in VERSIONS {
-        let mut client = Client::accepted(protocol);
+    for version in VERSIONS {
+        let mut client = Client::accepted(version);
         client.send_bytes(&[0x30, 0x80, 0x20]);
         assert_eq!(fault(&mut client), Fault::PacketTooLarge);
-        let told: &[Reply] = match protocol {
-            Protocol::Mqtt311 => &[],
-            Protocol::Mqtt5 => &[Reply::Disconnect { code: 0x95 }],
+        let told: &[Reply] = match version {
+            Version::Mqtt311 => &[],
+            Version::Mqtt5 => &[Reply::Disconnect { code: 0x95 }],
         };
         assert_eq!(client.replies(), told);
     }

@@ -190,6 +190,7 @@ pub(crate) fn asked(name: &str, registration: u64) -> UpEntry {
             protocol: Protocol::Mqtt5,
             address: "192.0.2.1:5000".into(),
             lifetime: Duration::from_secs(60),
+            objects: String::new(),
         },
     };
     UpEntry::RegistrationAsked { application: application(), asked }

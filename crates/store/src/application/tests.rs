@@ -246,6 +246,6 @@ fn the_machine_goes_on_after_a_crash_where_it_was() {
 
 fn asked(peripheral: PeripheralId, registration: RegistrationId) -> RegistrationAsked {
     let (protocol, address, lifetime) = (Protocol::Mqtt5, "192.0.2.1:1883".into(), Duration::from_secs(60));
-    let description = Description { protocol, address, lifetime };
+    let description = Description { protocol, address, lifetime, objects: String::new() };
     RegistrationAsked { peripheral, registration, groups: groups(&["g"]), evidence: Evidence::default(), description }
 }

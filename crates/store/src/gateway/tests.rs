@@ -91,6 +91,7 @@ impl Twice {
                 protocol: Protocol::Mqtt311,
                 address: "[::1]:1".into(),
                 lifetime: Duration::from_secs(600),
+                objects: String::new(),
             },
             hold: Hold::Connection,
         };

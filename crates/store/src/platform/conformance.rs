@@ -146,6 +146,7 @@ fn asked(name: &str, registration: u64) -> UpEntry {
             protocol: Protocol::Mqtt5,
             address: "192.0.2.1:5000".into(),
             lifetime: Duration::from_secs(60),
+            objects: String::new(),
         },
     };
     UpEntry::RegistrationAsked { application: application(), asked }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bugle_core::credential::PasswordProof;
+use bugle_core::credential::{PasswordProof, PreSharedKey};
 use bugle_core::{Allocation, Credential, Description, Evidence, Presence, Waker};
 
 use super::{Word, group_ids, id, present, time, to_millis, to_texts};
@@ -49,6 +49,15 @@ impl From<&Credential> for proto::Credential {
                 username: username.clone(),
                 verifier: verifier.to_string(),
             }),
+            Credential::PreSharedKey { identity, key } => {
+                proto::credential::Credential::PreSharedKey(proto::PreSharedKey {
+                    identity: identity.clone(),
+                    key: key.as_bytes().to_vec(),
+                })
+            }
+            Credential::Certificate { subject } => {
+                proto::credential::Credential::Certificate(proto::Certificate { subject: subject.clone() })
+            }
         };
         Self { credential: Some(credential) }
     }
@@ -61,6 +70,12 @@ impl TryFrom<proto::Credential> for Credential {
         match present(message.credential, "credential")? {
             proto::credential::Credential::Password(password) => {
                 Ok(Self::Password { username: password.username, verifier: password.verifier.parse()? })
+            }
+            proto::credential::Credential::PreSharedKey(shared) => {
+                Ok(Self::PreSharedKey { identity: shared.identity, key: PreSharedKey::new(&shared.key)? })
+            }
+            proto::credential::Credential::Certificate(certificate) => {
+                Ok(Self::Certificate { subject: certificate.subject })
             }
         }
     }
@@ -117,6 +132,7 @@ impl From<&Description> for proto::Description {
             protocol: description.protocol.to_number(),
             address: description.address.clone(),
             lifetime_ms: to_millis(description.lifetime),
+            objects: description.objects.clone(),
         }
     }
 }
@@ -129,6 +145,7 @@ impl TryFrom<proto::Description> for Description {
             protocol: Word::from_number(message.protocol)?,
             address: message.address,
             lifetime: Duration::from_millis(message.lifetime_ms),
+            objects: message.objects,
         })
     }
 }

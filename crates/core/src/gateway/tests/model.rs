@@ -112,7 +112,7 @@ impl Seen {
         match step {
             Step::Ask { who, password } => {
                 let password = password.then(|| b"other".to_vec());
-                world.ask_with(&id(who), Presented { username: None, password });
+                world.ask_with(&id(who), Presented { password, ..Presented::default() });
             }
             Step::Decide { who, is_yes } => {
                 let asked = world.up().iter().any(|entry| {

@@ -88,7 +88,8 @@ fn a_wrong_password_is_refused_without_asking_the_application() {
     let verifier = PasswordVerifier::derive(&peripheral("p"), b"right");
     let credential = Some(Credential::Password { username: None, verifier });
     let mut world = World::new(vec![crate::Allocation { credential, ..allocation("p", &["g"]) }]);
-    let presented = |password: &str| Presented { username: Some("p".into()), password: Some(password.into()) };
+    let presented =
+        |password: &str| Presented { username: Some("p".into()), password: Some(password.into()), transport: None };
     let wrong = world.ask_with("p", presented("wrong"));
     assert_eq!(refusal(&world, wrong), Some(&Refusal::Credential));
     let none = world.ask("p");
@@ -152,7 +153,7 @@ fn a_lease_re_admits_while_the_platform_is_out_of_reach() {
 fn a_lease_does_not_admit_who_presents_something_else() {
     let mut world = World::with_members(1);
     world.sleep("p0");
-    let presented = Presented { username: None, password: Some(b"guess".to_vec()) };
+    let presented = Presented { password: Some(b"guess".to_vec()), ..Presented::default() };
     let asker = world.ask_with("p0", presented);
     assert!(!is_admitted(&world, asker));
     world.decide("p0", Verdict::Refused { reason: "no".into() });

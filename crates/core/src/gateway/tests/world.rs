@@ -155,6 +155,10 @@ impl World {
     }
 
     pub(super) fn ask_with(&mut self, id: &str, presented: Presented) -> u64 {
+        self.ask_held(id, presented, Hold::Connection)
+    }
+
+    pub(super) fn ask_held(&mut self, id: &str, presented: Presented, hold: Hold) -> u64 {
         self.asker += 1;
         let request = RegistrationRequest {
             peripheral: peripheral(id),
@@ -164,8 +168,9 @@ impl World {
                 protocol: Protocol::Mqtt5,
                 address: "127.0.0.1:50000".into(),
                 lifetime: 24 * HOUR,
+                objects: String::new(),
             },
-            hold: Hold::Connection,
+            hold,
         };
         self.gateway.handle_registration(self.now, request);
         self.run();
