@@ -8,10 +8,8 @@ use bugle_core::gateway::{AllocationConflict, Batch, Census, Config, Effect, Gat
 use bugle_core::{Allocation, DownEntry, PeripheralId, State, Time};
 use bytes::BytesMut;
 
-use crate::connections::{ConnectionId, Connections};
 use crate::counters::Counters;
-use crate::envelope::Envelopes;
-use crate::session::Session;
+use crate::mqtt::{ConnectionId, Connections, Envelopes, Session};
 
 /// What an operator may set.
 #[derive(Debug, Clone)]

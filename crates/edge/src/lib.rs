@@ -25,13 +25,10 @@
 //! }
 //! ```
 
-mod connections;
 mod counters;
 mod edge;
-mod envelope;
 mod mqtt;
-mod session;
 
-pub use connections::ConnectionId;
 pub use counters::Counters;
 pub use edge::{Edge, Output, Settings, Store};
+pub use mqtt::ConnectionId;

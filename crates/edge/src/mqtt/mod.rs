@@ -1,6 +1,10 @@
 //! MQTT peripherals: connecting is registering, leaving the session behind is standby, leaving with
 //! it is deregistering.
 
+mod connections;
+mod envelope;
+mod session;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +15,13 @@ use bugle_mqtt::{
     Resumption, Start, Topic, Transmission, Will,
 };
 
-use crate::connections::{Asking, ConnectionId, Phase};
+pub use connections::ConnectionId;
+pub(crate) use connections::Connections;
+pub(crate) use envelope::Envelopes;
+pub(crate) use session::Session;
+
 use crate::edge::{Edge, Store};
-use crate::envelope;
-use crate::session::Session;
+use connections::{Asking, Phase};
 
 impl Edge {
     /// Handles what a connection has to say, then has its bytes sent.
