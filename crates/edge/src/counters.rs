@@ -5,6 +5,12 @@
 pub struct Counters {
     /// Connections that are open.
     pub connections: u64,
+    /// LwM2M clients that are registered.
+    pub clients: u64,
+    /// Datagrams that were no messages of CoAP.
+    pub datagrams_malformed: u64,
+    /// Messages of CoAP that were sent again.
+    pub retransmissions: u64,
     /// Connections that were ever opened.
     pub accepted: u64,
     /// Registrations that were admitted, re-admissions among them.

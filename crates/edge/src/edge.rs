@@ -9,6 +9,7 @@ use bugle_core::{Allocation, DownEntry, PeripheralId, State, Time};
 use bytes::BytesMut;
 
 use crate::counters::Counters;
+use crate::lwm2m::{Lwm2m, Peer, StoredClient};
 use crate::mqtt::{ConnectionId, Connections, Envelopes, Session};
 
 /// What an operator may set.
@@ -18,6 +19,8 @@ pub struct Settings {
     pub gateway: Config,
     /// Of every MQTT connection.
     pub mqtt: bugle_mqtt::Config,
+    /// Of CoAP, which LwM2M is spoken in.
+    pub coap: bugle_coap::Config,
     /// How long a peripheral without keep-alive counts as active after its connection broke.
     pub reconnect_grace: Duration,
 }
@@ -26,7 +29,9 @@ impl Settings {
     /// The defaults, for a gateway of this configuration.
     #[must_use]
     pub fn new(gateway: Config) -> Self {
-        Self { gateway, mqtt: bugle_mqtt::Config::default(), reconnect_grace: Duration::from_secs(60) }
+        // No longer than the machine waits for an answer.
+        let coap = bugle_coap::Config { response_timeout: gateway.answer_time, ..bugle_coap::Config::default() };
+        Self { gateway, mqtt: bugle_mqtt::Config::default(), coap, reconnect_grace: Duration::from_secs(60) }
     }
 }
 
@@ -48,6 +53,13 @@ pub enum Output {
         connection: ConnectionId,
         /// The bytes.
         bytes: BytesMut,
+    },
+    /// Send this datagram.
+    Datagram {
+        /// To this peer.
+        peer: Peer,
+        /// The datagram.
+        datagram: bugle_coap::Datagram,
     },
     /// Close the transport, once what was to be sent on it is sent.
     Close {
@@ -79,38 +91,44 @@ pub struct Edge {
     pub(crate) wills: BTreeMap<(Time, Slot), Box<bugle_mqtt::Will>>,
     pub(crate) envelopes: Envelopes,
     pub(crate) mqtt: Arc<bugle_mqtt::Config>,
+    pub(crate) lwm2m: Lwm2m,
     pub(crate) reconnect_grace: Duration,
     pub(crate) store: Store,
     pub(crate) counters: Counters,
     touched: VecDeque<ConnectionId>,
     is_touched: HashSet<ConnectionId>,
-    outputs: VecDeque<Output>,
+    pub(crate) outputs: VecDeque<Output>,
 }
 
 impl Edge {
     /// A gateway that has never run. `seed` makes what must be hard to guess hard to guess.
     #[must_use]
     pub fn new(settings: Settings, seed: u64) -> Self {
-        let Settings { gateway, mqtt, reconnect_grace } = settings;
-        Self::around(Gateway::new(gateway, seed), mqtt, reconnect_grace)
+        let gateway = Gateway::new(settings.gateway.clone(), seed);
+        Self::around(gateway, settings, seed)
     }
 
     /// A gateway that goes on from what its store kept. All connections are gone.
     #[must_use]
     pub fn restore(now: Time, settings: Settings, seed: u64, mut restored: Restored) -> Self {
-        let Settings { gateway, mqtt, reconnect_grace } = settings;
-        let sessions = std::mem::take(&mut restored.sessions);
+        let sessions: BTreeMap<Slot, Vec<u8>> = std::mem::take(&mut restored.sessions).into_iter().collect();
         let registered: Vec<Slot> = restored.registrations.iter().map(|(slot, _)| *slot).collect();
-        let mut edge = Self::around(Gateway::restore(now, gateway, seed, restored), mqtt, reconnect_grace);
-        let decode = |(slot, bytes): (Slot, Vec<u8>)| Some((slot, Session::decode(&bytes)?));
-        edge.sessions = sessions.into_iter().filter_map(decode).collect();
+        let gateway = Gateway::restore(now, settings.gateway.clone(), seed, restored);
+        let mut edge = Self::around(gateway, settings, seed);
         for slot in registered {
-            edge.lose_connection_of(now, slot);
+            let session = sessions.get(&slot);
+            if let Some(client) = session.and_then(|session| StoredClient::decode(session)) {
+                edge.restore_client(now, slot, &client);
+            } else {
+                edge.sessions.extend(session.and_then(|session| Some((slot, Session::decode(session)?))));
+                edge.lose_connection_of(now, slot);
+            }
         }
         edge
     }
 
-    fn around(gateway: Gateway, mqtt: bugle_mqtt::Config, reconnect_grace: Duration) -> Self {
+    fn around(gateway: Gateway, settings: Settings, seed: u64) -> Self {
+        let Settings { mqtt, coap, reconnect_grace, .. } = settings;
         Self {
             gateway,
             connections: Connections::default(),
@@ -119,6 +137,7 @@ impl Edge {
             wills: BTreeMap::new(),
             envelopes: Envelopes::default(),
             mqtt: Arc::new(mqtt),
+            lwm2m: Lwm2m::new(coap, seed),
             reconnect_grace,
             store: Store::Working,
             counters: Counters::default(),
@@ -198,6 +217,7 @@ impl Edge {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Time) {
         self.gateway.handle_timeout(now);
+        self.lwm2m.endpoint.handle_timeout(now);
         while let Some(connection) = self.connections.pop_due(now) {
             if let Some(known) = self.connections.get_mut(connection) {
                 known.mqtt.handle_timeout(now);
@@ -211,7 +231,8 @@ impl Edge {
     #[must_use]
     pub fn next_timeout(&self) -> Option<Time> {
         let will = self.wills.first_key_value().map(|((at, _), _)| *at);
-        [self.gateway.next_timeout(), self.connections.next_timeout(), will].into_iter().flatten().min()
+        let coap = self.lwm2m.endpoint.next_timeout();
+        [self.gateway.next_timeout(), self.connections.next_timeout(), coap, will].into_iter().flatten().min()
     }
 
     /// What is to be done next.
@@ -219,6 +240,9 @@ impl Edge {
         loop {
             if let Some(output) = self.outputs.pop_front() {
                 return Some(output);
+            }
+            if self.step_lwm2m(now) {
+                continue;
             }
             if let Some(output) = self.gateway.poll_output() {
                 match output {
@@ -236,7 +260,13 @@ impl Edge {
     /// What was counted.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        Counters { connections: self.connections.len() as u64, ..self.counters }
+        Counters {
+            connections: self.connections.len() as u64,
+            clients: self.lwm2m.clients_len() as u64,
+            datagrams_malformed: self.lwm2m.endpoint.counters().malformed,
+            retransmissions: self.lwm2m.endpoint.counters().retransmissions,
+            ..self.counters
+        }
     }
 
     /// How much the gateway's machine holds.
@@ -253,14 +283,26 @@ impl Edge {
 
     fn carry_out(&mut self, now: Time, effect: Effect) {
         match effect {
+            Effect::Admitted { asker, slot, .. } if Lwm2m::is_ours(asker) => {
+                self.on_client_admitted(now, asker, slot);
+            }
             Effect::Admitted { asker, slot, lifetime } => self.on_admitted(now, asker, slot, lifetime),
+            Effect::Refused { asker, refusal } if Lwm2m::is_ours(asker) => {
+                self.on_client_refused(now, asker, &refusal);
+            }
             Effect::Refused { asker, refusal } => self.on_refused(now, asker, &refusal),
+            Effect::Deliver { slot, delivery, request, .. } if self.lwm2m.has(slot) => {
+                self.deliver_to_client(now, slot, delivery, &request);
+            }
             Effect::Deliver { slot, delivery, is_repeat, request } => {
                 self.deliver(now, slot, delivery, is_repeat, &request);
             }
+            Effect::Stalled { slot } if self.lwm2m.has(slot) => self.on_client_stalled(now, slot),
             Effect::Stalled { slot } => self.on_stalled(now, slot),
+            Effect::Dismissed { slot, cause } if self.lwm2m.has(slot) => self.on_client_dismissed(now, slot, cause),
             Effect::Dismissed { slot, .. } => self.on_dismissed(now, slot),
             Effect::PutIntoStandby { slot } => self.on_put_into_standby(now, slot),
+            Effect::Taken { token, .. } if Lwm2m::is_ours(token) => self.on_lwm2m_taken(now, token),
             Effect::Taken { token, .. } => self.on_taken(now, token),
             Effect::UpAvailable { through } => self.outputs.push_back(Output::UpAvailable { through }),
             Effect::DownAcknowledged { through } => self.outputs.push_back(Output::DownAcknowledged { through }),

@@ -1,6 +1,6 @@
 //! One gateway, pure: the gateway's machine of `bugle-core` with the protocols of its peripherals.
 //!
-//! An [`Edge`] is told of connections and the bytes on them, of the link and the store, and gives out
+//! An [`Edge`] is told of connections and the bytes on them, of datagrams, of the link and the store, and gives out
 //! what to send, to close, to persist and to tell. It opens no socket and reads no clock, so that a
 //! simulation drives it with the same bytes as a network does.
 //!
@@ -17,6 +17,7 @@
 //! while let Some(output) = edge.poll_output(now) {
 //!     match output {
 //!         Output::Transmit { connection, bytes } => { /* write them */ }
+//!         Output::Datagram { peer, datagram } => { /* send it */ }
 //!         Output::Close { connection } => { /* close it once all is written */ }
 //!         Output::Persist(batch) => { /* store it, then edge.handle_persisted(batch.ticket) */ }
 //!         Output::UpAvailable { through } => { /* tell the link */ }
@@ -25,10 +26,13 @@
 //! }
 //! ```
 
+pub mod carriage;
 mod counters;
 mod edge;
+mod lwm2m;
 mod mqtt;
 
 pub use counters::Counters;
 pub use edge::{Edge, Output, Settings, Store};
+pub use lwm2m::{DatagramSocket, Peer, Security};
 pub use mqtt::ConnectionId;

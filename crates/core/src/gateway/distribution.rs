@@ -237,6 +237,16 @@ impl Gateway {
         }
     }
 
+    /// A delivery has come to its end in one step, with acknowledgement and answer together or without any.
+    pub fn handle_concluded(&mut self, now: Time, slot: Slot, delivery: u16, outcome: Outcome) {
+        let Some(registration) = self.registry.registration(slot) else { return };
+        let Some(waiting) = registration.waiting.front().filter(|waiting| waiting.delivery == delivery) else { return };
+        if registration.in_flight.is_some() {
+            self.settle(now, slot, waiting.request, outcome);
+            self.pump_all(now);
+        }
+    }
+
     /// The peripheral says no in its answer to a request. [`Effect::Taken`] with `token` follows.
     pub fn handle_refusing_answer(&mut self, now: Time, slot: Slot, request: RequestId, no: Rejection, token: u64) {
         self.handle_word(now, slot);

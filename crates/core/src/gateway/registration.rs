@@ -22,7 +22,7 @@ use super::outbox::Outbox;
 use super::registry::Registration;
 use super::timers::Timer;
 use super::{Change, Effect, Gateway, Link, Reach, Slot, StoredAsk, Undecided};
-use crate::credential::PasswordVerifier;
+use crate::credential::{PasswordVerifier, PreSharedKey};
 use crate::{
     Credential, Description, EndCause, Evidence, GroupId, PeripheralId, Presence, RegistrationAsked, RegistrationId,
     Stranger, Time, UpEntry, Verdict, limits,
@@ -215,6 +215,19 @@ impl Gateway {
             self.outbox.effect(Effect::Refused { asker, refusal });
         }
         self.pump_all(now);
+    }
+
+    /// Whether a registered peripheral presented just this when it was authorized.
+    #[must_use]
+    pub fn has_presented(&self, slot: Slot, presented: &Presented) -> bool {
+        let registration = self.registry.registration(slot);
+        registration.is_some_and(|registration| registration.presented.ct_eq(&presented.digest()).into())
+    }
+
+    /// The pre-shared key of the allocation that is known by this identity.
+    #[must_use]
+    pub fn pre_shared_key(&self, identity: &str) -> Option<&PreSharedKey> {
+        self.registry.pre_shared_key(identity)
     }
 
     /// Whoever asked is gone. Whether that was before the answer: if not, an answer is on its way.

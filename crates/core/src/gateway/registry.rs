@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::credential::PreSharedKey;
 use crate::{
     Allocation, ApplicationId, Credential, GroupId, InitialState, Origin, PeripheralId, Presence, RegistrationId,
     RequestId, State, Time, Waker,
@@ -145,6 +146,8 @@ pub(super) struct Registry {
     slots: Vec<Option<Peripheral>>,
     free: BTreeSet<Slot>,
     by_id: HashMap<PeripheralId, Slot>,
+    /// Those whose pre-shared key has an identity other than the peripheral id.
+    by_identity: HashMap<String, Slot>,
     profiles: BTreeSet<Arc<Profile>>,
     members: BTreeMap<(ApplicationId, GroupId), BTreeSet<Slot>>,
     registered: usize,
@@ -157,6 +160,7 @@ impl Registry {
             slots: Vec::new(),
             free: BTreeSet::new(),
             by_id: HashMap::new(),
+            by_identity: HashMap::new(),
             profiles: BTreeSet::new(),
             members: BTreeMap::new(),
             registered: 0,
@@ -166,6 +170,18 @@ impl Registry {
 
     pub(super) fn slot(&self, peripheral: &PeripheralId) -> Option<Slot> {
         self.by_id.get(peripheral).copied()
+    }
+
+    pub(super) fn pre_shared_key(&self, identity: &str) -> Option<&PreSharedKey> {
+        let by_id = || self.slot(&PeripheralId::new(identity).ok()?);
+        let slot = self.by_identity.get(identity).copied().or_else(by_id)?;
+        match self.peripheral(slot)?.credential.as_deref()? {
+            Credential::PreSharedKey { identity: known, key } => {
+                let known = known.as_deref().unwrap_or(self.peripheral(slot)?.id.as_str());
+                (known == identity).then_some(key)
+            }
+            Credential::Password { .. } | Credential::Certificate { .. } => None,
+        }
     }
 
     pub(super) fn peripheral(&self, slot: Slot) -> Option<&Peripheral> {
@@ -225,6 +241,10 @@ impl Registry {
             self.slots.push(None);
         }
         self.free.remove(&slot);
+        self.forget_identity(slot);
+        if let Some(Credential::PreSharedKey { identity: Some(identity), .. }) = credential.as_deref() {
+            self.by_identity.insert(identity.clone(), slot);
+        }
         let next_delivery = self.first_delivery(slot);
         match &mut self.slots[slot.index()] {
             Some(peripheral) => {
@@ -249,7 +269,19 @@ impl Registry {
         }
     }
 
+    fn forget_identity(&mut self, slot: Slot) {
+        let Some(peripheral) = self.peripheral(slot) else { return };
+        let Some(Credential::PreSharedKey { identity: Some(identity), .. }) = peripheral.credential.as_deref() else {
+            return;
+        };
+        let identity = identity.clone();
+        if self.by_identity.get(&identity) == Some(&slot) {
+            self.by_identity.remove(&identity);
+        }
+    }
+
     pub(super) fn remove(&mut self, slot: Slot) {
+        self.forget_identity(slot);
         let Some(peripheral) = self.slots.get_mut(slot.index()).and_then(Option::take) else { return };
         assert!(peripheral.registration.is_none(), "a registration ends before its allocation");
         self.by_id.remove(&peripheral.id);

@@ -85,6 +85,8 @@ impl Edge {
         }
         let Some(known) = self.connections.get_mut(connection) else { return };
         let Phase::Asking(asking) = std::mem::replace(&mut known.phase, Phase::Idle) else { return };
+        self.drop_client(now, slot);
+        let Some(known) = self.connections.get_mut(connection) else { return };
         let expiry = asking.session_expiry.min(lifetime);
         let grace = grace_of(asking.keep_alive);
         let resumed = match asking.start {
@@ -333,11 +335,16 @@ impl Edge {
     }
 
     pub(crate) fn on_dismissed(&mut self, now: Time, slot: Slot) {
+        self.send_off(now, slot, Ending::AdministrativeAction);
+    }
+
+    /// Ends the connection that holds a registration, if one does, and forgets its session.
+    pub(crate) fn send_off(&mut self, now: Time, slot: Slot, ending: Ending) {
         let connection = self.holders.get(&slot).copied();
         self.release(slot);
         if let Some(connection) = connection {
             self.set_idle(connection);
-            self.end(now, connection, Ending::AdministrativeAction);
+            self.end(now, connection, ending);
         }
     }
 

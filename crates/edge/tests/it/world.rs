@@ -7,9 +7,10 @@ use std::time::Duration;
 use bugle_core::gateway::{Batch, Config, Link, Memory};
 use bugle_core::{
     Activation, Allocation, ApplicationId, Content, DownEntry, GatewayId, GroupId, GroupRequest, InitialState,
-    Operation, Outcome, PeripheralId, Receipt, RequestId, Sleepers, State, Time, UpEntry, Verdict, Waker,
+    Operation, Outcome, PeripheralId, Receipt, RegistrationId, RequestId, Sleepers, State, Time, UpEntry, Verdict,
+    Waker,
 };
-use bugle_edge::{ConnectionId, Edge, Output, Settings};
+use bugle_edge::{ConnectionId, Edge, Output, Peer, Settings};
 use bytes::{Bytes, BytesMut};
 use rmqtt_codec::types::{Publish, QoS};
 use rmqtt_codec::v5;
@@ -21,10 +22,12 @@ pub(crate) struct World {
     pub(crate) disk: Memory,
     received: HashMap<ConnectionId, BytesMut>,
     closed: BTreeSet<ConnectionId>,
+    datagrams: Vec<(Peer, Vec<u8>)>,
     /// While set, what is to be persisted waits.
     pub(crate) is_disk_slow: bool,
     unpersisted: Vec<Batch>,
     down: u64,
+    up_seen: u64,
 }
 
 pub(crate) fn peripheral(text: &str) -> PeripheralId {
@@ -75,9 +78,11 @@ impl World {
             disk: Memory::default(),
             received: HashMap::new(),
             closed: BTreeSet::new(),
+            datagrams: Vec::new(),
             is_disk_slow: false,
             unpersisted: Vec::new(),
             down: 0,
+            up_seen: 0,
         };
         world.edge.handle_link(Link::Up);
         let allocations = ids.iter().map(|id| allocation(id)).collect();
@@ -98,6 +103,7 @@ impl World {
                         self.closed.insert(connection);
                         self.edge.handle_closed(self.now, connection);
                     }
+                    Output::Datagram { peer, datagram } => self.datagrams.push((peer, datagram.to_vec())),
                     Output::Persist(batch) => self.unpersisted.push(batch),
                     Output::UpAvailable { .. } | Output::DownAcknowledged { .. } => {}
                 }
@@ -201,9 +207,31 @@ impl World {
             UpEntry::RegistrationAsked { asked, .. } if asked.peripheral == peripheral(id) => Some(asked.registration),
             _ => None,
         });
-        let registration = asked.expect("it asked");
+        self.authorize(peripheral(id), asked.expect("it asked"));
+    }
+
+    fn authorize(&mut self, peripheral: PeripheralId, registration: RegistrationId) {
         let verdict = Verdict::Authorized { groups: BTreeSet::from([group()]), lease: Duration::from_secs(3600) };
-        self.down(DownEntry::Decision { peripheral: peripheral(id), registration, verdict });
+        self.down(DownEntry::Decision { peripheral, registration, verdict });
+    }
+
+    /// Says yes to whoever has asked since last time and still waits.
+    pub(crate) fn decide_all(&mut self) {
+        let mut asking = Vec::new();
+        for (sequence, entry) in self.disk.up_after(self.up_seen) {
+            self.up_seen = self.up_seen.max(sequence);
+            if let UpEntry::RegistrationAsked { asked, .. } = entry {
+                asking.push((asked.peripheral.clone(), asked.registration));
+            }
+        }
+        for (peripheral, registration) in asking {
+            self.authorize(peripheral, registration);
+        }
+    }
+
+    /// The datagrams that the gateway sent since last time.
+    pub(crate) fn take_datagrams(&mut self) -> Vec<(Peer, Vec<u8>)> {
+        std::mem::take(&mut self.datagrams)
     }
 
     pub(crate) fn down(&mut self, entry: DownEntry) {
@@ -213,16 +241,21 @@ impl World {
     }
 
     pub(crate) fn request(&mut self, number: u64, receipt: Receipt) -> RequestId {
+        let operation = Operation::Message { content: Content::text("hello") };
+        self.operation(number, operation, receipt)
+    }
+
+    pub(crate) fn operation(&mut self, number: u64, operation: Operation, receipt: Receipt) -> RequestId {
         let id = RequestId::from_number(number).expect("a request id");
         self.down(DownEntry::Request(GroupRequest {
             id,
             application: application(),
             group: group(),
-            operation: Operation::Message { content: Content::text("hello") },
+            operation,
             activation: Activation::All,
             sleepers: Sleepers::Queue,
             receipt,
-            deadline: self.now + Duration::from_secs(600),
+            deadline: self.now + Duration::from_secs(5 * 3600),
         }));
         id
     }
@@ -266,6 +299,13 @@ impl World {
             _ => Vec::new(),
         };
         self.up().into_iter().flat_map(receipts).map(|receipt| (receipt.peripheral, receipt.outcome)).collect()
+    }
+
+    pub(crate) fn only_outcome(&self, request: RequestId) -> Outcome {
+        match self.outcomes(request).as_slice() {
+            [(_, outcome)] => outcome.clone(),
+            others => panic!("{others:?}"),
+        }
     }
 
     pub(crate) fn reports(&self) -> Vec<(String, Content)> {

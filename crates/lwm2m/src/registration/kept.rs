@@ -134,6 +134,12 @@ impl Registration {
         }
     }
 
+    /// The objects and object instances as links, as they are registered.
+    #[must_use]
+    pub fn to_links(&self) -> String {
+        Link::write_all(&self.links())
+    }
+
     /// The links that a client registers.
     pub(super) fn links(&self) -> Vec<Link> {
         let root = self.root();

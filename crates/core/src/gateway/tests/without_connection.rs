@@ -110,5 +110,7 @@ fn whoever_has_another_key_is_not_taken_for_it() {
         assert!(world.effects.contains(&Effect::Refused { asker, refusal: Refusal::Credential }), "{id}");
     }
     world.ask_with("p", shown("p"));
+    assert_eq!(world.gateway.pre_shared_key("p").map(PreSharedKey::as_bytes), Some(&[7; 16][..]));
+    assert_eq!(world.gateway.pre_shared_key("q"), None);
     assert_eq!(world.gateway.state(world.gateway.slot(&peripheral("p")).expect("allocated")), Some(State::Registering));
 }

@@ -1,0 +1,246 @@
+//! What is known of each registered LwM2M client.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use bugle_coap::ExchangeId;
+use bugle_core::gateway::{Hold, Slot};
+use bugle_lwm2m::operation::Delivery;
+use bugle_lwm2m::registration::{RESOURCE, Register, Registration};
+use bugle_lwm2m::{ContentFormat, Method, Request, Version};
+use serde::{Deserialize, Serialize};
+
+use super::peer::{DatagramSocket, Peer, Security};
+use super::{AWAKE_TIME, VERSION_NEWEST};
+
+/// A registered client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(super) peer: Peer,
+    pub(super) registration: Registration,
+    /// Makes its location hard to guess: over plain CoAP nothing else shows that an Update is its own.
+    pub(super) secret: u32,
+    /// What is being put to it.
+    pub(super) delivering: Option<Box<Delivering>>,
+}
+
+/// A group request on its way to a client.
+#[derive(Debug)]
+pub(super) struct Delivering {
+    pub(super) exchange: ExchangeId,
+    /// Its number at the gateway's machine.
+    pub(super) number: u16,
+    pub(super) delivery: Delivery,
+}
+
+/// The clients, by slot and by peer.
+#[derive(Debug, Default)]
+pub(super) struct Clients {
+    by_slot: HashMap<Slot, Client>,
+    by_peer: HashMap<Peer, Slot>,
+}
+
+impl Client {
+    /// What keeps its registration alive.
+    pub(super) fn hold(&self) -> Hold {
+        Hold::Word { awake: self.registration.binding().is_queue_mode().then_some(AWAKE_TIME) }
+    }
+
+    /// The path that it was given when it registered, without the slash in front.
+    pub(super) fn location(&self, slot: Slot) -> Vec<String> {
+        vec![RESOURCE.to_owned(), format!("{:x}-{:08x}", slot.number(), self.secret)]
+    }
+
+    pub(super) fn store(&self) -> StoredClient {
+        let register =
+            Register { endpoint: None, registration: self.registration.clone(), profiles: None }.to_request();
+        StoredClient {
+            socket: self.peer.socket.number,
+            is_secured: self.peer.socket.security == Security::Dtls,
+            address: self.peer.address,
+            secret: self.secret,
+            query: register.query.join("&"),
+            links: String::from_utf8(register.payload).expect("links are text"),
+        }
+    }
+}
+
+/// Which slot and which secret a location names.
+pub(super) fn parse_location(location: &str) -> Option<(Slot, u32)> {
+    let (slot, secret) = location.split_once('-')?;
+    Some((Slot::new(u32::from_str_radix(slot, 16).ok()?), u32::from_str_radix(secret, 16).ok()?))
+}
+
+impl Clients {
+    pub(super) fn get(&self, slot: Slot) -> Option<&Client> {
+        self.by_slot.get(&slot)
+    }
+
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Client> {
+        self.by_slot.get_mut(&slot)
+    }
+
+    pub(super) fn at(&self, peer: Peer) -> Option<Slot> {
+        self.by_peer.get(&peer).copied()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_slot.len()
+    }
+
+    /// Enters a client in place of the one that was there. Whoever was at its address before is there no
+    /// more, and keeps its registration all the same.
+    pub(super) fn insert(&mut self, slot: Slot, client: Client) -> Option<Client> {
+        let peer = client.peer;
+        let former = self.by_slot.insert(slot, client);
+        if let Some(former) = &former
+            && self.by_peer.get(&former.peer) == Some(&slot)
+        {
+            self.by_peer.remove(&former.peer);
+        }
+        self.by_peer.insert(peer, slot);
+        former
+    }
+
+    /// A client is at another address. Returns the former, if it is the client's no longer.
+    pub(super) fn relocate(&mut self, slot: Slot, peer: Peer) -> Option<Peer> {
+        let client = self.by_slot.get_mut(&slot)?;
+        let former = std::mem::replace(&mut client.peer, peer);
+        let was_there = self.by_peer.get(&former) == Some(&slot);
+        if was_there {
+            self.by_peer.remove(&former);
+        }
+        self.by_peer.insert(peer, slot);
+        (was_there && former != peer).then_some(former)
+    }
+
+    pub(super) fn remove(&mut self, slot: Slot) -> Option<Client> {
+        let client = self.by_slot.remove(&slot)?;
+        if self.by_peer.get(&client.peer) == Some(&slot) {
+            self.by_peer.remove(&client.peer);
+        }
+        Some(client)
+    }
+}
+
+/// What outlives a restart of the gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredClient {
+    #[serde(rename = "socket")]
+    socket: u8,
+    #[serde(rename = "secured", default, skip_serializing_if = "std::ops::Not::not")]
+    is_secured: bool,
+    address: SocketAddr,
+    secret: u32,
+    /// As the client registered: the parameters,
+    query: String,
+    /// and the objects.
+    links: String,
+}
+
+/// Told from what MQTT keeps by its name.
+#[derive(Serialize, Deserialize)]
+struct Envelope<T> {
+    lwm2m: T,
+}
+
+impl StoredClient {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(&Envelope { lwm2m: self }).expect("it is JSON")
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote; none if it is not that.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok().map(|envelope: Envelope<Self>| envelope.lwm2m)
+    }
+
+    /// The client; none if what was kept cannot be understood any more.
+    pub(super) fn restore(&self) -> Option<Client> {
+        let query = self.query.split('&').map(str::to_owned).collect();
+        let request = Request { query, ..Request::new(Method::Post, vec![RESOURCE.to_owned()]) }
+            .with_payload(ContentFormat::LINK_FORMAT, self.links.clone().into_bytes());
+        let security = if self.is_secured { Security::Dtls } else { Security::Plain };
+        let socket = DatagramSocket { number: self.socket, security };
+        Some(Client {
+            peer: Peer { socket, address: self.address },
+            registration: Register::from_request(&request, VERSION_NEWEST).ok()?.registration,
+            secret: self.secret,
+            delivering: None,
+        })
+    }
+}
+
+/// Who asks to register, and is not answered.
+#[derive(Debug)]
+pub(super) struct Asking {
+    pub(super) handle: bugle_coap::RequestHandle,
+    pub(super) peer: Peer,
+    pub(super) registration: Registration,
+}
+
+pub(super) const fn protocol(version: Version) -> bugle_core::Protocol {
+    match version {
+        Version::V1_0 => bugle_core::Protocol::Lwm2m10,
+        Version::V1_1 => bugle_core::Protocol::Lwm2m11,
+        Version::V1_2 => bugle_core::Protocol::Lwm2m12,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(address: &str, query: &str, links: &str) -> Client {
+        let query = query.split('&').map(str::to_owned).collect();
+        let request = Request { query, ..Request::new(Method::Post, vec![RESOURCE.to_owned()]) }
+            .with_payload(ContentFormat::LINK_FORMAT, links.as_bytes().to_vec());
+        Client {
+            peer: Peer {
+                socket: DatagramSocket { number: 1, security: Security::Plain },
+                address: address.parse().expect("an address"),
+            },
+            registration: Register::from_request(&request, VERSION_NEWEST).expect("a registration").registration,
+            secret: 0x00c0_ffee,
+            delivering: None,
+        }
+    }
+
+    #[test]
+    fn a_client_reads_back_as_stored() {
+        let links = r#"</lwm2m>;rt="oma.lwm2m";ct=110,</lwm2m/1>;ver=1.1,</lwm2m/1/0>,</lwm2m/3303/0>"#;
+        let client = client("[::1]:5683", "lwm2m=1.1&lt=77&b=U&Q&sms=49", links);
+        let stored = StoredClient::decode(&client.store().encode()).expect("it was encoded");
+        let restored = stored.restore().expect("it was a client");
+        assert_eq!((restored.peer, &restored.registration), (client.peer, &client.registration));
+        assert_eq!(restored.location(Slot::new(26)), client.location(Slot::new(26)));
+        assert!(restored.registration.binding().is_queue_mode());
+        assert_eq!(StoredClient::decode(br#"{"expiry":0}"#), None);
+    }
+
+    #[test]
+    fn a_location_names_slot_and_secret() {
+        let client = client("127.0.0.1:5683", "lt=60", "");
+        let location = client.location(Slot::new(26));
+        assert_eq!(location, ["rd", "1a-00c0ffee"]);
+        assert_eq!(parse_location(&location[1]), Some((Slot::new(26), 0x00c0_ffee)));
+        for other in ["", "1a", "1a-", "-1", "x-1", "1a-1-1"] {
+            assert_eq!(parse_location(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn whoever_takes_an_address_leaves_the_former_its_registration() {
+        let mut clients = Clients::default();
+        let (a, b) = (Slot::new(1), Slot::new(2));
+        let at = |address: &str| client(address, "lt=60", "");
+        clients.insert(a, at("127.0.0.1:1"));
+        clients.insert(b, at("127.0.0.1:1"));
+        let peer = at("127.0.0.1:1").peer;
+        assert_eq!((clients.at(peer), clients.len()), (Some(b), 2));
+        assert_eq!(clients.relocate(a, at("127.0.0.1:2").peer), None);
+        assert_eq!((clients.at(peer), clients.at(at("127.0.0.1:2").peer)), (Some(b), Some(a)));
+        assert_eq!(clients.relocate(b, at("127.0.0.1:3").peer), Some(peer));
+        assert!(clients.remove(b).is_some());
+        assert_eq!(clients.at(at("127.0.0.1:3").peer), None);
+    }
+}

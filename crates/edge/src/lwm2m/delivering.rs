@@ -1,0 +1,115 @@
+//! Group requests to LwM2M clients (step 4 of the group request).
+//!
+//! The operation becomes one confirmable request. Its message id and token are made of the number of the
+//! delivery and of the request's id, which are durable: what is sent again after a crash is recognised by
+//! the client as a repetition (RFC 7252 §4.5).
+
+use std::sync::Arc;
+
+use bugle_coap::{ExchangeId, Failure, Identity, MessageId, Reliability, RequestError, Token};
+use bugle_core::gateway::Slot;
+use bugle_core::{GroupRequest, Outcome, RequestId, Time};
+use bugle_lwm2m::operation::Delivery;
+
+use super::client::Delivering;
+use crate::carriage::{from_coap_response, to_coap_request};
+use crate::edge::Edge;
+
+impl Edge {
+    /// Puts a group request to a client.
+    pub(crate) fn deliver_to_client(&mut self, now: Time, slot: Slot, number: u16, request: &Arc<GroupRequest>) {
+        let Some(client) = self.lwm2m.clients.get(slot) else { return };
+        match Delivery::new(&request.operation, &client.registration) {
+            Ok(delivery) => self.ask(now, slot, number, delivery, Some(identity(request.id, number))),
+            Err(error) => self.gateway.handle_concluded(now, slot, number, error.outcome()),
+        }
+    }
+
+    fn ask(&mut self, now: Time, slot: Slot, number: u16, delivery: Delivery, identity: Option<Identity>) {
+        self.abandon(now, slot);
+        let Some(client) = self.lwm2m.clients.get_mut(slot) else { return };
+        let manner = bugle_coap::Delivery { reliability: Reliability::Confirmable, identity, response_timeout: None };
+        let asked = self.lwm2m.endpoint.request(now, client.peer, to_coap_request(delivery.request()), manner);
+        match asked {
+            Ok(exchange) => {
+                client.delivering = Some(Box::new(Delivering { exchange, number, delivery }));
+                self.lwm2m.exchanges.insert(exchange, slot);
+                self.counters.deliveries += 1;
+            }
+            Err(RequestError::TooManyWaiting | RequestError::TooManyPeers | RequestError::TokenInUse) => {
+                self.gateway.handle_unreachable(now, slot);
+            }
+            Err(error) => {
+                self.gateway.handle_concluded(now, slot, number, Outcome::Failed { reason: error.to_string() });
+            }
+        }
+    }
+
+    /// Gives up what is being put to a client, if anything is.
+    fn abandon(&mut self, now: Time, slot: Slot) {
+        let Some(delivering) = self.lwm2m.clients.get_mut(slot).and_then(|client| client.delivering.take()) else {
+            return;
+        };
+        self.lwm2m.exchanges.remove(&delivering.exchange);
+        self.lwm2m.endpoint.cancel(now, delivering.exchange);
+    }
+
+    /// The client has the request, and has not answered it.
+    pub(super) fn on_acknowledged(&mut self, now: Time, exchange: ExchangeId) {
+        let Some((slot, number)) = self.delivering(exchange) else { return };
+        self.gateway.handle_word(now, slot);
+        self.gateway.handle_acknowledged(now, slot, number);
+    }
+
+    pub(super) fn on_response(&mut self, now: Time, exchange: ExchangeId, response: &bugle_coap::Response) {
+        let Some((slot, number)) = self.delivering(exchange) else { return };
+        self.gateway.handle_word(now, slot);
+        let Some(client) = self.lwm2m.clients.get_mut(slot) else { return };
+        let Some(delivering) = client.delivering.take() else { return };
+        self.lwm2m.exchanges.remove(&exchange);
+        let response = from_coap_response(response);
+        match delivering.delivery.retry(&client.registration, &response) {
+            // Nothing was carried out: another format may do.
+            Some(other) => self.ask(now, slot, number, other, None),
+            None => {
+                let outcome = delivering.delivery.outcome(&response);
+                self.gateway.handle_concluded(now, slot, number, outcome);
+            }
+        }
+    }
+
+    pub(super) fn on_failed(&mut self, now: Time, exchange: ExchangeId, failure: Failure) {
+        let Some((slot, number)) = self.delivering(exchange) else { return };
+        if let Some(client) = self.lwm2m.clients.get_mut(slot) {
+            client.delivering = None;
+        }
+        self.lwm2m.exchanges.remove(&exchange);
+        match failure {
+            // It may sleep, or be out of reach: at its next word it is asked again.
+            Failure::TimedOut | Failure::NoResponse | Failure::Forgotten => {
+                self.gateway.handle_unreachable(now, slot);
+            }
+            Failure::Reset | Failure::Unintelligible | Failure::BodyTooLarge | Failure::BodyChanged => {
+                let outcome = Outcome::Failed { reason: failure.to_string() };
+                self.gateway.handle_concluded(now, slot, number, outcome);
+            }
+        }
+    }
+
+    /// A client has not acknowledged a delivery for too long.
+    pub(crate) fn on_client_stalled(&mut self, now: Time, slot: Slot) {
+        self.abandon(now, slot);
+        self.gateway.handle_unreachable(now, slot);
+    }
+
+    fn delivering(&self, exchange: ExchangeId) -> Option<(Slot, u16)> {
+        let slot = *self.lwm2m.exchanges.get(&exchange)?;
+        let delivering = self.lwm2m.clients.get(slot)?.delivering.as_ref()?;
+        (delivering.exchange == exchange).then_some((slot, delivering.number))
+    }
+}
+
+fn identity(request: RequestId, number: u16) -> Identity {
+    let token = Token::new(&request.number().to_be_bytes()).expect("it has eight bytes");
+    Identity { message_id: MessageId::supplied(number), token }
+}

@@ -1,0 +1,171 @@
+//! LwM2M peripherals over CoAP: Register is registering, De-register leaving; the silence of a client in
+//! queue mode is standby, and any word of it the end of that.
+
+mod client;
+mod delivering;
+mod peer;
+mod registering;
+mod reporting;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bugle_coap::{Endpoint, Event, ExchangeId, RequestHandle};
+use bugle_core::Time;
+use bugle_core::gateway::Slot;
+use bugle_lwm2m::{ClientRequest, Code, Response, Version};
+
+pub(crate) use client::StoredClient;
+pub use peer::{DatagramSocket, Peer, Security};
+
+use crate::carriage::{from_coap_request, to_coap_response};
+use crate::edge::{Edge, Output};
+use client::{Asking, Clients};
+
+/// How long a client in queue mode is awake after its last word, unless its allocation says otherwise:
+/// CoAP's MAX_TRANSMIT_WAIT (LwM2M 1.1 core, 6.5; RFC 7252 §4.8.2).
+const AWAKE_TIME: Duration = Duration::from_secs(93);
+/// The newest version that is spoken; clients that try a newer one fall back.
+const VERSION_NEWEST: Version = Version::V1_2;
+/// Marks askers and tokens of LwM2M among those of MQTT, which are below.
+const MARK: u64 = 1 << 63;
+
+/// The LwM2M side of a gateway.
+#[derive(Debug)]
+pub(crate) struct Lwm2m {
+    pub(crate) endpoint: Endpoint<Peer>,
+    clients: Clients,
+    /// Those who ask to register, by their number as askers.
+    askings: HashMap<u64, Asking>,
+    /// What is answered once something is durable, by the token that the gateway's machine hands back.
+    confirmations: HashMap<u64, (RequestHandle, Response)>,
+    /// Whom the exchanges that are under way are with.
+    exchanges: HashMap<ExchangeId, Slot>,
+    last_number: u64,
+}
+
+impl Lwm2m {
+    pub(crate) fn new(config: bugle_coap::Config, seed: u64) -> Self {
+        Self {
+            endpoint: Endpoint::new(config, secret(seed)),
+            clients: Clients::default(),
+            askings: HashMap::new(),
+            confirmations: HashMap::new(),
+            exchanges: HashMap::new(),
+            last_number: 0,
+        }
+    }
+
+    /// Whether an asker, or a token, is of LwM2M.
+    pub(crate) const fn is_ours(number: u64) -> bool {
+        number & MARK != 0
+    }
+
+    /// Whether the peripheral in a slot is registered by LwM2M.
+    pub(crate) fn has(&self, slot: Slot) -> bool {
+        self.clients.get(slot).is_some()
+    }
+
+    pub(crate) fn clients_len(&self) -> usize {
+        self.clients.len()
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number | MARK
+    }
+
+    /// Keeps an answer until something is durable.
+    fn confirm_with(&mut self, handle: RequestHandle, response: Response) -> u64 {
+        let token = self.next_number();
+        self.confirmations.insert(token, (handle, response));
+        token
+    }
+}
+
+/// The endpoint's secret, from the seed of the gateway (SplitMix64).
+fn secret(seed: u64) -> [u8; 16] {
+    let mut state = seed;
+    let mut draw = || {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)).to_be_bytes()
+    };
+    let mut secret = [0; 16];
+    secret[..8].copy_from_slice(&draw());
+    secret[8..].copy_from_slice(&draw());
+    secret
+}
+
+impl Edge {
+    /// A datagram came.
+    pub fn handle_datagram(&mut self, now: Time, peer: Peer, datagram: &[u8]) {
+        self.lwm2m.endpoint.handle_datagram(now, peer, datagram);
+    }
+
+    /// Carries out the next thing that CoAP has for the edge. Whether there was one.
+    pub(crate) fn step_lwm2m(&mut self, now: Time) -> bool {
+        match self.lwm2m.endpoint.poll_output() {
+            Some(bugle_coap::Output::Transmit { peer, datagram }) => {
+                self.outputs.push_back(Output::Datagram { peer, datagram });
+            }
+            Some(bugle_coap::Output::Event(event)) => self.on_coap(now, event),
+            None => return false,
+        }
+        true
+    }
+
+    fn on_coap(&mut self, now: Time, event: Event<Peer>) {
+        match event {
+            Event::Request { handle, peer, request, .. } => self.on_coap_request(now, handle, peer, &request),
+            Event::Response { exchange, response, .. } => self.on_response(now, exchange, &response),
+            Event::Acknowledged { exchange, .. } => self.on_acknowledged(now, exchange),
+            Event::Failed { exchange, failure, .. } => self.on_failed(now, exchange, failure),
+            Event::ResponseDelivered { peer, .. } => self.on_word_from(now, peer),
+            // Nothing of ours is observed, nobody is pinged; a response that does not arrive is asked for again.
+            Event::Notification { .. }
+            | Event::ObservationEnded { .. }
+            | Event::Pong { .. }
+            | Event::ResponseFailed { .. }
+            | Event::NotificationDelivered { .. }
+            | Event::ObserverGone { .. } => {}
+        }
+    }
+
+    fn on_coap_request(&mut self, now: Time, handle: RequestHandle, peer: Peer, request: &bugle_coap::Request) {
+        let Some(request) = from_coap_request(request) else {
+            return self.answer(now, handle, &Response::new(Code::METHOD_NOT_ALLOWED));
+        };
+        match ClientRequest::from_request(&request, VERSION_NEWEST) {
+            Ok(ClientRequest::Register(register)) => self.on_register(now, handle, peer, *register),
+            Ok(ClientRequest::Update { registration, update }) => {
+                self.on_update(now, handle, peer, &registration, *update);
+            }
+            Ok(ClientRequest::Deregister { registration }) => self.on_deregister(now, handle, peer, &registration),
+            Ok(ClientRequest::Send { records }) => self.on_send(now, handle, peer, &records),
+            Err(error) => {
+                self.counters.noise += 1;
+                self.answer(now, handle, &error.response());
+            }
+        }
+    }
+
+    /// Whoever gave up waiting is not answered.
+    fn answer(&mut self, now: Time, handle: RequestHandle, response: &Response) {
+        let _ = self.lwm2m.endpoint.respond(now, handle, to_coap_response(response));
+    }
+
+    fn on_word_from(&mut self, now: Time, peer: Peer) {
+        if let Some(slot) = self.lwm2m.clients.at(peer) {
+            self.gateway.handle_word(now, slot);
+        }
+    }
+
+    /// What a client waits for is durable.
+    pub(crate) fn on_lwm2m_taken(&mut self, now: Time, token: u64) {
+        if let Some((handle, response)) = self.lwm2m.confirmations.remove(&token) {
+            self.answer(now, handle, &response);
+        }
+    }
+}

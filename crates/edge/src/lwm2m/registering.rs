@@ -1,0 +1,217 @@
+//! Registering, staying and leaving (steps 2, 3 and 7 of registering, and 1 of deregistering).
+//!
+//! ```text
+//!   client                       gateway                                application
+//!   ── POST /rd?ep=… ─────────▶  asks, unless a lease answers ────────▶  decides
+//!   ◀─ ACK ────────────────────  after CoAP's processing delay
+//!   ◀─ CON 2.01 /rd/1a-… ──────  on yes; 4.03 on no, 5.03 later  ◀──────
+//!   ── POST /rd/1a-… ─────────▶  stays: 2.04 once that is durable
+//!   ── DELETE /rd/1a-… ───────▶  leaves: 2.02 once that is durable
+//! ```
+//!
+//! A Register from whoever is registered is a wake-up: the lease answers, and what waits is kept.
+
+use std::time::Duration;
+
+use bugle_coap::RequestHandle;
+use bugle_core::gateway::{Hold, Presented, Reach, Refusal, RegistrationRequest, Slot};
+use bugle_core::{Description, EndCause, Time};
+use bugle_lwm2m::operation::DeviceOperation;
+use bugle_lwm2m::registration::{Register, Update};
+use bugle_lwm2m::{Code, Response};
+use bugle_mqtt::Ending;
+
+use super::client::{Asking, Client, StoredClient, parse_location, protocol};
+use super::peer::Peer;
+use crate::carriage::to_coap_request;
+use crate::edge::{Edge, Store};
+
+/// After how long a client asks again while the store takes nothing.
+const STORE_REST: Duration = Duration::from_secs(30);
+/// After how long it asks again if a later asking of its own took the place of this one.
+const SUPERSEDED_REST: Duration = Duration::from_secs(1);
+
+impl Edge {
+    pub(super) fn on_register(&mut self, now: Time, handle: RequestHandle, peer: Peer, register: Register) {
+        let Some(peripheral) = register.endpoint else {
+            let response = Response::refused(Code::BAD_REQUEST, "the endpoint name is missing: ep=…");
+            return self.answer(now, handle, &response);
+        };
+        if self.store == Store::Failing {
+            return self.answer(now, handle, &unavailable(STORE_REST, "the gateway cannot store anything now"));
+        }
+        let registration = register.registration;
+        let description = Description {
+            protocol: protocol(registration.version()),
+            address: peer.address.to_string(),
+            lifetime: registration.lifetime(),
+            objects: registration.to_links(),
+        };
+        let hold = Hold::Word { awake: registration.binding().is_queue_mode().then_some(super::AWAKE_TIME) };
+        let asker = self.lwm2m.next_number();
+        let presented = self.presented_by(peer);
+        let request = RegistrationRequest { peripheral, asker, presented, description, hold };
+        self.lwm2m.askings.insert(asker, Asking { handle, peer, registration });
+        self.gateway.handle_registration(now, request);
+    }
+
+    /// What shows who is at the other end.
+    fn presented_by(&self, _peer: Peer) -> Presented {
+        Presented::default()
+    }
+
+    pub(crate) fn on_client_admitted(&mut self, now: Time, asker: u64, slot: Slot) {
+        let Some(asking) = self.lwm2m.askings.remove(&asker) else { return };
+        self.counters.admitted += 1;
+        self.send_off(now, slot, Ending::SessionTakenOver);
+        let secret = match self.lwm2m.clients.get(slot) {
+            Some(known) => known.secret,
+            None => u32::from_be_bytes(self.lwm2m.endpoint.draw_token().as_bytes()[..4].try_into().expect("4 of 8")),
+        };
+        let Asking { handle, peer, registration } = asking;
+        let client = Client { peer, registration, secret, delivering: None };
+        let response = Response::created(client.location(slot));
+        let is_new = self
+            .lwm2m
+            .clients
+            .get(slot)
+            .is_none_or(|known| (known.peer, &known.registration) != (client.peer, &client.registration));
+        if is_new {
+            self.gateway.keep_session(slot, client.store().encode());
+        }
+        if let Some(former) = self.lwm2m.clients.insert(slot, client) {
+            self.let_go(now, former, peer);
+        }
+        self.answer(now, handle, &response);
+        self.gateway.handle_reach(now, slot, Reach::Open);
+    }
+
+    /// What was under way with a client that has registered anew, perhaps from elsewhere, is not any more.
+    fn let_go(&mut self, now: Time, former: Client, now_at: Peer) {
+        if let Some(delivering) = former.delivering {
+            self.lwm2m.exchanges.remove(&delivering.exchange);
+            self.lwm2m.endpoint.cancel(now, delivering.exchange);
+        }
+        if former.peer != now_at && self.lwm2m.clients.at(former.peer).is_none() {
+            self.lwm2m.endpoint.forget(now, former.peer);
+        }
+    }
+
+    pub(crate) fn on_client_refused(&mut self, now: Time, asker: u64, refusal: &Refusal) {
+        let Some(asking) = self.lwm2m.askings.remove(&asker) else { return };
+        self.counters.refused += 1;
+        self.answer(now, asking.handle, &refused(refusal));
+    }
+
+    pub(super) fn on_update(&mut self, now: Time, handle: RequestHandle, peer: Peer, location: &str, update: Update) {
+        let Some(slot) = self.registered_as(peer, location) else {
+            return self.answer(now, handle, &Response::new(Code::NOT_FOUND));
+        };
+        if self.store == Store::Failing {
+            return self.answer(now, handle, &unavailable(STORE_REST, "the gateway cannot store anything now"));
+        }
+        self.relocate(now, slot, peer);
+        let client = self.lwm2m.clients.get_mut(slot).expect("it was found a moment ago");
+        let lifetime = update.lifetime();
+        if !update.is_empty() {
+            let before = client.hold();
+            client.registration.apply(update);
+            let (after, stored) = (client.hold(), client.store().encode());
+            self.gateway.keep_session(slot, stored);
+            if after != before {
+                self.gateway.handle_held(now, slot, after);
+            }
+        }
+        let token = self.lwm2m.confirm_with(handle, Response::new(Code::CHANGED));
+        self.gateway.handle_renewal(now, slot, lifetime, token);
+    }
+
+    pub(super) fn on_deregister(&mut self, now: Time, handle: RequestHandle, peer: Peer, location: &str) {
+        let Some(slot) = self.registered_as(peer, location) else {
+            return self.answer(now, handle, &Response::new(Code::NOT_FOUND));
+        };
+        self.drop_client(now, slot);
+        self.gateway.handle_deregistration(now, slot);
+        let token = self.lwm2m.confirm_with(handle, Response::new(Code::DELETED));
+        self.gateway.confirm(slot, token);
+    }
+
+    /// Whose registration a location is, if whoever is at `peer` is the one that it was given to.
+    fn registered_as(&self, peer: Peer, location: &str) -> Option<Slot> {
+        let (slot, secret) = parse_location(location)?;
+        let client = self.lwm2m.clients.get(slot).filter(|client| client.secret == secret)?;
+        let is_same = client.peer == peer || self.gateway.has_presented(slot, &self.presented_by(peer));
+        is_same.then_some(slot)
+    }
+
+    /// A client speaks from another address: what is under way with it is put to it there.
+    fn relocate(&mut self, now: Time, slot: Slot, peer: Peer) {
+        if self.lwm2m.clients.get(slot).is_none_or(|client| client.peer == peer) {
+            return;
+        }
+        if let Some(former) = self.lwm2m.clients.relocate(slot, peer) {
+            self.lwm2m.endpoint.forget(now, former);
+        }
+        let client = self.lwm2m.clients.get_mut(slot).expect("it was found a moment ago");
+        let stored = client.store().encode();
+        if let Some(delivering) = client.delivering.take() {
+            self.lwm2m.exchanges.remove(&delivering.exchange);
+            self.gateway.handle_unreachable(now, slot);
+        }
+        self.gateway.keep_session(slot, stored);
+    }
+
+    /// LwM2M's only word for it asks the client to leave and to stay away for a while. To one whose
+    /// lifetime is over, or who is elsewhere, there is nothing to say.
+    pub(crate) fn on_client_dismissed(&mut self, now: Time, slot: Slot, cause: EndCause) {
+        let Some(client) = self.drop_client(now, slot) else { return };
+        if matches!(cause, EndCause::LifetimeOver | EndCause::Roamed | EndCause::Peripheral) {
+            return;
+        }
+        if let Ok(request) = DeviceOperation::disable(&client.registration).to_request(&client.registration) {
+            let delivery = bugle_coap::Delivery::default();
+            // One that does not hear it hears 4.04 to its next update.
+            let _ = self.lwm2m.endpoint.request(now, client.peer, to_coap_request(&request), delivery);
+        }
+    }
+
+    /// The registration of a client is over, and all that the edge kept for it.
+    pub(crate) fn drop_client(&mut self, now: Time, slot: Slot) -> Option<Client> {
+        let mut client = self.lwm2m.clients.remove(slot)?;
+        if let Some(delivering) = client.delivering.take() {
+            self.lwm2m.exchanges.remove(&delivering.exchange);
+            self.lwm2m.endpoint.cancel(now, delivering.exchange);
+        }
+        Some(client)
+    }
+
+    /// After a restart: the client of a registration, as it was kept.
+    pub(crate) fn restore_client(&mut self, now: Time, slot: Slot, stored: &StoredClient) {
+        let Some(client) = stored.restore() else {
+            return self.gateway.handle_unreachable(now, slot);
+        };
+        let hold = client.hold();
+        self.lwm2m.clients.insert(slot, client);
+        self.gateway.handle_held(now, slot, hold);
+        self.gateway.handle_reach(now, slot, Reach::Open);
+    }
+}
+
+/// LwM2M 1.1 transport, 6.4.3: 4.03 says that this endpoint name may not register.
+fn refused(refusal: &Refusal) -> Response {
+    match refusal {
+        Refusal::Unknown => Response::refused(Code::FORBIDDEN, "this peripheral is not allocated here"),
+        Refusal::Blocked => Response::refused(Code::FORBIDDEN, "this peripheral is blocked"),
+        Refusal::Credential => Response::refused(Code::FORBIDDEN, "this is not what the peripheral must show"),
+        Refusal::ByApplication { reason } => Response::refused(Code::FORBIDDEN, reason),
+        Refusal::Undecided { retry_after } => unavailable(*retry_after, "the application has not decided"),
+        Refusal::Busy { retry_after } => unavailable(*retry_after, "too many ask at once"),
+        Refusal::Superseded => unavailable(SUPERSEDED_REST, "another asking for this peripheral came later"),
+    }
+}
+
+/// RFC 7252 §5.9.3.4: Max-Age says when to ask again.
+fn unavailable(retry_after: Duration, why: &str) -> Response {
+    let seconds = u32::try_from(retry_after.as_secs().max(1)).unwrap_or(u32::MAX);
+    Response { payload: why.as_bytes().to_vec(), ..Response::later(Code::SERVICE_UNAVAILABLE, seconds) }
+}

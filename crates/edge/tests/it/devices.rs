@@ -1,0 +1,259 @@
+//! Simulated LwM2M devices before the gateway, over a link that may lose, repeat and reorder.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bugle_coap::{Config, Endpoint, Event, ExchangeId, Observation, RequestHandle};
+use bugle_core::{PeripheralId, Time};
+use bugle_edge::carriage::{from_coap_request, from_coap_response, to_coap_request, to_coap_response};
+use bugle_edge::{DatagramSocket, Peer, Security};
+use bugle_lwm2m::client::{Device, Input, Output, Settings, Sleep};
+use bugle_lwm2m::{Code, Response};
+
+use super::world::World;
+
+pub(crate) const SOCKET: DatagramSocket = DatagramSocket { number: 0, security: Security::Plain };
+
+/// One device with its end of CoAP.
+pub(crate) struct Client {
+    pub(crate) device: Device,
+    endpoint: Endpoint<()>,
+    pub(crate) address: SocketAddr,
+    asked: HashMap<ExchangeId, u64>,
+    answering: BTreeMap<u64, RequestHandle>,
+    last_token: u64,
+    /// What it wrote and executed, in order.
+    pub(crate) done: Vec<Output>,
+}
+
+/// How bad the link is: of a hundred datagrams so many are lost, and as many come twice or late.
+#[derive(Clone, Copy)]
+pub(crate) struct Link {
+    pub(crate) percent: u64,
+    pub(crate) seed: u64,
+}
+
+/// A gateway and its devices, with what is on the way between them.
+pub(crate) struct Site {
+    pub(crate) world: World,
+    pub(crate) clients: Vec<Client>,
+    link: Link,
+    /// By arrival; to the device of this address, or from it.
+    air: BTreeMap<(Time, u64), (SocketAddr, Direction, Vec<u8>)>,
+    sent: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Up,
+    Down,
+}
+
+pub(crate) fn settings(id: &str) -> Settings {
+    Settings::new(PeripheralId::new(id).expect("a peripheral id"))
+}
+
+pub(crate) fn sleeper(id: &str, every: Duration, wakes_with: bugle_lwm2m::client::WakesWith) -> Settings {
+    let sleep = Sleep::QueueMode { awake: Duration::from_secs(93), every, wakes_with };
+    Settings { sleep, ..settings(id) }
+}
+
+impl Client {
+    fn new(settings: Settings, number: u16) -> Self {
+        Self {
+            device: Device::new(settings),
+            endpoint: Endpoint::new(Config::default(), [number as u8; 16]),
+            address: SocketAddr::from(([127, 0, 0, 1], 40_000 + number)),
+            asked: HashMap::new(),
+            answering: BTreeMap::new(),
+            last_token: 0,
+            done: Vec::new(),
+        }
+    }
+
+    /// Carries out what device and endpoint have to do, and returns what is to be sent.
+    fn run(&mut self, now: Time) -> Vec<Vec<u8>> {
+        let mut datagrams = Vec::new();
+        loop {
+            if let Some(output) = self.device.poll_output() {
+                self.on_device(now, output);
+            } else if let Some(output) = self.endpoint.poll_output() {
+                match output {
+                    bugle_coap::Output::Transmit { datagram, .. } => datagrams.push(datagram.to_vec()),
+                    bugle_coap::Output::Event(event) => self.on_event(now, event),
+                }
+            } else {
+                return datagrams;
+            }
+        }
+    }
+
+    fn on_device(&mut self, now: Time, output: Output) {
+        match output {
+            Output::Ask { exchange, request } => {
+                let delivery = bugle_coap::Delivery::default();
+                let asked = self.endpoint.request(now, (), to_coap_request(&request), delivery).expect("few wait");
+                self.asked.insert(asked, exchange);
+            }
+            Output::Answer { token, response } => {
+                if let Some(handle) = self.answering.remove(&token) {
+                    let _ = self.endpoint.respond(now, handle, to_coap_response(&response));
+                }
+            }
+            Output::Written { .. } | Output::Executed { .. } => self.done.push(output),
+            Output::Notify { .. }
+            | Output::Registered { .. }
+            | Output::Refused { .. }
+            | Output::Left
+            | Output::Asleep { .. }
+            | Output::Awake => {}
+        }
+    }
+
+    fn on_event(&mut self, now: Time, event: Event<()>) {
+        match event {
+            Event::Request { handle, request, .. } => match from_coap_request(&request) {
+                Some(request) => {
+                    self.last_token += 1;
+                    self.answering.insert(self.last_token, handle);
+                    self.device.handle_input(now, Input::Asked { token: self.last_token, request });
+                }
+                None => {
+                    let response = to_coap_response(&Response::new(Code::METHOD_NOT_ALLOWED));
+                    let _ = self.endpoint.respond(now, handle, response);
+                }
+            },
+            Event::Response { exchange, response, observation, .. } => {
+                assert_eq!(observation, Observation::None);
+                if let Some(exchange) = self.asked.remove(&exchange) {
+                    let response = from_coap_response(&response);
+                    self.device.handle_input(now, Input::Answered { exchange, response });
+                }
+            }
+            Event::Failed { exchange, .. } => {
+                if let Some(exchange) = self.asked.remove(&exchange) {
+                    self.device.handle_input(now, Input::Unanswered { exchange });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn next_timeout(&self) -> Option<Time> {
+        [self.device.next_timeout(), self.endpoint.next_timeout()].into_iter().flatten().min()
+    }
+}
+
+impl Site {
+    pub(crate) fn new(devices: Vec<Settings>, link: Link) -> Self {
+        let ids: Vec<String> = devices.iter().map(|settings| settings.endpoint.to_string()).collect();
+        let world = World::new(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+        let clients = devices.into_iter().zip(1..).map(|(settings, number)| Client::new(settings, number)).collect();
+        Self { world, clients, link, air: BTreeMap::new(), sent: 0 }
+    }
+
+    pub(crate) fn good(devices: Vec<Settings>) -> Self {
+        Self::new(devices, Link { percent: 0, seed: 0 })
+    }
+
+    /// Something happens to a device.
+    pub(crate) fn tell(&mut self, device: usize, input: Input) {
+        let now = self.world.now;
+        self.clients[device].device.handle_input(now, input);
+        self.run();
+    }
+
+    /// Switches all devices on and has the application say yes to each.
+    pub(crate) fn start(&mut self) {
+        for device in 0..self.clients.len() {
+            self.tell(device, Input::Start);
+        }
+        self.run();
+    }
+
+    /// Lets time pass; whoever asks to register meanwhile is authorized.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let end = self.world.now + time;
+        loop {
+            self.run();
+            let clients = self.clients.iter().filter_map(Client::next_timeout).min();
+            let air = self.air.first_key_value().map(|((at, _), _)| *at);
+            let next = [self.world.edge.next_timeout(), clients, air].into_iter().flatten().min();
+            match next.filter(|at| *at <= end) {
+                Some(at) => self.world.now = self.world.now.max(at),
+                None => break,
+            }
+            let now = self.world.now;
+            self.world.edge.handle_timeout(now);
+            for client in &mut self.clients {
+                client.endpoint.handle_timeout(now);
+                client.device.handle_timeout(now);
+            }
+        }
+        self.world.now = end;
+        self.run();
+    }
+
+    fn run(&mut self) {
+        loop {
+            self.world.run();
+            self.world.decide_all();
+            for (peer, datagram) in self.world.take_datagrams() {
+                self.send(peer.address, Direction::Down, datagram);
+            }
+            let now = self.world.now;
+            for number in 0..self.clients.len() {
+                let address = self.clients[number].address;
+                for datagram in self.clients[number].run(now) {
+                    self.send(address, Direction::Up, datagram);
+                }
+            }
+            if !self.arrive() {
+                return;
+            }
+        }
+    }
+
+    /// Puts a datagram on its way: it may be lost, come twice, or be overtaken.
+    fn send(&mut self, address: SocketAddr, direction: Direction, datagram: Vec<u8>) {
+        let mut arrivals = vec![0];
+        if self.draw() < self.link.percent {
+            match self.draw() % 3 {
+                0 => arrivals.clear(),
+                1 => arrivals.push(self.draw() * 10),
+                _ => arrivals[0] = self.draw() * 10,
+            }
+        }
+        for delay in arrivals {
+            self.sent += 1;
+            let at = self.world.now + Duration::from_millis(delay);
+            self.air.insert((at, self.sent), (address, direction, datagram.clone()));
+        }
+    }
+
+    fn arrive(&mut self) -> bool {
+        let now = self.world.now;
+        let mut has_arrived = false;
+        while let Some(entry) = self.air.first_entry().filter(|entry| entry.key().0 <= now) {
+            has_arrived = true;
+            let (address, direction, datagram) = entry.remove();
+            match direction {
+                Direction::Up => self.world.edge.handle_datagram(now, Peer { socket: SOCKET, address }, &datagram),
+                Direction::Down => {
+                    let client = self.clients.iter_mut().find(|client| client.address == address);
+                    if let Some(client) = client.filter(|client| !client.device.is_asleep()) {
+                        client.endpoint.handle_datagram(now, (), &datagram);
+                    }
+                }
+            }
+        }
+        has_arrived
+    }
+
+    /// A number below 100.
+    fn draw(&mut self) -> u64 {
+        self.link.seed = self.link.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.link.seed >> 33) % 100
+    }
+}

@@ -1,0 +1,205 @@
+//! LwM2M peripherals, in virtual time over real datagrams.
+
+use std::time::Duration;
+
+use bugle_core::{Content, Operation, Outcome, Receipt, State};
+use bugle_lwm2m::Path;
+use bugle_lwm2m::client::{Input, Output, WakesWith};
+
+use super::devices::{Link, Site, settings, sleeper};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn message(text: &str) -> Operation {
+    Operation::Message { content: Content::text(text) }
+}
+
+fn states(site: &Site, ids: &[&str]) -> Vec<State> {
+    ids.iter().map(|id| site.world.state(id).expect("it is allocated")).collect()
+}
+
+/// How often the device was written each message.
+fn messages(site: &Site, device: usize) -> Vec<String> {
+    let written = site.clients[device].done.iter().filter_map(|done| match done {
+        Output::Written { records } => Some(records),
+        _ => None,
+    });
+    let texts = written.flatten().map(|record| match &record.value {
+        bugle_lwm2m::Value::Opaque(bytes) => String::from_utf8(bytes.clone()).expect("a text"),
+        other => panic!("{other:?}"),
+    });
+    texts.collect()
+}
+
+#[test]
+fn a_client_registers_obeys_and_leaves() {
+    let mut site = Site::good(vec![settings("lamp")]);
+    site.start();
+    assert_eq!(states(&site, &["lamp"]), [State::Active]);
+    assert!(site.clients[0].device.is_registered());
+    let write = Operation::Write { path: "/3311/0/5850".parse().expect("a path"), content: Content::text("true") };
+    let (written, read, executed) = (
+        site.world.operation(1, write, Receipt::Executed),
+        site.world.operation(2, Operation::Read { path: "/3311/0/5850".parse().expect("a path") }, Receipt::Executed),
+        site.world.operation(
+            3,
+            Operation::Execute { path: "/3/0/4".parse().expect("a path"), arguments: String::new() },
+            Receipt::Executed,
+        ),
+    );
+    site.pass(SECOND);
+    assert_eq!(site.world.only_outcome(written), Outcome::Executed { answer: Content::default() });
+    assert_eq!(site.world.only_outcome(read), Outcome::Executed { answer: Content::text("1") });
+    assert_eq!(site.world.only_outcome(executed), Outcome::Executed { answer: Content::default() });
+    assert!(site.clients[0].device.value(&Path::of_resource(3311, 0, 5850)).is_some());
+    // A reboot is a fresh Register, and no new peripheral.
+    site.pass(10 * SECOND);
+    assert_eq!(states(&site, &["lamp"]), [State::Active]);
+    site.tell(0, Input::Leave);
+    site.pass(SECOND);
+    assert_eq!(states(&site, &["lamp"]), [State::Allocated]);
+    assert!(!site.clients[0].device.is_registered());
+}
+
+#[test]
+fn a_client_stays_registered_for_as_long_as_it_updates() {
+    let mut site = Site::good(vec![settings("lamp")]);
+    site.start();
+    site.pass(24 * HOUR);
+    assert_eq!(states(&site, &["lamp"]), [State::Active]);
+    site.clients[0].address = "127.0.0.1:1".parse().expect("an address");
+    site.pass(HOUR);
+    assert_eq!(states(&site, &["lamp"]), [State::Active], "it goes on from another address");
+    site.clients.clear();
+    site.pass(Duration::from_secs(301));
+    assert_eq!(states(&site, &["lamp"]), [State::Allocated]);
+}
+
+#[test]
+fn a_sleeper_is_in_standby_and_gets_what_waits_in_order_at_its_next_wake() {
+    for wakes_with in [WakesWith::Update, WakesWith::Register] {
+        let mut site = Site::good(vec![sleeper("meter", HOUR, wakes_with)]);
+        site.start();
+        site.pass(94 * SECOND);
+        assert_eq!(states(&site, &["meter"]), [State::Standby]);
+        let requests: Vec<_> = (1..=5)
+            .map(|number| site.world.operation(number, message(&number.to_string()), Receipt::Executed))
+            .collect();
+        site.pass(10 * SECOND);
+        assert_eq!(states(&site, &["meter"]), [State::Activating]);
+        assert!(messages(&site, 0).is_empty(), "nothing is sent to a sleeper");
+        site.pass(HOUR);
+        assert_eq!(messages(&site, 0), ["1", "2", "3", "4", "5"]);
+        for request in requests {
+            assert_eq!(site.world.only_outcome(request), Outcome::Executed { answer: Content::default() });
+        }
+    }
+}
+
+#[test]
+fn what_a_client_cannot_do_is_refused_in_its_own_words() {
+    let mut site = Site::good(vec![settings("lamp")]);
+    site.start();
+    let path = "/3/0/9".parse().expect("a path");
+    let write = site.world.operation(1, Operation::Write { path, content: Content::text("50") }, Receipt::Executed);
+    let absent =
+        site.world.operation(2, Operation::Read { path: "/42/0/1".parse().expect("a path") }, Receipt::Executed);
+    let path = "/3".parse().expect("a path");
+    let nothing = site.world.operation(3, Operation::Execute { path, arguments: String::new() }, Receipt::Executed);
+    site.pass(SECOND);
+    let code = |outcome| match outcome {
+        Outcome::Refused { code, .. } => code,
+        other => panic!("{other:?}"),
+    };
+    let codes = [write, absent, nothing].map(|request| code(site.world.only_outcome(request)));
+    assert_eq!(codes, ["4.05", "4.04", "4.05"]);
+}
+
+#[test]
+fn a_stranger_is_told_that_it_may_not_register() {
+    let mut site = Site::good(vec![settings("lamp")]);
+    assert!(site.world.edge.handle_allocations(site.world.now, Vec::new()).is_empty());
+    site.start();
+    site.pass(SECOND);
+    assert!(!site.clients[0].device.is_registered());
+    assert_eq!(site.world.edge.counters().refused, 1);
+}
+
+#[test]
+fn a_restart_of_the_gateway_costs_a_client_nothing() {
+    let mut site = Site::good(vec![settings("lamp"), sleeper("meter", HOUR, WakesWith::Update)]);
+    site.start();
+    site.pass(100 * SECOND);
+    assert_eq!(states(&site, &["lamp", "meter"]), [State::Active, State::Standby]);
+    site.world.crash();
+    assert_eq!(states(&site, &["lamp", "meter"]), [State::Active, State::Standby]);
+    let request = site.world.operation(1, message("on"), Receipt::Executed);
+    site.pass(2 * HOUR);
+    assert_eq!((messages(&site, 0).len(), messages(&site, 1).len()), (1, 1));
+    assert_eq!(site.world.outcomes(request).len(), 2);
+    assert!(site.clients.iter().all(|client| client.device.is_registered()));
+}
+
+#[test]
+fn a_delivery_that_a_crash_cut_off_reaches_the_client_once() {
+    let mut site = Site::good(vec![settings("lamp")]);
+    site.start();
+    // The datagram is out, the answer is not in.
+    let request = site.world.operation(1, message("on"), Receipt::Executed);
+    site.world.crash();
+    site.pass(HOUR);
+    assert_eq!(messages(&site, 0), ["on"]);
+    assert_eq!(site.world.only_outcome(request), Outcome::Executed { answer: Content::default() });
+}
+
+#[test]
+fn what_a_client_sends_reaches_the_application_as_a_report() {
+    let mut site = Site::good(vec![settings("lamp")]);
+    site.start();
+    site.tell(0, Input::Send { paths: vec![Path::of_resource(3303, 0, 5700)] });
+    site.pass(SECOND);
+    let reports = site.world.reports();
+    let [(name, content)] = &reports[..] else { panic!("{reports:?}") };
+    assert_eq!((name.as_str(), content.content_type.as_str()), ("send", "application/senml+json"));
+    assert!(content.as_text().is_some_and(|text| text.contains("/3303/0/5700")));
+}
+
+#[test]
+fn on_a_bad_link_every_registration_and_every_request_ends_well_and_none_comes_twice() {
+    for seed in 0..25 {
+        let names: Vec<String> = (0..8).map(|number| format!("p{number}")).collect();
+        let devices = names.iter().enumerate().map(|(number, name)| match number % 3 {
+            0 => settings(name),
+            1 => sleeper(name, HOUR, WakesWith::Update),
+            _ => sleeper(name, HOUR, WakesWith::Register),
+        });
+        let mut site = Site::new(devices.collect(), Link { percent: 20, seed });
+        site.start();
+        site.pass(600 * SECOND);
+        let is_registered = |name: &String| site.world.state(name).is_some_and(State::is_registered);
+        assert!(names.iter().all(is_registered), "seed {seed}: {names:?}");
+        let request = |site: &mut Site, number: u64| {
+            site.world.operation(number, message(&number.to_string()), Receipt::Executed)
+        };
+        let mut requests = Vec::new();
+        for number in 1..=10 {
+            requests.push(request(&mut site, number));
+            site.pass(7 * SECOND);
+        }
+        site.pass(4 * HOUR);
+        for (device, name) in names.iter().enumerate() {
+            let mut seen = messages(&site, device);
+            let expected: Vec<String> = (1..=10).map(|number| number.to_string()).collect();
+            assert!(seen.is_sorted_by_key(|text| text.parse::<u64>().ok()), "seed {seed}, {name}: {seen:?}");
+            seen.dedup();
+            assert_eq!((&seen, seen.len()), (&expected, messages(&site, device).len()), "seed {seed}, {name}");
+        }
+        for request in requests {
+            let outcomes = site.world.outcomes(request);
+            let is_executed = |outcome: &Outcome| matches!(outcome, Outcome::Executed { .. });
+            assert!(outcomes.iter().all(|(_, outcome)| is_executed(outcome)), "seed {seed}: {outcomes:?}");
+            assert_eq!(outcomes.len(), names.len(), "seed {seed}");
+        }
+    }
+}
