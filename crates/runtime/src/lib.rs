@@ -2,6 +2,7 @@
 //!
 //! - [`Clock`]: the wall clock once, then a monotonic one, as [`bugle_core::Time`];
 //! - [`config`]: a TOML file and what the environment overrides, with errors that name the line;
+//! - [`datagrams`]: UDP by the batch;
 //! - [`DataFolder`]: where a service keeps its files, for one process at a time;
 //! - [`listener`]: sockets, and the rule that plain ones beyond loopback are asked for by name;
 //! - [`tls`] and [`Authority`]: certificates;
@@ -17,6 +18,7 @@ mod backoff;
 mod clock;
 pub mod config;
 mod data_folder;
+pub mod datagrams;
 pub mod link;
 pub mod listener;
 mod shutdown;
