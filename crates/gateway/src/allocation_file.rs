@@ -39,6 +39,7 @@ mod complaint;
 mod csv;
 mod entry;
 mod passwords;
+mod secret;
 mod toml;
 mod watcher;
 

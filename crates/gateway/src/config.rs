@@ -33,6 +33,9 @@ pub struct Config {
     /// MQTT peripherals.
     #[serde(default)]
     pub mqtt: Mqtt,
+    /// LwM2M peripherals.
+    #[serde(default)]
+    pub lwm2m: Lwm2m,
     /// Registering.
     #[serde(default)]
     pub registration: Registration,
@@ -80,6 +83,16 @@ impl Default for Mqtt {
             receive_maximum: defaults.receive_maximum,
         }
     }
+}
+
+/// LwM2M peripherals, over CoAP.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lwm2m {
+    /// Where they register without encryption; none if they do not.
+    pub listen: Option<SocketAddr>,
+    /// How far `listen` may be reached from.
+    pub plain: PlainReach,
 }
 
 /// Registering.
@@ -139,7 +152,7 @@ pub enum ConfigError {
     #[error("mqtt.tls_listen and [mqtt.tls] go together: set both, or neither")]
     HalfTls,
     /// Nobody could connect.
-    #[error("set mqtt.listen or mqtt.tls_listen: without one of them no peripheral can connect")]
+    #[error("set mqtt.listen, mqtt.tls_listen or lwm2m.listen: without one of them no peripheral can connect")]
     NoListener,
     /// A number is out of its range.
     #[error("{setting} must be from {min} to {max}")]
@@ -166,6 +179,9 @@ impl Config {
         if let Some(listen) = self.mqtt.listen {
             check_plain("mqtt.listen", listen, "mqtt.plain", self.mqtt.plain)?;
         }
+        if let Some(listen) = self.lwm2m.listen {
+            check_plain("lwm2m.listen", listen, "lwm2m.plain", self.lwm2m.plain)?;
+        }
         for (setting, value, min, max) in [
             ("mqtt.packet_bytes_max", u64::from(self.mqtt.packet_bytes_max), 1_024, 268_435_455),
             ("mqtt.keep_alive_max_seconds", u64::from(self.mqtt.keep_alive_max_seconds), 1, 65_535),
@@ -182,7 +198,7 @@ impl Config {
         }
         match (self.mqtt.tls_listen, &self.mqtt.tls) {
             (Some(_), Some(files)) => Ok(Some(server_config(files, &["mqtt"])?)),
-            (None, None) if self.mqtt.listen.is_none() => Err(ConfigError::NoListener),
+            (None, None) if self.mqtt.listen.is_none() && self.lwm2m.listen.is_none() => Err(ConfigError::NoListener),
             (None, None) => Ok(None),
             _ => Err(ConfigError::HalfTls),
         }

@@ -41,6 +41,7 @@ struct Report {
     up_log: u64,
     down_applied: u64,
     connections: u64,
+    clients: u64,
     accepted: u64,
     admitted: u64,
     refused: u64,
@@ -48,6 +49,9 @@ struct Report {
     noise: u64,
     faults: u64,
     reports_dropped: u64,
+    datagrams_malformed: u64,
+    datagrams_dropped: u64,
+    retransmissions: u64,
     commits: u64,
 }
 
@@ -84,7 +88,7 @@ async fn readyz(State(probes): State<Arc<Probes>>) -> Response {
 }
 
 async fn report(State(probes): State<Arc<Probes>>) -> Response {
-    let Some(Status { counters, census, store_failure, commits }) = probes.status().await else {
+    let Some(Status { counters, datagrams_dropped, census, store_failure, commits }) = probes.status().await else {
         return (StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping\n").into_response();
     };
     let link = probes.link.borrow().clone();
@@ -101,6 +105,7 @@ async fn report(State(probes): State<Arc<Probes>>) -> Response {
         up_log: census.up_log,
         down_applied: census.down_applied,
         connections: counters.connections,
+        clients: counters.clients,
         accepted: counters.accepted,
         admitted: counters.admitted,
         refused: counters.refused,
@@ -108,6 +113,9 @@ async fn report(State(probes): State<Arc<Probes>>) -> Response {
         noise: counters.noise,
         faults: counters.faults,
         reports_dropped: counters.reports_dropped,
+        datagrams_malformed: counters.datagrams_malformed,
+        datagrams_dropped,
+        retransmissions: counters.retransmissions,
         commits,
     };
     Json(report).into_response()

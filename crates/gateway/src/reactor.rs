@@ -6,6 +6,7 @@
 //! that commit leaves when it is done.
 
 mod command;
+mod datagrams;
 mod keeper;
 mod listeners;
 mod socket;
@@ -24,6 +25,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 pub(crate) use command::{Command, Commands, Status};
+pub(crate) use datagrams::Datagrams;
 pub(crate) use listeners::Listeners;
 
 use command::Persisted;
@@ -59,6 +61,7 @@ pub(crate) struct Progress {
 pub(crate) struct Reactor {
     poll: Poll,
     listeners: Listeners,
+    datagrams: Datagrams,
     sockets: Sockets,
     commands: Receiver<Command>,
     edge: Edge,
@@ -70,7 +73,7 @@ pub(crate) struct Reactor {
 impl Reactor {
     pub(crate) fn new(
         poll: Poll,
-        listeners: Listeners,
+        (listeners, datagrams): (Listeners, Datagrams),
         (commands, receiver): (Commands, Receiver<Command>),
         edge: Edge,
         store: Arc<GatewayStore>,
@@ -78,7 +81,17 @@ impl Reactor {
         progress: Progress,
     ) -> Self {
         let keeper = Keeper::new(store, commands);
-        Self { poll, listeners, sockets: Sockets::default(), commands: receiver, edge, keeper, clock, progress }
+        Self {
+            poll,
+            listeners,
+            datagrams,
+            sockets: Sockets::default(),
+            commands: receiver,
+            edge,
+            keeper,
+            clock,
+            progress,
+        }
     }
 
     /// Serves until it is told to stop.
@@ -87,6 +100,7 @@ impl Reactor {
     /// If it cannot go on.
     pub(crate) fn run(mut self) -> Result<(), ReactorError> {
         let mut events = Events::with_capacity(EVENTS_MAX);
+        let mut batches = self.datagrams.batches();
         let mut is_stopping = false;
         loop {
             let timeout = self.timeout(self.clock.now());
@@ -98,15 +112,17 @@ impl Reactor {
             let now = self.clock.now();
             for event in &events {
                 let token = event.token();
-                if token != WAKER && !self.listeners.on_ready(now, token) {
+                if token != WAKER && !self.listeners.on_ready(now, token) && !self.datagrams.on_ready(event) {
                     self.sockets.on_ready(event);
                 }
             }
             self.listeners.serve(now, &mut self.edge, &mut self.sockets, self.poll.registry());
             self.sockets.serve(now, &mut self.edge);
+            self.datagrams.serve(now, &mut self.edge, &mut batches);
             is_stopping |= self.take_commands(now)?;
             self.edge.handle_timeout(now);
             self.carry_out(now);
+            self.datagrams.flush(&mut batches);
             self.keeper.persist();
             if is_stopping && self.keeper.is_idle() {
                 self.sockets.flush_all();
@@ -116,7 +132,7 @@ impl Reactor {
     }
 
     fn timeout(&self, now: Time) -> Option<Duration> {
-        if self.sockets.has_work(&self.edge) {
+        if self.sockets.has_work(&self.edge) || self.datagrams.has_work() {
             return Some(Duration::ZERO);
         }
         let next = [
@@ -176,6 +192,7 @@ impl Reactor {
         while let Some(output) = self.edge.poll_output(now) {
             match output {
                 Output::Transmit { connection, bytes } => self.sockets.transmit(connection, bytes),
+                Output::Datagram { peer, datagram } => self.datagrams.transmit(peer, datagram),
                 Output::Close { connection } => {
                     self.edge.handle_closed(now, connection);
                     self.sockets.close(now, connection);
@@ -197,6 +214,7 @@ impl Reactor {
     fn status(&self) -> Status {
         Status {
             counters: self.edge.counters(),
+            datagrams_dropped: self.datagrams.dropped(),
             census: self.edge.census(),
             store_failure: self.keeper.failure().map(ToString::to_string),
             commits: self.keeper.commits(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bugle_core::gateway::Restored;
-use bugle_edge::Edge;
+use bugle_edge::{Edge, Security};
 use bugle_runtime::listener::{ListenError, listen_tcp};
 use bugle_runtime::{Clock, DataFolder, DataFolderError, Shutdown};
 use bugle_store::gateway::GatewayStore;
@@ -19,7 +19,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use crate::allocations::Allocations;
 use crate::http::{self, Probes};
 use crate::link::{self, LinkState, LinkTo};
-use crate::reactor::{Command, Commands, Listeners, Progress, Reactor, ReactorError};
+use crate::reactor::{Command, Commands, Datagrams, Listeners, Progress, Reactor, ReactorError};
 use crate::{Config, ConfigError};
 
 /// How long the HTTP server and the link may take to end.
@@ -50,6 +50,7 @@ pub enum StartError {
 pub struct Gateway {
     mqtt: Option<SocketAddr>,
     mqtt_tls: Option<SocketAddr>,
+    lwm2m: Option<SocketAddr>,
     http: SocketAddr,
     link: watch::Receiver<LinkState>,
     allocations: Allocations,
@@ -76,6 +77,13 @@ impl Gateway {
         };
         let mqtt = listen("mqtt.listen", config.mqtt.listen, None)?;
         let mqtt_tls = listen("mqtt.tls_listen", config.mqtt.tls_listen, tls)?;
+        let mut datagrams = Datagrams::default();
+        let mut open = |setting, address: Option<SocketAddr>, security| {
+            let unavailable = |address, source| ListenError::Unavailable { setting, address, source };
+            let open = |address| datagrams.add(address, security).map_err(|source| unavailable(address, source));
+            address.map(open).transpose()
+        };
+        let lwm2m = open("lwm2m.listen", config.lwm2m.listen, Security::Plain)?;
         let http_listener = listen_tcp("http_listen", config.http_listen).await?;
         let http = http_listener.local_addr()?;
         let path = folder.file("gateway.db");
@@ -89,12 +97,13 @@ impl Gateway {
 
         let poll = Poll::new()?;
         listeners.register(poll.registry())?;
+        datagrams.register(poll.registry())?;
         let (commands, receiver) = Commands::new(&poll)?;
         let (up_sender, up_available) = watch::channel(up_last);
         let (down_sender, down_acknowledged) = watch::channel(down_applied);
         let progress = Progress { up_available: up_sender, down_acknowledged: down_sender };
-        let reactor =
-            Reactor::new(poll, listeners, (commands.clone(), receiver), edge, Arc::clone(&store), clock, progress);
+        let (doors, inbox) = ((listeners, datagrams), (commands.clone(), receiver));
+        let reactor = Reactor::new(poll, doors, inbox, edge, Arc::clone(&store), clock, progress);
         let ended = spawn(reactor, shutdown.clone())?;
 
         let mut tasks = JoinSet::new();
@@ -120,7 +129,7 @@ impl Gateway {
             stopping.requested().await;
             commands.send(Command::Stop);
         });
-        Ok(Self { mqtt, mqtt_tls, http, link, allocations, ended, tasks, shutdown })
+        Ok(Self { mqtt, mqtt_tls, lwm2m, http, link, allocations, ended, tasks, shutdown })
     }
 
     /// Where MQTT peripherals connect without encryption.
@@ -133,6 +142,12 @@ impl Gateway {
     #[must_use]
     pub const fn mqtt_tls_address(&self) -> Option<SocketAddr> {
         self.mqtt_tls
+    }
+
+    /// Where LwM2M peripherals register without encryption.
+    #[must_use]
+    pub const fn lwm2m_address(&self) -> Option<SocketAddr> {
+        self.lwm2m
     }
 
     /// Where the gateway says how it is doing.

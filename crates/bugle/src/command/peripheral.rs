@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bugle_api::{AllocationBody, PageQuery, Peripheral, PeripheralQuery, StrangerRecord};
 use bugle_client::Client;
-use bugle_core::credential::PasswordVerifier;
+use bugle_core::credential::{PasswordVerifier, PreSharedKey};
 use bugle_core::{Credential, GatewayId, GroupId, InitialState, Origin, Protocol, State, Waker};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -98,6 +98,15 @@ struct AllocateArgs {
     /// The user name it must show; its id without this
     #[arg(long, value_name = "NAME", requires = "password_verifier")]
     username: Option<String>,
+    /// The key it shares with its gateway for DTLS, 8 to 64 bytes in hexadecimal
+    #[arg(long, value_name = "KEY", conflicts_with = "password_verifier")]
+    pre_shared_key: Option<PreSharedKey>,
+    /// The identity it names with that key; its id without this
+    #[arg(long, value_name = "IDENTITY", requires = "pre_shared_key")]
+    identity: Option<String>,
+    /// The common name of the certificate it must show
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["password_verifier", "pre_shared_key"])]
+    certificate: Option<String>,
     /// What you say of it; may be given several times
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = parse_label)]
     labels: Vec<(String, String)>,
@@ -187,14 +196,24 @@ fn tell_asked(context: &Context, place: &Place, what: &'static str) -> Result<()
 }
 
 impl AllocateArgs {
+    /// What it must show, if anything; clap lets no more than one through.
+    fn credential(&self) -> Option<Credential> {
+        if let Some(verifier) = self.password_verifier.clone() {
+            return Some(Credential::Password { username: self.username.clone(), verifier });
+        }
+        if let Some(key) = self.pre_shared_key.clone() {
+            return Some(Credential::PreSharedKey { identity: self.identity.clone(), key });
+        }
+        self.certificate.clone().map(|subject| Credential::Certificate { subject: Some(subject) })
+    }
+
     async fn run(self, context: &Context, client: &Client) -> Result<Ended, Failure> {
+        let credential = self.credential();
         let body = AllocationBody {
             application: context.connection.application()?.clone(),
             groups: self.groups.into_iter().collect::<BTreeSet<_>>(),
             initial_state: if self.blocked { InitialState::Blocked } else { InitialState::Allocated },
-            credential: self
-                .password_verifier
-                .map(|verifier| Credential::Password { username: self.username, verifier }),
+            credential,
             waker: Waker::Window,
             labels: self.labels.into_iter().collect::<BTreeMap<_, _>>(),
             lifetime: self.lifetime.map(|lifetime| lifetime.as_secs()),

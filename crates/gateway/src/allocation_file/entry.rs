@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 use std::time::Duration;
 
-use bugle_core::credential::PasswordVerifier;
 use bugle_core::{Allocation, InitialState, PeripheralId, Waker};
 
 use super::complaint::Complaints;
+use super::secret::{Secret, SecretDraft};
 
 /// A field as it stands in the file.
 #[derive(Debug, Clone)]
@@ -25,9 +25,7 @@ pub(super) struct Draft {
     pub(super) application: Option<Field<String>>,
     pub(super) groups: Option<Field<Vec<String>>>,
     pub(super) initial_state: Option<Field<String>>,
-    pub(super) username: Option<Field<String>>,
-    pub(super) password: Option<Field<String>>,
-    pub(super) verifier: Option<Field<String>>,
+    pub(super) secret: SecretDraft,
     pub(super) waker: Option<Field<String>>,
     pub(super) lifetime: Option<Field<u64>>,
     pub(super) idle: Option<Field<u64>>,
@@ -40,14 +38,6 @@ pub(super) struct Entry {
     /// The allocation, without its credential.
     pub(super) allocation: Allocation,
     pub(super) secret: Secret,
-}
-
-/// What a peripheral must show.
-#[derive(Debug)]
-pub(super) enum Secret {
-    Nothing,
-    Verifier { username: Option<String>, verifier: PasswordVerifier },
-    Password { username: Option<String>, password: String },
 }
 
 /// All entries of a file, each peripheral once.
@@ -79,19 +69,13 @@ impl Draft {
     pub(super) fn or(self, defaults: &Self) -> Self {
         let mut labels = defaults.labels.clone();
         labels.extend(self.labels);
-        // A password beside an inherited verifier, or the reverse, would be two; one that is said here
-        // counts.
-        let has_secret = self.password.is_some() || self.verifier.is_some();
-        let inherited = |field: &Option<Field<String>>| if has_secret { None } else { field.clone() };
         Self {
             line: self.line,
             peripheral: self.peripheral,
             application: self.application.or_else(|| defaults.application.clone()),
             groups: self.groups.or_else(|| defaults.groups.clone()),
             initial_state: self.initial_state.or_else(|| defaults.initial_state.clone()),
-            username: self.username.or_else(|| defaults.username.clone()),
-            password: self.password.or_else(|| inherited(&defaults.password)),
-            verifier: self.verifier.or_else(|| inherited(&defaults.verifier)),
+            secret: self.secret.or(&defaults.secret),
             waker: self.waker.or_else(|| defaults.waker.clone()),
             lifetime: self.lifetime.or_else(|| defaults.lifetime.clone()),
             idle: self.idle.or_else(|| defaults.idle.clone()),
@@ -116,7 +100,7 @@ impl Draft {
             _ => None,
         });
         let waker = word(self.waker, "waker", complaints, |word| (word == "window").then_some(Waker::Window));
-        let secret = Secret::read(self.username, self.password, self.verifier, complaints);
+        let secret = self.secret.read(complaints);
         let allocation = Allocation {
             peripheral: peripheral?,
             application: application?,
@@ -134,33 +118,6 @@ impl Draft {
                 complaints.add(self.line, error);
                 None
             }
-        }
-    }
-}
-
-impl Secret {
-    fn read(
-        username: Option<Field<String>>,
-        password: Option<Field<String>>,
-        verifier: Option<Field<String>>,
-        complaints: &mut Complaints,
-    ) -> Option<Self> {
-        if let (Some(username), None, None) = (&username, &password, &verifier) {
-            complaints.add(username.line, "username: needs a password or a verifier beside it");
-            return None;
-        }
-        let username = username.map(|field| field.value);
-        match (password, verifier) {
-            (Some(password), Some(_)) => {
-                complaints.add(password.line, "either password or verifier, not both");
-                None
-            }
-            (Some(password), None) => Some(Self::Password { username, password: password.value }),
-            (None, Some(verifier)) => {
-                let verifier = complaints.take(verifier.line, "verifier", verifier.value.parse())?;
-                Some(Self::Verifier { username, verifier })
-            }
-            (None, None) => Some(Self::Nothing),
         }
     }
 }

@@ -8,7 +8,8 @@ use bugle_core::credential::PasswordVerifier;
 use bugle_core::{Allocation, Credential, PeripheralId};
 use sha2::{Digest as _, Sha256};
 
-use super::entry::{Entries, Entry, Secret};
+use super::entry::{Entries, Entry};
+use super::secret::Secret;
 
 /// Deriving that takes longer is told, with how to spare it.
 const SLOW: Duration = Duration::from_secs(2);
@@ -30,6 +31,8 @@ impl Passwords {
             let credential = match entry.secret {
                 Secret::Nothing => None,
                 Secret::Verifier { username, verifier } => Some(Credential::Password { username, verifier }),
+                Secret::PreSharedKey { identity, key } => Some(Credential::PreSharedKey { identity, key }),
+                Secret::Certificate { subject } => Some(Credential::Certificate { subject: Some(subject) }),
                 Secret::Password { username, .. } => {
                     let (_, verifier) = derived.get(&entry.allocation.peripheral).expect("derived above");
                     Some(Credential::Password { username, verifier: verifier.clone() })
@@ -46,7 +49,7 @@ impl Passwords {
     fn derive(&self, entries: &[Entry]) -> BTreeMap<PeripheralId, (Digest, PasswordVerifier)> {
         let passwords = entries.iter().filter_map(|entry| match &entry.secret {
             Secret::Password { password, .. } => Some((&entry.allocation.peripheral, password.as_str())),
-            Secret::Nothing | Secret::Verifier { .. } => None,
+            _ => None,
         });
         let (mut known, mut new) = (BTreeMap::new(), Vec::new());
         for (peripheral, password) in passwords {

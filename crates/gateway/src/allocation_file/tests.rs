@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use bugle_core::credential::PasswordVerifier;
+use bugle_core::credential::{PasswordVerifier, PreSharedKey};
 use bugle_core::{Credential, InitialState, PeripheralId};
 use proptest::prelude::*;
 
@@ -134,7 +134,7 @@ fn a_password_said_for_one_counts_more_than_the_default_verifier() {
         .into_iter()
         .map(|allocation| match allocation.credential {
             Some(Credential::Password { verifier, .. }) => verifier,
-            None => panic!("a credential"),
+            other => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(verifiers, [verifier, PasswordVerifier::derive(&id("m2"), b"secret")]);
@@ -201,7 +201,7 @@ id = "m3"
             "a.toml:8: groups: a group id must not contain '/'; allowed are letters, digits and . _ - :",
             "a.toml:9: idle: must be a number of seconds",
             "a.toml:11: an id is missing",
-            "a.toml:13: either password or verifier, not both",
+            "a.toml:14: one of password, verifier, pre_shared_key and certificate, not several",
             "a.toml:15: waker: \"bell\" is no such word",
             "a.toml:20: username: needs a password or a verifier beside it",
             "a.toml:21: labels: must be a table of texts",
@@ -249,7 +249,7 @@ fn all_that_is_wrong_with_rows_is_told_with_its_line() {
             "a.csv:2: lifetime: \"soon\" is no number of seconds",
             "a.csv:3: groups: a group id must not contain '/'; allowed are letters, digits and . _ - :",
             "a.csv:5: 2 cells, where the first row has 6",
-            "a.csv:9: either password or verifier, not both",
+            "a.csv:9: one of password, verifier, pre_shared_key and certificate, not several",
             "a.csv:10: peripheral m3 is in line 6 already",
         ]
     );
@@ -309,4 +309,31 @@ proptest! {
     fn no_text_makes_reading_panic(text in "(\\PC|\n|,|=|\\[|\\]|\"|peripheral|id){0,60}") {
         let _ = (read_csv(&text), read_toml(&text));
     }
+}
+
+#[test]
+fn keys_and_certificates_are_taken_from_the_file() {
+    let allocations = read_toml(
+        "[defaults]\napplication = \"a\"\ngroups = [\"g\"]\npassword = \"secret\"\n\
+         [[peripheral]]\nid = \"m1\"\npre_shared_key = \"000102030405060708090a0b0c0d0e0f\"\n\
+         [[peripheral]]\nid = \"m2\"\nidentity = \"two\"\npre_shared_key = \"000102030405060708090a0b0c0d0e0f\"\n\
+         [[peripheral]]\nid = \"m3\"\ncertificate = \"meter three\"\n",
+    )
+    .expect("a good file");
+    let key: PreSharedKey = "000102030405060708090a0b0c0d0e0f".parse().expect("a key");
+    let credentials: Vec<_> = allocations.into_iter().filter_map(|allocation| allocation.credential).collect();
+    assert_eq!(
+        credentials,
+        [
+            Credential::PreSharedKey { identity: None, key: key.clone() },
+            Credential::PreSharedKey { identity: Some("two".into()), key },
+            Credential::Certificate { subject: Some("meter three".into()) },
+        ]
+    );
+    let error = read_csv("id,application,groups,pre_shared_key,identity\nm1,a,g,short,\nm2,a,g,,two\n");
+    assert_eq!(
+        error.expect_err("no keys"),
+        "a.csv:2: pre_shared_key: a pre-shared key is 8 to 64 bytes, in hexadecimal\n\
+         a.csv:3: identity: needs a pre_shared_key beside it"
+    );
 }

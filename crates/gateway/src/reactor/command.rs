@@ -37,6 +37,8 @@ pub(crate) enum Command {
 #[derive(Debug, Clone)]
 pub(crate) struct Status {
     pub(crate) counters: Counters,
+    /// Datagrams that were dropped at the sockets.
+    pub(crate) datagrams_dropped: u64,
     pub(crate) census: Census,
     /// Why the store takes nothing, if it does not.
     pub(crate) store_failure: Option<String>,
