@@ -21,6 +21,7 @@ const CRATES: &[(&str, u8, Purity)] = &[
     ("bugle-core", 0, Pure),
     ("bugle-mqtt", 1, Pure),
     ("bugle-coap", 1, Pure),
+    ("bugle-dtls", 1, Pure),
     ("bugle-lwm2m", 1, Pure),
     ("bugle-wire", 1, Pure),
     ("bugle-api", 1, Pure),

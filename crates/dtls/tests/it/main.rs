@@ -1,0 +1,4 @@
+//! Servers and clients on an in-memory link in virtual time, and with other people's programs over loopback.
+
+mod desk;
+mod shaking_hands;
