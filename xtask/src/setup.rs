@@ -32,6 +32,7 @@ const DEBIAN_PACKAGES: &[DebianPackage] = &[
     DebianPackage { name: "g++", shows: Shows::Program("c++") },
     DebianPackage { name: "mosquitto", shows: Shows::Program("mosquitto") },
     DebianPackage { name: "mosquitto-clients", shows: Shows::Program("mosquitto_sub") },
+    DebianPackage { name: "openssl", shows: Shows::Program("openssl") },
     DebianPackage { name: "python3", shows: Shows::Program("python3") },
     DebianPackage { name: "python3-venv", shows: Shows::PythonModule("ensurepip") },
 ];
