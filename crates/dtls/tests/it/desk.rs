@@ -45,6 +45,8 @@ impl Dice {
     }
 }
 
+pub(crate) type Rewrite = Box<dyn FnMut(&mut [u8])>;
+
 /// Where a client is.
 pub(crate) type Address = u16;
 
@@ -67,6 +69,10 @@ pub(crate) struct Desk {
     pub(crate) clients_told: Vec<(Address, Event<()>)>,
     /// Everything that was sent to the server.
     pub(crate) to_server: Vec<(Address, Vec<u8>)>,
+    /// Everything that was sent to clients.
+    pub(crate) to_clients: Vec<(Address, Vec<u8>)>,
+    /// What becomes of datagrams to the server on their way.
+    pub(crate) rewrite_to_server: Option<Rewrite>,
     under_way: BTreeMap<(Time, u64), (To, Vec<u8>)>,
     sent: u64,
     dice: Dice,
@@ -87,6 +93,8 @@ impl Desk {
             told: Vec::new(),
             clients_told: Vec::new(),
             to_server: Vec::new(),
+            to_clients: Vec::new(),
+            rewrite_to_server: None,
             under_way: BTreeMap::new(),
             sent: 0,
             dice: Dice::new(seed),
@@ -136,7 +144,10 @@ impl Desk {
     fn drain(&mut self) {
         while let Some(output) = self.server.poll_output() {
             match output {
-                Output::Transmit { peer, datagram } => self.dispatch(To::Client(peer), datagram),
+                Output::Transmit { peer, datagram } => {
+                    self.to_clients.push((peer, datagram.clone()));
+                    self.dispatch(To::Client(peer), datagram);
+                }
                 Output::Event(event) => self.told.push(event),
             }
         }
@@ -144,7 +155,10 @@ impl Desk {
         for address in addresses {
             while let Some(output) = self.client(address).poll_output() {
                 match output {
-                    Output::Transmit { datagram, .. } => {
+                    Output::Transmit { mut datagram, .. } => {
+                        if let Some(rewrite) = &mut self.rewrite_to_server {
+                            rewrite(&mut datagram);
+                        }
                         self.to_server.push((address, datagram.clone()));
                         self.dispatch(To::Server(address), datagram);
                     }
@@ -158,6 +172,23 @@ impl Desk {
     pub(crate) fn deliver(&mut self, from: Address, datagram: &[u8]) {
         let Self { now, server, keys, .. } = self;
         server.handle_datagram(*now, from, datagram, |identity| keys.get(identity).cloned());
+    }
+
+    /// What the client says when it has its cookie; the server has not heard it.
+    pub(crate) fn hello_with_cookie(&mut self, address: Address) -> Vec<u8> {
+        let hello = self.pop_datagram(address);
+        self.deliver(address, &hello);
+        let Some(Output::Transmit { datagram, .. }) = self.server.poll_output() else { panic!("no cookie") };
+        let now = self.now;
+        self.client(address).handle_datagram(now, &datagram);
+        self.pop_datagram(address)
+    }
+
+    fn pop_datagram(&mut self, address: Address) -> Vec<u8> {
+        match self.client(address).poll_output() {
+            Some(Output::Transmit { datagram, .. }) => datagram,
+            other => panic!("{other:?}"),
+        }
     }
 
     fn next(&self) -> Option<Time> {

@@ -1,5 +1,8 @@
 //! Servers and clients on an in-memory link in virtual time, and with other people's programs over loopback.
 
+mod coming_back;
 mod desk;
+mod hostile;
 mod openssl;
 mod shaking_hands;
+mod weather;
