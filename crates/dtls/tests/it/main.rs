@@ -1,8 +1,12 @@
 //! Servers and clients on an in-memory link in virtual time, and with other people's programs over loopback.
 
+mod arbitrary;
+mod closing;
 mod coming_back;
 mod desk;
 mod hostile;
+mod limits;
+mod moving;
 mod openssl;
 mod shaking_hands;
 mod weather;
