@@ -47,6 +47,8 @@ pub(crate) struct Opened {
 /// Why a record is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unopened {
+    /// It is under another epoch, or another connection id, than those of this session.
+    Foreign,
     /// It came before.
     Replayed,
     /// It was not made with the keys of this session.
@@ -100,7 +102,7 @@ impl Session {
     pub(crate) fn open(&mut self, record: &Record<'_>) -> Result<Opened, Unopened> {
         let ours = self.ours.as_ref().map_or(&[][..], ConnectionId::as_bytes);
         if record.epoch != EPOCH || record.connection_id != ours {
-            return Err(Unopened::Forged);
+            return Err(Unopened::Foreign);
         }
         let standing = self.window.standing(record.sequence);
         if standing == Standing::Replayed {
@@ -218,7 +220,8 @@ mod tests {
                 let mut other = datagram.clone();
                 other[touched] ^= 1;
                 let Some(Ok(record)) = Records::new(&other, 8).next() else { continue };
-                assert_eq!(receiver.open(&record), Err(Unopened::Forged), "byte {touched}");
+                let opened = receiver.open(&record);
+                assert!(matches!(opened, Err(Unopened::Forged | Unopened::Foreign)), "byte {touched}: {opened:?}");
             }
         }
     }
@@ -229,6 +232,6 @@ mod tests {
         let (_, mut receiver) = pair(Some(ConnectionId::new(5, [6; 4])));
         let mut datagram = Vec::new();
         sender.seal(ContentType::ApplicationData, b"open", &mut datagram);
-        assert_eq!(receiver.open(&record(&datagram)), Err(Unopened::Forged));
+        assert_eq!(receiver.open(&record(&datagram)), Err(Unopened::Foreign));
     }
 }

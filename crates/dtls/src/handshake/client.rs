@@ -2,7 +2,7 @@
 
 use bugle_core::Time;
 
-use super::dialogue::Dialogue;
+use super::dialogue::{Dialogue, Protection};
 use super::key_exchange::{ServerKeyExchange, put_signature, signed, write_identity, write_public};
 use super::reassembly::{Message, Reassembly};
 use crate::certificate::{Side, is_signed_by, read_chain};
@@ -11,7 +11,7 @@ use crate::connection_id::{ConnectionId, THEIRS_BYTES_MAX};
 use crate::credential::{Identity, PeerCertificate};
 use crate::crypto::{Ephemeral, Finisher, Generator, Master, psk_premaster};
 use crate::error::HandshakeError;
-use crate::session::{ConnectionIds, Session, Unopened};
+use crate::session::{ConnectionIds, Session};
 use crate::suite::CipherSuite;
 use crate::wire::{
     Alert, AlertLevel, ClientHello, ContentType, Extensions, Fragment, MessageType, Reader, Record, ServerHello,
@@ -135,12 +135,14 @@ impl ClientHandshake {
         if record.epoch > 0 {
             let Some((_, session)) = &mut self.secrets else { return Ok(ClientProgress::UnderWay) };
             return match session.open(record) {
-                Ok(opened) if opened.content_type == ContentType::Handshake => self.on_messages(&opened.text, context),
-                Ok(_) | Err(Unopened::Replayed | Unopened::Forged) => Ok(ClientProgress::UnderWay),
+                Ok(opened) if opened.content_type == ContentType::Handshake => {
+                    self.on_messages(&opened.text, Protection::Session, context)
+                }
+                _ => Ok(ClientProgress::UnderWay),
             };
         }
         match record.content_type {
-            ContentType::Handshake if self.expected != Expected::Finished => self.on_messages(record.body, context),
+            ContentType::Handshake => self.on_messages(record.body, Protection::None, context),
             ContentType::Alert => match Alert::parse(record.body) {
                 Some((AlertLevel::Fatal, alert)) => Err(HandshakeError::Alert(alert)),
                 _ => Ok(ClientProgress::UnderWay),
@@ -149,9 +151,17 @@ impl ClientHandshake {
         }
     }
 
-    fn on_messages(&mut self, body: &[u8], context: &mut ClientContext<'_>) -> Result<ClientProgress, HandshakeError> {
+    fn on_messages(
+        &mut self,
+        body: &[u8],
+        protection: Protection,
+        context: &mut ClientContext<'_>,
+    ) -> Result<ClientProgress, HandshakeError> {
         let mut reader = Reader::new(body);
         while let Some(fragment) = Fragment::read(&mut reader) {
+            if !protection.suits(fragment.message_type) {
+                break;
+            }
             if !self.dialogue.incoming.push(&fragment) {
                 return Err(HandshakeError::Malformed);
             }

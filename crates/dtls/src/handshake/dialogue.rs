@@ -35,6 +35,22 @@ pub(crate) struct Dialogue {
     retry: Retry,
 }
 
+/// What messages came under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protection {
+    /// Anybody may have made them up.
+    None,
+    /// The keys of the session.
+    Session,
+}
+
+impl Protection {
+    /// Of all messages only the last of each side is protected, and that always is.
+    pub(crate) fn suits(self, message_type: MessageType) -> bool {
+        (message_type == MessageType::FINISHED) == (self == Self::Session)
+    }
+}
+
 /// When a flight is sent again.
 #[derive(Debug)]
 struct Retry {
@@ -78,7 +94,7 @@ impl Dialogue {
     /// Adds a message to the flight, and says its number.
     pub(crate) fn say(&mut self, message_type: MessageType, body: Vec<u8>) -> u16 {
         let sequence = self.next_message;
-        self.next_message += 1;
+        self.next_message = sequence.wrapping_add(1);
         put_message(&mut self.transcript, message_type, sequence, &body);
         self.flight.push(Part::Message { message_type, sequence, body });
         sequence

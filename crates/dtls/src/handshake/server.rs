@@ -18,7 +18,7 @@
 use bugle_core::Time;
 use bugle_core::credential::PreSharedKey;
 
-use super::dialogue::Dialogue;
+use super::dialogue::{Dialogue, Protection};
 use super::key_exchange::{
     Signature, certificate_request, put_signature, read_identity, read_public, signed, write_parameters,
 };
@@ -247,7 +247,7 @@ impl ServerHandshake {
             Ok(opened) if opened.content_type == ContentType::Handshake => {
                 self.on_messages(&opened.text, Protection::Session, context)
             }
-            Ok(_) | Err(Unopened::Replayed) => Ok(ServerProgress::UnderWay),
+            Ok(_) | Err(Unopened::Foreign | Unopened::Replayed) => Ok(ServerProgress::UnderWay),
             // The first that is protected does not open: the client has other keys. It had better know at once.
             Err(Unopened::Forged) => Err(match self.claimed {
                 Some((_, Recognition::Unknown)) => HandshakeError::UnknownIdentity,
@@ -263,11 +263,8 @@ impl ServerHandshake {
         context: &mut Context<'_>,
     ) -> Result<ServerProgress, HandshakeError> {
         let mut reader = Reader::new(body);
-        while !reader.is_empty() {
-            let Some(fragment) = Fragment::read(&mut reader) else { break };
-            // Anybody may have made up what nothing protects.
-            let is_finished = fragment.message_type == MessageType::FINISHED;
-            if is_finished != (protection == Protection::Session) {
+        while let Some(fragment) = Fragment::read(&mut reader) {
+            if !protection.suits(fragment.message_type) {
                 break;
             }
             if !self.dialogue.incoming.push(&fragment) {
@@ -381,13 +378,6 @@ impl ServerHandshake {
     pub(crate) fn into_claimed(self) -> Option<Vec<u8>> {
         self.claimed.map(|(identity, _)| identity)
     }
-}
-
-/// Whether messages came under the keys of the session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Protection {
-    None,
-    Session,
 }
 
 fn choose_suite(config: &Config, hello: &ClientHello<'_>) -> Option<CipherSuite> {

@@ -20,13 +20,17 @@ use crate::wire::{
     put_plain,
 };
 
+/// A hello comes first, and again with each cookie. Ours are good for so long that nobody needs many.
+const HELLO_SEQUENCE_MAX: u16 = 16;
+
 impl<P: Copy + Eq + Hash> Server<P> {
     pub(super) fn on_hello(&mut self, now: Time, peer: P, record: &Record<'_>, fragment: Fragment<'_>, keys: Keys<'_>) {
         if !fragment.is_whole() {
             self.counters.fragmented_hellos += 1;
             return;
         }
-        let Some(hello) = ClientHello::parse(fragment.body) else {
+        let hello = ClientHello::parse(fragment.body).filter(|_| fragment.sequence <= HELLO_SEQUENCE_MAX);
+        let Some(hello) = hello else {
             self.counters.malformed += 1;
             return;
         };

@@ -29,9 +29,9 @@ impl<P: Copy + Eq + Hash> Server<P> {
         match opened {
             Some(Ok(opened)) => self.on_opened(now, place, peer, opened),
             Some(Err(Unopened::Replayed)) => self.counters.replayed += 1,
-            Some(Err(Unopened::Forged)) | None if has_pending => self.on_handshake_record(now, place, record, keys),
+            _ if has_pending => self.on_handshake_record(now, place, record, keys),
             Some(Err(Unopened::Forged)) => self.counters.forged += 1,
-            None => self.counters.ignored += 1,
+            Some(Err(Unopened::Foreign)) | None => self.counters.ignored += 1,
         }
     }
 
@@ -59,7 +59,8 @@ impl<P: Copy + Eq + Hash> Server<P> {
                 self.on_opened(now, place, peer, opened);
             }
             Some(Err(Unopened::Replayed)) => self.counters.replayed += 1,
-            Some(Err(Unopened::Forged)) | None => self.counters.forged += 1,
+            Some(Err(Unopened::Forged)) => self.counters.forged += 1,
+            Some(Err(Unopened::Foreign)) | None => self.counters.ignored += 1,
         }
     }
 

@@ -101,6 +101,19 @@ fn a_cookie_is_of_one_address_and_not_for_ever() {
 }
 
 #[test]
+fn a_hello_with_a_number_that_no_client_comes_to_begins_nothing() {
+    let (_, datagrams) = hellos(valve());
+    for number in [17_u16, u16::MAX] {
+        let mut desk = Desk::new(Config::default());
+        let mut hello = datagrams[0].clone();
+        hello[17..19].copy_from_slice(&number.to_be_bytes());
+        desk.deliver(1, &hello);
+        desk.settle();
+        assert_eq!((desk.server.counters().malformed, desk.to_clients.len()), (1, 0));
+    }
+}
+
+#[test]
 fn a_hello_in_fragments_is_counted_and_not_kept() {
     let (_, datagrams) = hellos(valve());
     let mut desk = Desk::new(Config::default());
