@@ -19,7 +19,9 @@ impl Datagram {
     /// As much as fits beside the length without making a `Datagram` larger than the long form needs.
     const SHORT_MAX: usize = 22;
 
-    pub(crate) fn new(bytes: &[u8]) -> Self {
+    /// The datagram of these bytes.
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Self {
         if bytes.len() > Self::SHORT_MAX {
             return Self(Bytes::Long(Arc::from(bytes)));
         }

@@ -7,10 +7,16 @@ pub struct Counters {
     pub connections: u64,
     /// LwM2M clients that are registered.
     pub clients: u64,
+    /// Sessions of DTLS that stand.
+    pub sessions: u64,
     /// Datagrams that were no messages of CoAP.
     pub datagrams_malformed: u64,
     /// Messages of CoAP that were sent again.
     pub retransmissions: u64,
+    /// Handshakes of DTLS that came to nothing.
+    pub handshakes_failed: u64,
+    /// Datagrams for which there was no session to send them in.
+    pub datagrams_unsent: u64,
     /// Connections that were ever opened.
     pub accepted: u64,
     /// Registrations that were admitted, re-admissions among them.

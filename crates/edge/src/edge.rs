@@ -9,7 +9,7 @@ use bugle_core::{Allocation, DownEntry, PeripheralId, State, Time};
 use bytes::BytesMut;
 
 use crate::counters::Counters;
-use crate::lwm2m::{Lwm2m, Peer, StoredClient};
+use crate::lwm2m::{Dtls, Lwm2m, Peer, StoredClient};
 use crate::mqtt::{ConnectionId, Connections, Envelopes, Session};
 
 /// What an operator may set.
@@ -21,6 +21,8 @@ pub struct Settings {
     pub mqtt: bugle_mqtt::Config,
     /// Of CoAP, which LwM2M is spoken in.
     pub coap: bugle_coap::Config,
+    /// Of DTLS, which CoAP may be spoken in; none if it is not.
+    pub dtls: Option<Dtls>,
     /// How long a peripheral without keep-alive counts as active after its connection broke.
     pub reconnect_grace: Duration,
 }
@@ -31,7 +33,13 @@ impl Settings {
     pub fn new(gateway: Config) -> Self {
         // No longer than the machine waits for an answer.
         let coap = bugle_coap::Config { response_timeout: gateway.answer_time, ..bugle_coap::Config::default() };
-        Self { gateway, mqtt: bugle_mqtt::Config::default(), coap, reconnect_grace: Duration::from_secs(60) }
+        Self {
+            gateway,
+            mqtt: bugle_mqtt::Config::default(),
+            coap,
+            dtls: None,
+            reconnect_grace: Duration::from_secs(60),
+        }
     }
 }
 
@@ -128,7 +136,7 @@ impl Edge {
     }
 
     fn around(gateway: Gateway, settings: Settings, seed: u64) -> Self {
-        let Settings { mqtt, coap, reconnect_grace, .. } = settings;
+        let Settings { mqtt, coap, dtls, reconnect_grace, .. } = settings;
         Self {
             gateway,
             connections: Connections::default(),
@@ -137,7 +145,7 @@ impl Edge {
             wills: BTreeMap::new(),
             envelopes: Envelopes::default(),
             mqtt: Arc::new(mqtt),
-            lwm2m: Lwm2m::new(coap, seed),
+            lwm2m: Lwm2m::new(coap, dtls, seed),
             reconnect_grace,
             store: Store::Working,
             counters: Counters::default(),
@@ -217,7 +225,7 @@ impl Edge {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Time) {
         self.gateway.handle_timeout(now);
-        self.lwm2m.endpoint.handle_timeout(now);
+        self.lwm2m.handle_timeout(now);
         while let Some(connection) = self.connections.pop_due(now) {
             if let Some(known) = self.connections.get_mut(connection) {
                 known.mqtt.handle_timeout(now);
@@ -231,8 +239,8 @@ impl Edge {
     #[must_use]
     pub fn next_timeout(&self) -> Option<Time> {
         let will = self.wills.first_key_value().map(|((at, _), _)| *at);
-        let coap = self.lwm2m.endpoint.next_timeout();
-        [self.gateway.next_timeout(), self.connections.next_timeout(), coap, will].into_iter().flatten().min()
+        let lwm2m = self.lwm2m.next_timeout();
+        [self.gateway.next_timeout(), self.connections.next_timeout(), lwm2m, will].into_iter().flatten().min()
     }
 
     /// What is to be done next.
@@ -260,13 +268,7 @@ impl Edge {
     /// What was counted.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        Counters {
-            connections: self.connections.len() as u64,
-            clients: self.lwm2m.clients_len() as u64,
-            datagrams_malformed: self.lwm2m.endpoint.counters().malformed,
-            retransmissions: self.lwm2m.endpoint.counters().retransmissions,
-            ..self.counters
-        }
+        self.lwm2m.count(Counters { connections: self.connections.len() as u64, ..self.counters })
     }
 
     /// How much the gateway's machine holds.

@@ -34,5 +34,5 @@ mod mqtt;
 
 pub use counters::Counters;
 pub use edge::{Edge, Output, Settings, Store};
-pub use lwm2m::{DatagramSocket, Peer, Security};
+pub use lwm2m::{DatagramSocket, Dtls, Peer, Security};
 pub use mqtt::ConnectionId;

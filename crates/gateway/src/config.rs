@@ -13,6 +13,8 @@ use bugle_runtime::tls::{TlsError, TlsFiles, server_config};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::dtls::{self, DtlsError};
+
 /// The configuration of a gateway, as its file has it. All of it is checked before a port is bound.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -93,6 +95,10 @@ pub struct Lwm2m {
     pub listen: Option<SocketAddr>,
     /// How far `listen` may be reached from.
     pub plain: PlainReach,
+    /// Where they register under DTLS; none if they do not.
+    pub dtls_listen: Option<SocketAddr>,
+    /// The gateway's certificate, and whose it trusts; without it only pre-shared keys are taken.
+    pub dtls: Option<TlsFiles>,
 }
 
 /// Registering.
@@ -148,11 +154,16 @@ pub enum ConfigError {
     /// Certificate or key are of no use.
     #[error("mqtt.tls: {0}")]
     Tls(#[from] TlsError),
+    /// Certificates for DTLS are of no use.
+    #[error("lwm2m.dtls: {0}")]
+    Dtls(#[from] DtlsError),
     /// Half of TLS is configured.
     #[error("mqtt.tls_listen and [mqtt.tls] go together: set both, or neither")]
     HalfTls,
     /// Nobody could connect.
-    #[error("set mqtt.listen, mqtt.tls_listen or lwm2m.listen: without one of them no peripheral can connect")]
+    #[error(
+        "set mqtt.listen, mqtt.tls_listen, lwm2m.listen or lwm2m.dtls_listen: without one of them no peripheral can connect"
+    )]
     NoListener,
     /// A number is out of its range.
     #[error("{setting} must be from {min} to {max}")]
@@ -198,10 +209,24 @@ impl Config {
         }
         match (self.mqtt.tls_listen, &self.mqtt.tls) {
             (Some(_), Some(files)) => Ok(Some(server_config(files, &["mqtt"])?)),
-            (None, None) if self.mqtt.listen.is_none() && self.lwm2m.listen.is_none() => Err(ConfigError::NoListener),
+            (None, None) if self.mqtt.listen.or(self.lwm2m.listen).or(self.lwm2m.dtls_listen).is_none() => {
+                Err(ConfigError::NoListener)
+            }
             (None, None) => Ok(None),
             _ => Err(ConfigError::HalfTls),
         }
+    }
+
+    /// DTLS for the edge, if anybody is to speak it; all but the seed.
+    ///
+    /// # Errors
+    /// If certificates are of no use.
+    pub(crate) fn dtls(&self) -> Result<Option<bugle_dtls::Config>, ConfigError> {
+        if self.lwm2m.dtls_listen.is_none() {
+            return Ok(None);
+        }
+        let certificates = self.lwm2m.dtls.as_ref().map(dtls::certificates).transpose()?;
+        Ok(Some(bugle_dtls::Config { certificates, ..bugle_dtls::Config::default() }))
     }
 
     pub(crate) fn settings(&self) -> Settings {

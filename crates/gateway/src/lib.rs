@@ -7,6 +7,7 @@
 mod allocation_file;
 mod allocations;
 mod config;
+mod dtls;
 mod enrolment;
 mod http;
 mod link;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bugle_core::gateway::Restored;
-use bugle_edge::{Edge, Security};
+use bugle_edge::{Dtls, Edge, Security, Settings};
 use bugle_runtime::listener::{ListenError, listen_tcp};
 use bugle_runtime::{Clock, DataFolder, DataFolderError, Shutdown};
 use bugle_store::gateway::GatewayStore;
@@ -51,6 +51,7 @@ pub struct Gateway {
     mqtt: Option<SocketAddr>,
     mqtt_tls: Option<SocketAddr>,
     lwm2m: Option<SocketAddr>,
+    lwm2m_dtls: Option<SocketAddr>,
     http: SocketAddr,
     link: watch::Receiver<LinkState>,
     allocations: Allocations,
@@ -68,6 +69,7 @@ impl Gateway {
     /// If the configuration is not sound, or the system does not let it start.
     pub async fn start(config: Config, shutdown: Shutdown) -> Result<Self, StartError> {
         let tls = config.check()?;
+        let dtls = config.dtls()?;
         let folder = DataFolder::open(&config.data_folder)?;
         let mut listeners = Listeners::default();
         let mut listen = |setting, address: Option<SocketAddr>, tls: Option<Arc<rustls::ServerConfig>>| {
@@ -84,6 +86,7 @@ impl Gateway {
             address.map(open).transpose()
         };
         let lwm2m = open("lwm2m.listen", config.lwm2m.listen, Security::Plain)?;
+        let lwm2m_dtls = open("lwm2m.dtls_listen", config.lwm2m.dtls_listen, Security::Dtls)?;
         let http_listener = listen_tcp("http_listen", config.http_listen).await?;
         let http = http_listener.local_addr()?;
         let path = folder.file("gateway.db");
@@ -93,7 +96,9 @@ impl Gateway {
         let clock = Clock::start();
         let Restored { up_last, down_applied, .. } = restored;
         let seed = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
-        let edge = Edge::restore(clock.now(), config.settings(), seed, restored);
+        let dtls = dtls.map(|config| Ok::<_, io::Error>(Dtls { config, seed: random()? })).transpose()?;
+        let settings = Settings { dtls, ..config.settings() };
+        let edge = Edge::restore(clock.now(), settings, seed, restored);
 
         let poll = Poll::new()?;
         listeners.register(poll.registry())?;
@@ -129,7 +134,7 @@ impl Gateway {
             stopping.requested().await;
             commands.send(Command::Stop);
         });
-        Ok(Self { mqtt, mqtt_tls, lwm2m, http, link, allocations, ended, tasks, shutdown })
+        Ok(Self { mqtt, mqtt_tls, lwm2m, lwm2m_dtls, http, link, allocations, ended, tasks, shutdown })
     }
 
     /// Where MQTT peripherals connect without encryption.
@@ -148,6 +153,12 @@ impl Gateway {
     #[must_use]
     pub const fn lwm2m_address(&self) -> Option<SocketAddr> {
         self.lwm2m
+    }
+
+    /// Where LwM2M peripherals register under DTLS.
+    #[must_use]
+    pub const fn lwm2m_dtls_address(&self) -> Option<SocketAddr> {
+        self.lwm2m_dtls
     }
 
     /// Where the gateway says how it is doing.
@@ -187,6 +198,12 @@ impl Gateway {
         }
         result
     }
+}
+
+fn random() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(seed)
 }
 
 /// Runs the reactor in a thread of its own. When it ends, all ends.

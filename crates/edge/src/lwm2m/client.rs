@@ -114,6 +114,11 @@ impl Clients {
         (was_there && former != peer).then_some(former)
     }
 
+    /// Nobody is at this address any more; whoever was keeps its registration.
+    pub(super) fn vacate(&mut self, peer: Peer) {
+        self.by_peer.remove(&peer);
+    }
+
     pub(super) fn remove(&mut self, slot: Slot) -> Option<Client> {
         let client = self.by_slot.remove(&slot)?;
         if self.by_peer.get(&client.peer) == Some(&slot) {

@@ -27,6 +27,10 @@ impl Edge {
 
     fn ask(&mut self, now: Time, slot: Slot, number: u16, delivery: Delivery, identity: Option<Identity>) {
         self.abandon(now, slot);
+        let Some(peer) = self.lwm2m.clients.get(slot).map(|client| client.peer) else { return };
+        if !self.is_reachable(peer) {
+            return self.gateway.handle_unreachable(now, slot);
+        }
         let Some(client) = self.lwm2m.clients.get_mut(slot) else { return };
         let manner = bugle_coap::Delivery { reliability: Reliability::Confirmable, identity, response_timeout: None };
         let asked = self.lwm2m.endpoint.request(now, client.peer, to_coap_request(delivery.request()), manner);

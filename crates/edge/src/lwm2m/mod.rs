@@ -6,6 +6,7 @@ mod delivering;
 mod peer;
 mod registering;
 mod reporting;
+mod secured;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,10 +18,13 @@ use bugle_lwm2m::{ClientRequest, Code, Response, Version};
 
 pub(crate) use client::StoredClient;
 pub use peer::{DatagramSocket, Peer, Security};
+pub use secured::Dtls;
 
 use crate::carriage::{from_coap_request, to_coap_response};
-use crate::edge::{Edge, Output};
+use crate::counters::Counters;
+use crate::edge::Edge;
 use client::{Asking, Clients};
+use secured::Secured;
 
 /// How long a client in queue mode is awake after its last word, unless its allocation says otherwise:
 /// CoAP's MAX_TRANSMIT_WAIT (LwM2M 1.1 core, 6.5; RFC 7252 §4.8.2).
@@ -33,7 +37,9 @@ const MARK: u64 = 1 << 63;
 /// The LwM2M side of a gateway.
 #[derive(Debug)]
 pub(crate) struct Lwm2m {
-    pub(crate) endpoint: Endpoint<Peer>,
+    endpoint: Endpoint<Peer>,
+    /// None if no peripheral is to speak DTLS.
+    secured: Option<Secured>,
     clients: Clients,
     /// Those who ask to register, by their number as askers.
     askings: HashMap<u64, Asking>,
@@ -45,9 +51,10 @@ pub(crate) struct Lwm2m {
 }
 
 impl Lwm2m {
-    pub(crate) fn new(config: bugle_coap::Config, seed: u64) -> Self {
+    pub(crate) fn new(config: bugle_coap::Config, dtls: Option<Dtls>, seed: u64) -> Self {
         Self {
             endpoint: Endpoint::new(config, secret(seed)),
+            secured: dtls.map(Secured::from),
             clients: Clients::default(),
             askings: HashMap::new(),
             confirmations: HashMap::new(),
@@ -66,8 +73,28 @@ impl Lwm2m {
         self.clients.get(slot).is_some()
     }
 
-    pub(crate) fn clients_len(&self) -> usize {
-        self.clients.len()
+    /// Adds what is counted here.
+    pub(crate) fn count(&self, counters: Counters) -> Counters {
+        let coap = self.endpoint.counters();
+        Counters {
+            clients: self.clients.len() as u64,
+            sessions: self.secured.as_ref().map_or(0, |secured| secured.server.census().sessions as u64),
+            datagrams_malformed: coap.malformed,
+            retransmissions: coap.retransmissions,
+            ..counters
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Time) {
+        self.endpoint.handle_timeout(now);
+        if let Some(secured) = &mut self.secured {
+            secured.server.handle_timeout(now);
+        }
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Time> {
+        let dtls = self.secured.as_ref().and_then(|secured| secured.server.next_timeout());
+        [self.endpoint.next_timeout(), dtls].into_iter().flatten().min()
     }
 
     fn next_number(&mut self) -> u64 {
@@ -101,17 +128,18 @@ fn secret(seed: u64) -> [u8; 16] {
 impl Edge {
     /// A datagram came.
     pub fn handle_datagram(&mut self, now: Time, peer: Peer, datagram: &[u8]) {
-        self.lwm2m.endpoint.handle_datagram(now, peer, datagram);
+        match peer.socket.security {
+            Security::Plain => self.lwm2m.endpoint.handle_datagram(now, peer, datagram),
+            Security::Dtls => self.handle_secured(now, peer, datagram),
+        }
     }
 
     /// Carries out the next thing that CoAP has for the edge. Whether there was one.
     pub(crate) fn step_lwm2m(&mut self, now: Time) -> bool {
         match self.lwm2m.endpoint.poll_output() {
-            Some(bugle_coap::Output::Transmit { peer, datagram }) => {
-                self.outputs.push_back(Output::Datagram { peer, datagram });
-            }
+            Some(bugle_coap::Output::Transmit { peer, datagram }) => self.send_to(peer, datagram),
             Some(bugle_coap::Output::Event(event)) => self.on_coap(now, event),
-            None => return false,
+            None => return self.step_secured(now),
         }
         true
     }

@@ -14,7 +14,7 @@
 use std::time::Duration;
 
 use bugle_coap::RequestHandle;
-use bugle_core::gateway::{Hold, Presented, Reach, Refusal, RegistrationRequest, Slot};
+use bugle_core::gateway::{Hold, Reach, Refusal, RegistrationRequest, Slot};
 use bugle_core::{Description, EndCause, Time};
 use bugle_lwm2m::operation::DeviceOperation;
 use bugle_lwm2m::registration::{Register, Update};
@@ -22,7 +22,7 @@ use bugle_lwm2m::{Code, Response};
 use bugle_mqtt::Ending;
 
 use super::client::{Asking, Client, StoredClient, parse_location, protocol};
-use super::peer::Peer;
+use super::peer::{Peer, Security};
 use crate::carriage::to_coap_request;
 use crate::edge::{Edge, Store};
 
@@ -53,11 +53,6 @@ impl Edge {
         let request = RegistrationRequest { peripheral, asker, presented, description, hold };
         self.lwm2m.askings.insert(asker, Asking { handle, peer, registration });
         self.gateway.handle_registration(now, request);
-    }
-
-    /// What shows who is at the other end.
-    fn presented_by(&self, _peer: Peer) -> Presented {
-        Presented::default()
     }
 
     pub(crate) fn on_client_admitted(&mut self, now: Time, asker: u64, slot: Slot) {
@@ -116,8 +111,8 @@ impl Edge {
         if !update.is_empty() {
             let before = client.hold();
             client.registration.apply(update);
-            let (after, stored) = (client.hold(), client.store().encode());
-            self.gateway.keep_session(slot, stored);
+            let after = client.hold();
+            self.keep_client(slot);
             if after != before {
                 self.gateway.handle_held(now, slot, after);
             }
@@ -140,8 +135,9 @@ impl Edge {
     fn registered_as(&self, peer: Peer, location: &str) -> Option<Slot> {
         let (slot, secret) = parse_location(location)?;
         let client = self.lwm2m.clients.get(slot).filter(|client| client.secret == secret)?;
-        let is_same = client.peer == peer || self.gateway.has_presented(slot, &self.presented_by(peer));
-        is_same.then_some(slot)
+        let is_same = || self.gateway.has_presented(slot, &self.presented_by(peer));
+        let is_at_home = client.peer == peer && peer.socket.security == Security::Plain;
+        (is_at_home || is_same()).then_some(slot)
     }
 
     /// A client speaks from another address: what is under way with it is put to it there.
@@ -153,12 +149,18 @@ impl Edge {
             self.lwm2m.endpoint.forget(now, former);
         }
         let client = self.lwm2m.clients.get_mut(slot).expect("it was found a moment ago");
-        let stored = client.store().encode();
         if let Some(delivering) = client.delivering.take() {
             self.lwm2m.exchanges.remove(&delivering.exchange);
             self.gateway.handle_unreachable(now, slot);
         }
-        self.gateway.keep_session(slot, stored);
+        self.keep_client(slot);
+    }
+
+    /// Keeps what must outlive a restart of a client.
+    pub(super) fn keep_client(&mut self, slot: Slot) {
+        if let Some(client) = self.lwm2m.clients.get(slot) {
+            self.gateway.keep_session(slot, client.store().encode());
+        }
     }
 
     /// LwM2M's only word for it asks the client to leave and to stay away for a while. To one whose
@@ -190,9 +192,13 @@ impl Edge {
         let Some(client) = stored.restore() else {
             return self.gateway.handle_unreachable(now, slot);
         };
-        let hold = client.hold();
+        let (hold, peer) = (client.hold(), client.peer);
         self.lwm2m.clients.insert(slot, client);
         self.gateway.handle_held(now, slot, hold);
+        if !self.is_reachable(peer) {
+            // Its session went with the process.
+            self.gateway.handle_unreachable(now, slot);
+        }
         self.gateway.handle_reach(now, slot, Reach::Open);
     }
 }

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bugle_coap::{Config, Endpoint, Event, ExchangeId, Observation, RequestHandle};
+use bugle_core::credential::PreSharedKey;
 use bugle_core::{PeripheralId, Time};
+use bugle_dtls::{ClientConfig, ClientCredential};
 use bugle_edge::carriage::{from_coap_request, from_coap_response, to_coap_request, to_coap_response};
 use bugle_edge::{DatagramSocket, Peer, Security};
 use bugle_lwm2m::client::{Device, Input, Output, Settings, Sleep};
@@ -13,12 +15,16 @@ use bugle_lwm2m::{Code, Response};
 
 use super::world::World;
 
-pub(crate) const SOCKET: DatagramSocket = DatagramSocket { number: 0, security: Security::Plain };
+const PLAIN: DatagramSocket = DatagramSocket { number: 0, security: Security::Plain };
+const SECURED: DatagramSocket = DatagramSocket { number: 1, security: Security::Dtls };
 
 /// One device with its end of CoAP.
 pub(crate) struct Client {
     pub(crate) device: Device,
     endpoint: Endpoint<()>,
+    /// Its end of DTLS, if it speaks that, and what waits for a session.
+    pub(crate) dtls: Option<bugle_dtls::Client<()>>,
+    unsent: Vec<Vec<u8>>,
     pub(crate) address: SocketAddr,
     asked: HashMap<ExchangeId, u64>,
     answering: BTreeMap<u64, RequestHandle>,
@@ -64,6 +70,8 @@ impl Client {
         Self {
             device: Device::new(settings),
             endpoint: Endpoint::new(Config::default(), [number as u8; 16]),
+            dtls: None,
+            unsent: Vec::new(),
             address: SocketAddr::from(([127, 0, 0, 1], 40_000 + number)),
             asked: HashMap::new(),
             answering: BTreeMap::new(),
@@ -80,13 +88,50 @@ impl Client {
                 self.on_device(now, output);
             } else if let Some(output) = self.endpoint.poll_output() {
                 match output {
-                    bugle_coap::Output::Transmit { datagram, .. } => datagrams.push(datagram.to_vec()),
+                    bugle_coap::Output::Transmit { datagram, .. } => match &mut self.dtls {
+                        None => datagrams.push(datagram.to_vec()),
+                        Some(dtls) => {
+                            if dtls.send(&datagram).is_err() {
+                                self.unsent.push(datagram.to_vec());
+                            }
+                        }
+                    },
                     bugle_coap::Output::Event(event) => self.on_event(now, event),
+                }
+            } else if let Some(output) = self.dtls.as_mut().and_then(bugle_dtls::Client::poll_output) {
+                match output {
+                    bugle_dtls::Output::Transmit { datagram, .. } => datagrams.push(datagram),
+                    bugle_dtls::Output::Event(event) => self.on_dtls(now, event),
                 }
             } else {
                 return datagrams;
             }
         }
+    }
+
+    fn on_dtls(&mut self, now: Time, event: bugle_dtls::Event<()>) {
+        match event {
+            bugle_dtls::Event::Established { .. } => {
+                let dtls = self.dtls.as_mut().expect("it said so");
+                for datagram in std::mem::take(&mut self.unsent) {
+                    dtls.send(&datagram).expect("there is a session");
+                }
+            }
+            bugle_dtls::Event::Received { plaintext, .. } => self.endpoint.handle_datagram(now, (), &plaintext),
+            _ => {}
+        }
+    }
+
+    /// A datagram of the gateway's has arrived.
+    fn hear(&mut self, now: Time, datagram: &[u8]) {
+        match &mut self.dtls {
+            Some(dtls) => dtls.handle_datagram(now, datagram),
+            None => self.endpoint.handle_datagram(now, (), datagram),
+        }
+    }
+
+    fn socket(&self) -> DatagramSocket {
+        if self.dtls.is_some() { SECURED } else { PLAIN }
     }
 
     fn on_device(&mut self, now: Time, output: Output) {
@@ -106,8 +151,13 @@ impl Client {
             | Output::Registered { .. }
             | Output::Refused { .. }
             | Output::Left
-            | Output::Asleep { .. }
-            | Output::Awake => {}
+            | Output::Asleep { .. } => {}
+            // What slept has lost its session, and comes back with a handshake from the same port.
+            Output::Awake => {
+                if let Some(dtls) = &mut self.dtls {
+                    dtls.connect(now);
+                }
+            }
         }
     }
 
@@ -133,6 +183,10 @@ impl Client {
             }
             Event::Failed { exchange, .. } => {
                 if let Some(exchange) = self.asked.remove(&exchange) {
+                    // Nobody answers in this session: the next word begins another.
+                    if let Some(dtls) = &mut self.dtls {
+                        dtls.connect(now);
+                    }
                     self.device.handle_input(now, Input::Unanswered { exchange });
                 }
             }
@@ -141,7 +195,8 @@ impl Client {
     }
 
     fn next_timeout(&self) -> Option<Time> {
-        [self.device.next_timeout(), self.endpoint.next_timeout()].into_iter().flatten().min()
+        let dtls = self.dtls.as_ref().and_then(bugle_dtls::Client::next_timeout);
+        [self.device.next_timeout(), self.endpoint.next_timeout(), dtls].into_iter().flatten().min()
     }
 }
 
@@ -151,6 +206,14 @@ impl Site {
         let world = World::new(&ids.iter().map(String::as_str).collect::<Vec<_>>());
         let clients = devices.into_iter().zip(1..).map(|(settings, number)| Client::new(settings, number)).collect();
         Self { world, clients, link, air: BTreeMap::new(), sent: 0 }
+    }
+
+    /// Has a device speak DTLS, with the key of this identity.
+    pub(crate) fn secure(&mut self, device: usize, identity: &str, key: &PreSharedKey) {
+        let credential = ClientCredential::PreSharedKey { identity: identity.as_bytes().to_vec(), key: key.clone() };
+        let mut dtls = bugle_dtls::Client::new(ClientConfig::new(credential), (), [device as u8; 32]);
+        dtls.connect(self.world.now);
+        self.clients[device].dtls = Some(dtls);
     }
 
     pub(crate) fn good(devices: Vec<Settings>) -> Self {
@@ -189,6 +252,9 @@ impl Site {
             for client in &mut self.clients {
                 client.endpoint.handle_timeout(now);
                 client.device.handle_timeout(now);
+                if let Some(dtls) = &mut client.dtls {
+                    dtls.handle_timeout(now);
+                }
             }
         }
         self.world.now = end;
@@ -239,11 +305,16 @@ impl Site {
             has_arrived = true;
             let (address, direction, datagram) = entry.remove();
             match direction {
-                Direction::Up => self.world.edge.handle_datagram(now, Peer { socket: SOCKET, address }, &datagram),
+                Direction::Up => {
+                    let client = self.clients.iter().find(|client| client.address == address);
+                    if let Some(socket) = client.map(Client::socket) {
+                        self.world.edge.handle_datagram(now, Peer { socket, address }, &datagram);
+                    }
+                }
                 Direction::Down => {
                     let client = self.clients.iter_mut().find(|client| client.address == address);
                     if let Some(client) = client.filter(|client| !client.device.is_asleep()) {
-                        client.endpoint.handle_datagram(now, (), &datagram);
+                        client.hear(now, &datagram);
                     }
                 }
             }

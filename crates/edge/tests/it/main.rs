@@ -5,4 +5,5 @@ mod lwm2m;
 mod membership;
 mod requests;
 mod restarts;
+mod secured;
 mod world;

@@ -10,7 +10,7 @@ use bugle_core::{
     Operation, Outcome, PeripheralId, Receipt, RegistrationId, RequestId, Sleepers, State, Time, UpEntry, Verdict,
     Waker,
 };
-use bugle_edge::{ConnectionId, Edge, Output, Peer, Settings};
+use bugle_edge::{ConnectionId, Dtls, Edge, Output, Peer, Settings};
 use bytes::{Bytes, BytesMut};
 use rmqtt_codec::types::{Publish, QoS};
 use rmqtt_codec::v5;
@@ -43,7 +43,8 @@ fn application() -> ApplicationId {
 }
 
 fn settings() -> Settings {
-    Settings::new(Config::new(GatewayId::new("gw").expect("a gateway id")))
+    let dtls = Some(Dtls { config: bugle_dtls::Config::default(), seed: [3; 32] });
+    Settings { dtls, ..Settings::new(Config::new(GatewayId::new("gw").expect("a gateway id"))) }
 }
 
 pub(crate) fn allocation(id: &str) -> Allocation {

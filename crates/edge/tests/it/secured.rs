@@ -1,0 +1,132 @@
+//! LwM2M peripherals that speak DTLS, in virtual time over real datagrams.
+
+use std::time::Duration;
+
+use bugle_core::credential::PreSharedKey;
+use bugle_core::{Allocation, Content, Credential, Operation, Outcome, Receipt, State};
+use bugle_lwm2m::client::{Input, Settings, WakesWith};
+
+use super::devices::{Link, Site, settings, sleeper};
+use super::world::allocation;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn key() -> PreSharedKey {
+    PreSharedKey::new(&[7; 16]).expect("a key")
+}
+
+fn message(text: &str) -> Operation {
+    Operation::Message { content: Content::text(text) }
+}
+
+/// Allocates all devices of a site with the same key.
+fn share_key(site: &mut Site, ids: &[&str]) {
+    let credential = Some(Credential::PreSharedKey { identity: None, key: key() });
+    let allocations = ids.iter().map(|id| Allocation { credential: credential.clone(), ..allocation(id) }).collect();
+    assert!(site.world.edge.handle_allocations(site.world.now, allocations).is_empty());
+    for (device, id) in ids.iter().enumerate() {
+        site.secure(device, id, &key());
+    }
+}
+
+#[test]
+fn a_client_registers_obeys_and_leaves_under_its_key() {
+    let mut site = Site::good(vec![settings("lamp")]);
+    share_key(&mut site, &["lamp"]);
+    site.start();
+    assert_eq!(site.world.state("lamp"), Some(State::Active));
+    assert_eq!(site.world.edge.counters().sessions, 1);
+    let request = site.world.operation(1, message("on"), Receipt::Executed);
+    site.pass(SECOND);
+    assert_eq!(site.world.only_outcome(request), Outcome::Executed { answer: Content::default() });
+    site.pass(HOUR);
+    assert_eq!(site.world.state("lamp"), Some(State::Active), "it updates");
+    site.tell(0, Input::Leave);
+    site.pass(SECOND);
+    assert_eq!(site.world.state("lamp"), Some(State::Allocated));
+}
+
+#[test]
+fn a_client_cannot_register_as_another_nor_without_its_key() {
+    let mut site = Site::good(vec![settings("meter"), settings("lamp"), settings("valve")]);
+    share_key(&mut site, &["meter", "lamp", "valve"]);
+    site.secure(0, "lamp", &key());
+    site.clients[1].dtls = None;
+    site.secure(2, "valve", &PreSharedKey::new(&[8; 16]).expect("a key"));
+    site.start();
+    site.pass(10 * SECOND);
+    for id in ["meter", "lamp", "valve"] {
+        assert_eq!(site.world.state(id), Some(State::Allocated), "{id}");
+    }
+    let counters = site.world.edge.counters();
+    assert!(counters.handshakes_failed >= 1 && counters.refused >= 2, "{counters:?}");
+}
+
+#[test]
+fn a_sleeper_comes_back_with_a_handshake_from_the_same_port_and_gets_what_waits() {
+    for wakes_with in [WakesWith::Update, WakesWith::Register] {
+        let mut site = Site::good(vec![sleeper("meter", HOUR, wakes_with)]);
+        share_key(&mut site, &["meter"]);
+        site.start();
+        site.pass(100 * SECOND);
+        assert_eq!(site.world.state("meter"), Some(State::Standby));
+        let requests =
+            [1, 2, 3].map(|number| site.world.operation(number, message(&number.to_string()), Receipt::Executed));
+        site.pass(HOUR);
+        for request in requests {
+            assert_eq!(site.world.only_outcome(request), Outcome::Executed { answer: Content::default() });
+        }
+        assert_eq!(site.clients[0].done.len(), 3);
+    }
+}
+
+#[test]
+fn a_session_goes_on_from_another_address() {
+    let mut site = Site::good(vec![settings("lamp")]);
+    share_key(&mut site, &["lamp"]);
+    site.start();
+    site.clients[0].address = "127.0.0.2:7777".parse().expect("an address");
+    // Its next update comes from there; then it is reached there.
+    site.pass(300 * SECOND);
+    let request = site.world.operation(1, message("on"), Receipt::Executed);
+    site.pass(SECOND);
+    assert_eq!(site.world.only_outcome(request), Outcome::Executed { answer: Content::default() });
+    assert_eq!(site.world.edge.counters().sessions, 1);
+}
+
+#[test]
+fn after_a_restart_of_the_gateway_a_client_is_served_in_its_next_session() {
+    // Its update finds no session, and is given up before the lifetime is over.
+    let mut site = Site::good(vec![Settings { lifetime: HOUR, ..settings("lamp") }]);
+    share_key(&mut site, &["lamp"]);
+    site.start();
+    site.world.crash();
+    assert_eq!(site.world.state("lamp"), Some(State::Standby), "its session is gone");
+    let request = site.world.operation(1, message("on"), Receipt::Executed);
+    site.pass(2 * HOUR);
+    assert_eq!(site.world.only_outcome(request), Outcome::Executed { answer: Content::default() });
+    assert_eq!((site.world.state("lamp"), site.clients[0].done.len()), (Some(State::Active), 1));
+}
+
+#[test]
+fn on_a_bad_link_everybody_is_served_once() {
+    for seed in 0..10 {
+        let ids = ["a", "b", "c", "d"];
+        let devices = ids.iter().enumerate().map(|(number, id)| match number % 2 {
+            0 => settings(id),
+            _ => sleeper(id, HOUR, WakesWith::Update),
+        });
+        let mut site = Site::new(devices.collect(), Link { percent: 20, seed });
+        share_key(&mut site, &ids);
+        site.start();
+        site.pass(1_200 * SECOND);
+        assert!(ids.iter().all(|id| site.world.state(id).is_some_and(State::is_registered)), "seed {seed}");
+        let request = site.world.operation(1, message("on"), Receipt::Executed);
+        site.pass(4 * HOUR);
+        let outcomes = site.world.outcomes(request);
+        let is_executed = outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Executed { .. }));
+        assert!(is_executed && outcomes.len() == ids.len(), "seed {seed}: {outcomes:?}");
+        assert!(site.clients.iter().all(|client| client.done.len() == 1), "seed {seed}");
+    }
+}
