@@ -20,6 +20,7 @@ mod request;
 #[cfg(feature = "schema")]
 mod schema;
 mod serde_seconds;
+mod stage;
 mod time;
 
 pub use content::Content;
@@ -36,4 +37,5 @@ pub use request::{
     Activation, ActivationError, ExpiryCause, GroupRequest, MemberOutcome, Operation, Outcome, OutcomeKind, PathError,
     Receipt, RequestError, ResourcePath, Sleepers, Totals, check_request,
 };
+pub use stage::{MemberProgress, Seen, Sighting, Stage, StageTotals};
 pub use time::Time;

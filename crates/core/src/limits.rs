@@ -27,6 +27,8 @@ pub const UP_LOG_ENTRIES_MAX: usize = 1_000_000;
 pub const UP_LOG_REPORTS_MAX: usize = 100_000;
 /// Receipts in one up entry and in one event.
 pub const RECEIPTS_PER_ENTRY_MAX: usize = 1_000;
+/// How long a gateway gathers where members of its requests are seen before it tells.
+pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 /// Bytes of answers in one up entry and in one event, but for the answer that reaches it.
 pub const ANSWER_BYTES_PER_ENTRY_MAX: usize = 1024 * 1024;
 /// Entries of one gateway's down log that it has not acknowledged. From here on whoever asks for one

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Allocation, ApplicationId, Content, Description, EndCause, Evidence, GatewayId, GroupId, GroupRequest,
-    InitialState, MemberOutcome, Origin, PeripheralId, Presence, Protocol, RegistrationId, RequestId, Time, Totals,
+    InitialState, MemberOutcome, MemberProgress, Origin, PeripheralId, Presence, Protocol, RegistrationId, RequestId,
+    Time, Totals,
 };
 
 /// A peripheral asks to register (step 4 of registering).
@@ -157,6 +158,13 @@ pub enum UpEntry {
         /// The outcomes, at most [`RECEIPTS_PER_ENTRY_MAX`](crate::limits::RECEIPTS_PER_ENTRY_MAX).
         receipts: Vec<MemberOutcome>,
     },
+    /// Members of a request are on the way to their outcomes. It may be lost: the outcome counts.
+    Progress {
+        /// Which request.
+        request: RequestId,
+        /// The members, at most [`RECEIPTS_PER_ENTRY_MAX`](crate::limits::RECEIPTS_PER_ENTRY_MAX).
+        members: Vec<MemberProgress>,
+    },
     /// A peripheral reports something.
     Report {
         /// To whom.
@@ -292,6 +300,15 @@ pub enum Event {
         gateway: GatewayId,
         /// How many.
         members: u64,
+    },
+    /// Members of a request are on the way to their outcomes.
+    Progress {
+        /// Which request.
+        request: RequestId,
+        /// Which gateway.
+        gateway: GatewayId,
+        /// The members.
+        members: Vec<MemberProgress>,
     },
     /// Members of a request have their outcome.
     Receipts {

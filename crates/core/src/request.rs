@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
-use crate::{ApplicationId, Content, GroupId, PeripheralId, RequestId, Time, limits};
+use crate::{ApplicationId, Content, GroupId, PeripheralId, RequestId, Sighting, Time, limits};
 
 /// One operation for all members of a group, on its way to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -412,6 +412,9 @@ pub struct MemberOutcome {
     pub outcome: Outcome,
     /// When, by the gateway's clock.
     pub at: Time,
+    /// Where it was seen on the way since it was last told of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<Sighting>,
 }
 
 /// What is wrong with a group request. The fault is of whoever sends it.

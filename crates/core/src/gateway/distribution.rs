@@ -20,7 +20,7 @@ use super::timers::Timer;
 use super::{Change, Effect, Gateway, Reach, Slot};
 use crate::{
     Content, ExpiryCause, GroupId, GroupRequest, MemberOutcome, Outcome, PeripheralId, Presence, Receipt, RequestId,
-    Sleepers, Time, UpEntry, limits,
+    Sleepers, Stage, Time, UpEntry, limits,
 };
 
 /// A request that waits for members.
@@ -144,7 +144,8 @@ impl Gateway {
     fn waiting(&mut self, slot: Slot, request: RequestId, activates: bool) -> Waiting {
         let peripheral = self.registry.peripheral_mut(slot).expect("members are allocated");
         peripheral.next_delivery = peripheral.next_delivery.checked_add(1).unwrap_or(1);
-        Waiting { request, delivery: peripheral.next_delivery, activates, is_repeat: false, tries: 0 }
+        let delivery = peripheral.next_delivery;
+        Waiting { request, delivery, activates, is_repeat: false, tries: 0, stage: Stage::AtGateway }
     }
 
     fn enqueue(&mut self, now: Time, slot: Slot, waiting: Waiting) {
@@ -152,6 +153,9 @@ impl Gateway {
         registration.waiting.push_back(waiting);
         if waiting.activates {
             registration.last_activated = now;
+        }
+        self.observe(now, slot);
+        if waiting.activates {
             self.change_presence(now, slot, Presence::Activating);
         }
         self.to_pump.push_back(slot);
@@ -184,6 +188,7 @@ impl Gateway {
         waiting.is_repeat = true;
         registration.in_flight = Some(InFlight { is_acknowledged: false, answer: None });
         self.timers.set(Timer::Answer(slot), now + self.config.answer_time);
+        self.observe(now, slot);
         let request = Arc::clone(&self.requests.get(&request).expect("what waits is taken").request);
         self.outbox.effect(Effect::Deliver { slot, delivery, is_repeat, request });
     }
@@ -358,7 +363,8 @@ impl Gateway {
     }
 
     fn conclude(&mut self, now: Time, slot: Slot, request: RequestId, outcome: Outcome) {
-        let receipt = self.receipt(now, slot, outcome);
+        let mut receipt = self.receipt(now, slot, outcome);
+        receipt.seen = self.noted.take(request, slot);
         self.outbox.settle(request, slot, receipt);
         let taken = self.requests.get_mut(&request).expect("what waits is taken");
         taken.unsettled -= 1;
@@ -383,7 +389,7 @@ impl Gateway {
     }
 
     fn receipt(&self, now: Time, slot: Slot, outcome: Outcome) -> MemberOutcome {
-        MemberOutcome { peripheral: self.member(slot).clone(), outcome, at: now }
+        MemberOutcome { peripheral: self.member(slot).clone(), outcome, at: now, seen: Vec::new() }
     }
 }
 

@@ -15,6 +15,7 @@ mod deregistration;
 mod distribution;
 mod memory;
 mod outbox;
+mod progress;
 mod registration;
 mod registry;
 mod restore;
@@ -41,6 +42,7 @@ use crate::{
 };
 use distribution::TakenRequest;
 use outbox::Outbox;
+use progress::Noted;
 use registration::Ask;
 use registry::Registry;
 use timers::{Timer, Timers};
@@ -187,6 +189,7 @@ pub struct Gateway {
     asks: BTreeMap<Slot, Ask>,
     registrations: registration::Numbers,
     requests: BTreeMap<RequestId, TakenRequest>,
+    noted: Noted,
     strangers: registration::Strangers,
     timers: Timers,
     up_log: UpLog,
@@ -207,6 +210,7 @@ impl Gateway {
             asks: BTreeMap::new(),
             registrations: registration::Numbers::default(),
             requests: BTreeMap::new(),
+            noted: Noted::default(),
             strangers: registration::Strangers::default(),
             timers: Timers::default(),
             up_log: UpLog::default(),
@@ -269,6 +273,7 @@ impl Gateway {
                 Timer::Lifetime(slot) => self.on_lifetime_over(now, slot),
                 Timer::Answer(slot) => self.on_answer_overdue(now, slot),
                 Timer::Deadline(request) => self.on_deadline(now, request),
+                Timer::Progress => self.tell_progress(),
             }
         }
         self.pump_all(now);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::credential::PreSharedKey;
 use crate::{
     Allocation, ApplicationId, Credential, GroupId, InitialState, Origin, PeripheralId, Presence, RegistrationId,
-    RequestId, State, Time, Waker,
+    RequestId, Stage, State, Time, Waker,
 };
 
 use super::distribution::InFlight;
@@ -113,6 +113,8 @@ pub(super) struct Waiting {
     pub(super) is_repeat: bool,
     /// How often it was sent.
     pub(super) tries: u8,
+    /// Where the member was last seen.
+    pub(super) stage: Stage,
 }
 
 impl Peripheral {

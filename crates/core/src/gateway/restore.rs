@@ -10,7 +10,7 @@ use super::registry::{Held, Registration, Waiting};
 use super::timers::Timer;
 use super::up_log::UpLog;
 use super::{Change, Config, Gateway, Reach, Slot};
-use crate::{ApplicationId, EndCause, RegistrationId, Time};
+use crate::{ApplicationId, EndCause, RegistrationId, Stage, Time};
 
 /// What the store kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -77,7 +77,9 @@ impl Gateway {
             let Some(registration) = self.registry.registration_mut(slot) else { continue };
             // The first in line may have been sent before the process died.
             let is_repeat = registration.waiting.is_empty();
-            registration.waiting.push_back(Waiting { request: id, delivery, activates, is_repeat, tries: 0 });
+            let stage = Stage::AtGateway;
+            registration.waiting.push_back(Waiting { request: id, delivery, activates, is_repeat, tries: 0, stage });
+            self.observe(now, slot);
             slots.push(slot);
         }
         let unsettled = slots.len();

@@ -156,6 +156,7 @@ impl Gateway {
         let last_word = registration.last_word;
         self.outbox.record(Change::Presence { slot, presence, last_word });
         self.tell_presence(now, slot);
+        self.observe(now, slot);
     }
 
     /// Keeps when a registered peripheral was heard last.

@@ -2,6 +2,7 @@
 
 mod model;
 mod procedures;
+mod progress;
 mod requests;
 mod restarts;
 mod without_connection;

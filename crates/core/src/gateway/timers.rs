@@ -18,6 +18,8 @@ pub(super) enum Timer {
     Answer(Slot),
     /// A group request ends.
     Deadline(RequestId),
+    /// Where members were seen is to be told.
+    Progress,
 }
 
 #[derive(Debug, Default)]

@@ -57,7 +57,7 @@ impl Procedure for Close {
             return Ok(Closed::Wholly);
         }
         if let Some((gateway, page)) = work.on_record.take() {
-            self.take_by_record(work, &gateway, &page);
+            self.take_by_record(work, &gateway, &page, now);
             complete_if_settled(work, self.request, now);
             return Ok(Closed::Partly { after: None });
         }
@@ -70,8 +70,8 @@ impl Procedure for Close {
 }
 
 impl Close {
-    fn take_by_record(&self, work: &mut Work, gateway: &GatewayId, page: &[PeripheralId]) {
-        let added = add_members(work, gateway, self.request, page);
+    fn take_by_record(&self, work: &mut Work, gateway: &GatewayId, page: &[PeripheralId], now: Time) {
+        let added = add_members(work, gateway, self.request, page, now);
         if page.len() < CLOSING_PAGE {
             fix(work, gateway, self.request);
         } else if let Some(part) = work.request_gateways.get_mut(&(self.request, gateway.clone())) {
@@ -91,6 +91,7 @@ impl Close {
                 peripheral,
                 outcome: outcome.clone(),
                 at: now,
+                seen: Vec::new(),
             });
             settle(work, &gateway, self.request, receipts);
         }

@@ -1,11 +1,12 @@
-//! What comes back of a group request: its members, and what became of it for each (step 5).
+//! What comes back of a group request: its members, where they are on the way, and what became of it
+//! for each (step 5).
 //!
 //! The first outcome of a member stands; whatever else comes for it is passed over. The request is
 //! complete when all members of all gateways are known and have one.
 
 use super::up_log::Taken;
-use super::{RequestState, Work};
-use crate::{Event, GatewayId, MemberOutcome, PeripheralId, RequestId, Time};
+use super::{MemberRow, RequestState, Work};
+use crate::{Event, GatewayId, MemberOutcome, MemberProgress, PeripheralId, RequestId, Stage, Time};
 
 pub(super) fn on_members_fixed(
     work: &mut Work,
@@ -20,12 +21,43 @@ pub(super) fn on_members_fixed(
     if !is_open {
         return Taken::Ignored;
     }
-    let added = add_members(work, gateway, request, members);
+    let added = add_members(work, gateway, request, members, now);
     if is_last {
         fix(work, gateway, request);
     }
     tell_fixed(work, gateway, request, added);
     complete_if_settled(work, request, now);
+    Taken::Applied
+}
+
+pub(super) fn on_progress(
+    work: &mut Work,
+    gateway: &GatewayId,
+    request: RequestId,
+    members: &[MemberProgress],
+) -> Taken {
+    let mut new = Vec::new();
+    let mut stages = match work.requests.get(&request) {
+        Some(row) if row.state != RequestState::Complete => row.stages,
+        _ => return Taken::Ignored,
+    };
+    for progress in members {
+        let key = (request, gateway.clone(), progress.peripheral.clone());
+        // A member that has its outcome is on the way no more.
+        let is_waiting = work.members.get(&key).is_some_and(|member| member.outcome.is_none());
+        let (Some(last), true) = (progress.seen.last(), is_waiting) else { continue };
+        if let Some(member) = work.members.get_mut(&key) {
+            stages.leave(member.stage);
+            stages.enter(last.stage, 1);
+            member.stage = last.stage;
+            progress.seen.iter().for_each(|sighting| member.seen.note(*sighting));
+        }
+        new.push(progress.clone());
+    }
+    let Some(row) = work.requests.get_mut(&request).filter(|_| !new.is_empty()) else { return Taken::Ignored };
+    row.stages = stages;
+    let application = row.application.clone();
+    work.tell(&application, Event::Progress { request, gateway: gateway.clone(), members: new });
     Taken::Applied
 }
 
@@ -50,17 +82,24 @@ pub(super) fn is_running(work: &Work, request: RequestId) -> bool {
 }
 
 /// Adds those that are no members yet, and says how many.
-pub(super) fn add_members(work: &mut Work, gateway: &GatewayId, request: RequestId, members: &[PeripheralId]) -> u64 {
+pub(super) fn add_members(
+    work: &mut Work,
+    gateway: &GatewayId,
+    request: RequestId,
+    members: &[PeripheralId],
+    now: Time,
+) -> u64 {
     let mut added = 0;
     for member in members {
         let key = (request, gateway.clone(), member.clone());
         if work.members.get(&key).is_none() {
-            work.members.put(key, Default::default());
+            work.members.put(key, MemberRow::told(now));
             added += 1;
         }
     }
     if let Some(row) = work.requests.get_mut(&request) {
         row.totals.members += added;
+        row.stages.enter(Stage::AtGateway, added);
     }
     added
 }
@@ -89,6 +128,7 @@ pub(super) fn settle(
     receipts: impl Iterator<Item = MemberOutcome>,
 ) {
     let mut new = Vec::new();
+    let mut stages = work.requests.get(&request).map_or_else(Default::default, |row| row.stages);
     for receipt in receipts {
         let key = (request, gateway.clone(), receipt.peripheral.clone());
         // Who is no member has no outcome, and the first outcome of a member stands.
@@ -96,11 +136,14 @@ pub(super) fn settle(
             continue;
         }
         if let Some(member) = work.members.get_mut(&key) {
+            stages.leave(member.stage);
+            receipt.seen.iter().for_each(|sighting| member.seen.note(*sighting));
             member.outcome = Some((receipt.outcome.clone(), receipt.at));
         }
         new.push(receipt);
     }
     let Some(row) = work.requests.get_mut(&request).filter(|_| !new.is_empty()) else { return };
+    row.stages = stages;
     for receipt in &new {
         row.totals.add(receipt.outcome.kind(), 1);
     }

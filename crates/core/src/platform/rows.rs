@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::submission::Submitted;
 use crate::{
     ApplicationId, Description, GatewayId, GroupId, InitialState, Origin, Outcome, PeripheralId, RegistrationAsked,
-    RegistrationId, RequestId, State, Time, Totals, limits,
+    RegistrationId, RequestId, Seen, Stage, StageTotals, State, Time, Totals, limits,
 };
 
 /// A peripheral at one gateway.
@@ -183,6 +183,8 @@ pub struct RequestRow {
     pub gateways_fixed: u64,
     /// How its members ended so far.
     pub totals: Totals,
+    /// Where those are that have not.
+    pub stages: StageTotals,
 }
 
 impl RequestRow {
@@ -215,10 +217,21 @@ pub struct RequestGatewayRow {
 }
 
 /// A member of a group request.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberRow {
+    /// Where it was last seen on the way.
+    pub stage: Stage,
+    /// When it was seen where.
+    pub seen: Seen,
     /// What became of it, and when.
     pub outcome: Option<(Outcome, Time)>,
+}
+
+impl MemberRow {
+    /// A member that its gateway has told now.
+    pub(super) fn told(now: Time) -> Self {
+        Self { stage: Stage::AtGateway, seen: Seen { at_gateway: Some(now), ..Seen::default() }, outcome: None }
+    }
 }
 
 /// What an idempotency key stands for.

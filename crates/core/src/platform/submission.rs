@@ -14,7 +14,7 @@ use super::rows::{RequestRow, RequestState};
 use super::{Needs, Procedure, RequestGatewayRow, Work};
 use crate::{
     Activation, ApplicationId, DownEntry, Event, GatewayId, GroupId, GroupRequest, Operation, Receipt, RequestError,
-    RequestId, Sleepers, Time, Totals, check_request, limits,
+    RequestId, Sleepers, StageTotals, Time, Totals, check_request, limits,
 };
 
 /// A group request to accept.
@@ -182,6 +182,7 @@ impl Submit {
             gateways: gateways.len() as u64,
             gateways_fixed: 0,
             totals: Totals::default(),
+            stages: StageTotals::default(),
         };
         let request = self.submitted.clone().into_request(self.id, self.application.clone(), row.deadline);
         work.requests.put(self.id, row);

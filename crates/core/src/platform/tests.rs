@@ -2,6 +2,7 @@
 
 mod memory;
 mod operations;
+mod progress;
 mod registering;
 mod requesting;
 
@@ -99,6 +100,7 @@ fn receipts(request: RequestId, outcomes: &[(&str, Outcome)]) -> UpEntry {
         peripheral: peripheral(name),
         outcome: outcome.clone(),
         at: at(3),
+        seen: Vec::new(),
     };
     UpEntry::Receipts { request, receipts: outcomes.iter().map(receipt).collect() }
 }

@@ -55,6 +55,7 @@ pub(super) enum Taken {
 pub fn weight(entry: &UpEntry) -> usize {
     match entry {
         UpEntry::MembersFixed { members, .. } => 1 + members.len(),
+        UpEntry::Progress { members, .. } => 1 + members.len(),
         UpEntry::Receipts { receipts, .. } => 1 + receipts.len(),
         _ => 1,
     }
@@ -115,6 +116,9 @@ impl ApplyUp {
             UpEntry::Receipts { request, receipts } => {
                 self.add_request_needs(*request, receipts.iter().map(|receipt| &receipt.peripheral), needs);
             }
+            UpEntry::Progress { request, members } => {
+                self.add_request_needs(*request, members.iter().map(|member| &member.peripheral), needs);
+            }
             UpEntry::Report { application, .. } | UpEntry::ReportsLost { application, .. } => {
                 needs.applications.insert(application.clone());
             }
@@ -153,6 +157,7 @@ impl ApplyUp {
             UpEntry::MembersFixed { request, members, is_last } => {
                 receipts::on_members_fixed(work, gateway, *request, members, *is_last, now)
             }
+            UpEntry::Progress { request, members } => receipts::on_progress(work, gateway, *request, members),
             UpEntry::Receipts { request, receipts } => receipts::on_receipts(work, gateway, *request, receipts, now),
             UpEntry::Report { application, report } => {
                 let event = Event::Report { gateway: gateway.clone(), report: report.clone() };
