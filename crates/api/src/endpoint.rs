@@ -130,6 +130,9 @@ endpoints! {
     GroupMembers, Get "/v1/applications/{application}/groups/{group}/members", GROUPS_READ;
     /// Sends a group request: one operation to every member of the group.
     Submit, Post "/v1/applications/{application}/groups/{group}/requests", REQUESTS_WRITE;
+    /// Foresees what a group request would meet, without sending it: how many members are active, would
+    /// be woken, would wait, would miss it.
+    Foresee, Post "/v1/applications/{application}/groups/{group}/foresight", REQUESTS_WRITE;
     /// Lists an application's group requests, the latest first.
     Requests, Get "/v1/applications/{application}/requests", REQUESTS_READ;
     /// Shows a group request.

@@ -21,7 +21,7 @@ mod scope;
 mod token;
 
 pub use application::{Application, NewApplication};
-pub use bugle_core::platform::{Decision, DecisionResult, RequestState};
+pub use bugle_core::platform::{Decision, DecisionResult, Foresight, LateMember, RequestState};
 pub use endpoint::{Access, Endpoint, IDEMPOTENCY_KEY, LAST_EVENT_ID, Method};
 pub use event::{EventPage, EventQuery, EventRecord, SnapshotPage};
 pub use gateway::{Enrolled, Enrollment, EnrollmentToken, Gateway, NewGateway, StrangerRecord};

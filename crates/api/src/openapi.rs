@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bugle_core::{ApplicationId, GatewayId, GroupId, PeripheralId, RequestId, State};
+use bugle_core::{ApplicationId, GatewayId, GroupId, PeripheralId, RequestId, Stage, State};
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -14,10 +14,10 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::{
     Access, AllocationBody, Application, Decisions, DecisionsAnswer, Endpoint, Enrolled, Enrollment, EnrollmentToken,
-    EventPage, EventQuery, EventRecord, Gateway, Group, GroupDetail, IDEMPOTENCY_KEY, IssuedToken, LAST_EVENT_ID,
-    MemberFilter, MemberQuery, Method, NewApplication, NewGateway, NewToken, Page, PageQuery, Peripheral,
-    PeripheralQuery, Problem, Request, RequestMember, RequestQuery, RequestState, Scope, SnapshotPage, StrangerRecord,
-    Submission, Token,
+    EventPage, EventQuery, EventRecord, Foresight, Gateway, Group, GroupDetail, IDEMPOTENCY_KEY, IssuedToken,
+    LAST_EVENT_ID, MemberFilter, MemberQuery, Method, NewApplication, NewGateway, NewToken, Page, PageQuery,
+    Peripheral, PeripheralQuery, Problem, Request, RequestMember, RequestQuery, RequestState, Scope, SnapshotPage,
+    StrangerRecord, Submission, Token,
 };
 
 const SECURITY: &str = "bearer";
@@ -183,6 +183,7 @@ fn queries(endpoint: Endpoint, schemas: &mut Schemas) -> Vec<Parameter> {
         }
         Endpoint::RequestMembers => {
             schemas.refer::<MemberFilter>();
+            schemas.refer::<Stage>();
             MemberQuery::into_params(in_query)
         }
         Endpoint::Events => EventQuery::into_params(in_query),
@@ -204,7 +205,7 @@ fn body(endpoint: Endpoint, schemas: &mut Schemas) -> Option<RefOr<Schema>> {
         Endpoint::AddGateway => Some(schemas.refer::<NewGateway>()),
         Endpoint::Enrol => Some(schemas.refer::<Enrollment>()),
         Endpoint::Allocate => Some(schemas.refer::<AllocationBody>()),
-        Endpoint::Submit => Some(schemas.refer::<Submission>()),
+        Endpoint::Submit | Endpoint::Foresee => Some(schemas.refer::<Submission>()),
         Endpoint::Decide => Some(schemas.refer::<Decisions>()),
         _ => None,
     }
@@ -233,6 +234,7 @@ fn answer(endpoint: Endpoint, schemas: &mut Schemas) -> (&'static str, Response)
         | Endpoint::Standby => ("202", plain("It is on its way to the gateway")),
         Endpoint::Groups => ("200", json(schemas.refer_page::<Group>())),
         Endpoint::Group => ("200", json(schemas.refer::<GroupDetail>())),
+        Endpoint::Foresee => ("200", json(schemas.refer::<Foresight>())),
         Endpoint::Submit | Endpoint::Cancel => ("202", json(schemas.refer::<Request>())),
         Endpoint::Requests => ("200", json(schemas.refer_page::<Request>())),
         Endpoint::Request => ("200", json(schemas.refer::<Request>())),

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use bugle_core::platform::RequestState;
+use bugle_core::platform::{Foresight, RequestState};
 use bugle_core::{
     Activation, ApplicationId, GatewayId, GroupId, Operation, Outcome, OutcomeKind, PeripheralId, Receipt, RequestId,
-    Sleepers, Time, Totals,
+    Sighting, Sleepers, Stage, StageTotals, Time, Totals,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::openapi::schema::{AllOfBuilder, AnyOfBuilder};
@@ -78,6 +78,12 @@ pub struct Request {
     pub gateways_fixed: u64,
     /// How its members ended so far.
     pub totals: Totals,
+    /// Where those are that have not.
+    #[serde(default)]
+    pub stages: StageTotals,
+    /// What it meets by what is on record; only in the answer to sending it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foresight: Option<Foresight>,
 }
 
 /// Which group requests, and which page of them; the latest come first.
@@ -106,12 +112,18 @@ pub struct RequestMember {
     pub gateway: GatewayId,
     /// Who.
     pub peripheral: PeripheralId,
+    /// Where it is on the way; absent once it has its outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Stage>,
     /// What became of the request for it; absent while it waits.
     #[serde(flatten)]
     pub outcome: Option<Outcome>,
     /// When, by the gateway's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Time>,
+    /// Where it was seen on the way, and since when.
+    #[serde(default)]
+    pub seen: Vec<Sighting>,
 }
 
 // The schema cannot be derived: it would take a flat outcome that is absent for `null`.
@@ -123,8 +135,12 @@ struct RequestMemberWaiting {
     gateway: GatewayId,
     /// Who.
     peripheral: PeripheralId,
+    /// Where it is on the way; absent once it has its outcome.
+    stage: Option<Stage>,
     /// When it had its outcome, by the gateway's clock.
     at: Option<Time>,
+    /// Where it was seen on the way, and since when.
+    seen: Vec<Sighting>,
 }
 
 impl PartialSchema for RequestMember {
@@ -156,6 +172,9 @@ pub struct MemberQuery {
     /// Only those that ended so, or `waiting` for those that have not yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<MemberFilter>,
+    /// Only those without an outcome that are there. Not together with an outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Stage>,
     /// The `next_cursor` of the page before; the first page without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
@@ -247,11 +266,13 @@ mod tests {
         let mut member = RequestMember {
             gateway: "gw".parse().expect("a gateway id"),
             peripheral: "m1".parse().expect("a peripheral id"),
+            stage: Some(Stage::Asleep),
             outcome: None,
             at: None,
+            seen: Vec::new(),
         };
         let waiting = serde_json::to_string(&member).expect("is JSON");
-        assert_eq!(waiting, r#"{"gateway":"gw","peripheral":"m1"}"#);
+        assert_eq!(waiting, r#"{"gateway":"gw","peripheral":"m1","stage":"asleep","seen":[]}"#);
         assert_eq!(serde_json::from_str::<RequestMember>(&waiting).expect("reads back"), member);
         member.outcome = Some(Outcome::Executed { answer: Content::text("7") });
         member.at = Some(Time::from_millis(5));

@@ -1,18 +1,17 @@
 //! Following a group request until it has ended.
 
-use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use bugle_api::{MemberFilter, MemberQuery, Request, RequestMember, RequestState};
 use bugle_client::Client;
-use bugle_core::{ExpiryCause, Operation, Outcome, OutcomeKind, Totals};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use bugle_core::{ExpiryCause, Operation, Outcome, OutcomeKind, Stage, Totals};
 use serde::Serialize;
 
+use crate::bars::Bars;
 use crate::command::Context;
 use crate::command::paging::{Found, Limit};
 use crate::failure::{Ended, Failure};
-use crate::output::{Output, count, facts, table};
+use crate::output::{count, facts, table};
 use crate::when::Wall;
 
 /// How often a request is looked at while it is young, and later.
@@ -54,16 +53,16 @@ pub(crate) async fn follow(
         })?;
         return Ok(Ended::Well);
     }
-    let bar = progress_bar(context.output, &request);
+    let mut bars = Bars::new(context.output, &request);
     let ended = tokio::select! {
-        ended = wait(client, request.clone(), &bar) => ended,
+        ended = wait(client, request.clone(), &mut bars) => ended,
         _ = tokio::signal::ctrl_c() => {
-            bar.finish_and_clear();
+            bars.clear();
             eprintln!("The request goes on; `bugle request watch {}` shows how it ends.", request.id);
             return Ok(Ended::Interrupted);
         }
     };
-    bar.finish_and_clear();
+    bars.clear();
     let request = ended?;
     let not_served = not_served(client, &request).await?;
     let totals = request.totals;
@@ -78,10 +77,10 @@ pub(crate) async fn follow(
 }
 
 /// Looks at the request until it is complete.
-async fn wait(client: &Client, mut request: Request, bar: &ProgressBar) -> Result<Request, Failure> {
+async fn wait(client: &Client, mut request: Request, bars: &mut Bars) -> Result<Request, Failure> {
     let started = Instant::now();
     loop {
-        show_progress(bar, &request);
+        bars.show(&request);
         if request.state == RequestState::Complete {
             return Ok(request);
         }
@@ -90,35 +89,12 @@ async fn wait(client: &Client, mut request: Request, bar: &ProgressBar) -> Resul
     }
 }
 
-/// To standard error, and only where a person looks.
-fn progress_bar(output: Output, request: &Request) -> ProgressBar {
-    let target = match output {
-        Output::People if io::stderr().is_terminal() => ProgressDrawTarget::stderr(),
-        Output::People | Output::Json => ProgressDrawTarget::hidden(),
-    };
-    let bar = ProgressBar::with_draw_target(Some(request.totals.members), target);
-    let style = ProgressStyle::with_template("{prefix} [{bar:32}] {pos}/{len} {msg}").expect("the template is sound");
-    bar.set_style(style.progress_chars("=> "));
-    bar.set_prefix(format!("{} to {}", word_of(&request.operation), request.group));
-    bar.enable_steady_tick(LOOK_SOON);
-    bar
-}
-
-fn show_progress(bar: &ProgressBar, request: &Request) {
-    let totals = &request.totals;
-    bar.set_length(totals.members);
-    bar.set_position(totals.settled());
-    let kinds = OutcomeKind::ALL.iter().filter(|kind| totals.count(**kind) > 0);
-    let kinds: Vec<String> = kinds.map(|kind| format!("{} {kind}", totals.count(*kind))).collect();
-    bar.set_message(kinds.join(", "));
-}
-
 async fn not_served(client: &Client, request: &Request) -> Result<Found<RequestMember>, Failure> {
     let mut all = Found::default();
     let is_served = |kind: &OutcomeKind| matches!(kind, OutcomeKind::Executed | OutcomeKind::Delivered);
     for kind in OutcomeKind::ALL.iter().filter(|kind| !is_served(kind) && request.totals.count(**kind) > 0) {
         let outcome = Some(MemberFilter::Ended(*kind));
-        let query = |cursor, limit| MemberQuery { outcome, cursor, limit };
+        let query = |cursor, limit| MemberQuery { outcome, stage: None, cursor, limit };
         let found = Limit { limit: SHOWN_MAX }
             .collect(async |cursor, limit| {
                 client.request_members(&request.application, request.id, &query(cursor, limit)).await
@@ -177,12 +153,23 @@ fn outcome_table(totals: &Totals) -> String {
 pub(crate) fn member_rows(members: &[RequestMember]) -> String {
     let rows = members.iter().map(|member| {
         let (outcome, detail) = match &member.outcome {
-            None => ("waiting".to_owned(), "-".to_owned()),
+            None => ("waiting".to_owned(), member.stage.map_or("-", stage_of).to_owned()),
             Some(outcome) => (outcome.kind().to_string(), reason_of(outcome)),
         };
         [format!("{}/{}", member.gateway, member.peripheral), outcome, detail]
     });
     table(["member", "outcome", "detail"], rows, "No such member.")
+}
+
+/// Where a member is, in a few words.
+pub(crate) const fn stage_of(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Accepted => "its gateway does not have it yet",
+        Stage::AtGateway => "its gateway has it",
+        Stage::Asleep => "it is asleep",
+        Stage::Activating => "it is being woken",
+        Stage::Sent => "it was sent",
+    }
 }
 
 /// Why, or with what answer.
@@ -220,8 +207,10 @@ mod tests {
         let member = |peripheral: &str, outcome| RequestMember {
             gateway: "east".parse().expect("a gateway id"),
             peripheral: peripheral.parse().expect("a peripheral id"),
+            stage: None,
             outcome,
             at: None,
+            seen: Vec::new(),
         };
         let shown = member_rows(&[
             member("a", None),

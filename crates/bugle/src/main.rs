@@ -7,11 +7,13 @@
 //! in one process and tells the story of it.
 
 mod application_api;
+mod bars;
 mod cli;
 mod command;
 mod connection;
 mod failure;
 mod following;
+mod foresight;
 mod output;
 mod part;
 mod place;

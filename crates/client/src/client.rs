@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bugle_api::{
     AllocationBody, Application, Decision, Decisions, DecisionsAnswer, Enrolled, Enrollment, EnrollmentToken,
-    EventPage, EventQuery, Gateway, Group, GroupDetail, IDEMPOTENCY_KEY, IssuedToken, MemberQuery, NewApplication,
-    NewGateway, NewToken, Page, PageQuery, Peripheral, PeripheralQuery, Problem, ProblemCode, Request, RequestMember,
-    RequestQuery, SnapshotPage, StrangerRecord, Submission, Token,
+    EventPage, EventQuery, Foresight, Gateway, Group, GroupDetail, IDEMPOTENCY_KEY, IssuedToken, MemberQuery,
+    NewApplication, NewGateway, NewToken, Page, PageQuery, Peripheral, PeripheralQuery, Problem, ProblemCode, Request,
+    RequestMember, RequestQuery, SnapshotPage, StrangerRecord, Submission, Token,
 };
 use bugle_core::{ApplicationId, GatewayId, GroupId, PeripheralId, RequestId};
 use bugle_runtime::tls;
@@ -262,6 +262,20 @@ impl Client {
             call = call.header(IDEMPOTENCY_KEY, key);
         }
         self.read(call).await
+    }
+
+    /// Foresees what a group request would meet, without sending it.
+    ///
+    /// # Errors
+    /// If the platform says no or is out of reach.
+    pub async fn foresee(
+        &self,
+        application: &ApplicationId,
+        group: &GroupId,
+        submission: &Submission,
+    ) -> Result<Foresight, ClientError> {
+        let path = ["v1", "applications", application.as_str(), "groups", group.as_str(), "foresight"];
+        self.read(self.call(Method::POST, &path).json(submission)).await
     }
 
     /// Lists an application's group requests, the latest first.

@@ -88,6 +88,7 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Platform> {
         Endpoint::Group => on(method, groups::group),
         Endpoint::GroupMembers => on(method, groups::members),
         Endpoint::Submit => on(method, requests::submit),
+        Endpoint::Foresee => on(method, requests::foresee),
         Endpoint::Requests => on(method, requests::requests),
         Endpoint::Request => on(method, requests::request),
         Endpoint::RequestMembers => on(method, requests::members),

@@ -1,8 +1,11 @@
 //! The platform's service without its listeners: performs procedures and wakes those who wait.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bugle_core::platform::{Applied, ApplyUp, IdempotencyKey, Procedure, Submit, SubmitRefusal, Submitted, UpError};
+use bugle_core::platform::{
+    Applied, ApplyUp, Foresight, IdempotencyKey, Procedure, Submit, SubmitRefusal, Submitted, UpError, foresee,
+};
 use bugle_core::{ApplicationId, DownEntry, GatewayId, RequestId, Time, UpEntry};
 use bugle_runtime::{Authority, Clock, Shutdown};
 use bugle_store::platform::{Failure, News, PlatformStore};
@@ -185,6 +188,20 @@ impl Platform {
 
     pub(crate) async fn deadline_added(&self) {
         self.0.new_deadline.notified().await;
+    }
+
+    /// What a group request would meet if it were accepted now; none if no allocation names the group.
+    ///
+    /// # Errors
+    /// If the store cannot read.
+    pub async fn foresee(
+        &self,
+        application: &ApplicationId,
+        submitted: &Submitted,
+    ) -> Result<Option<Foresight>, StoreError> {
+        let groups = BTreeSet::from([submitted.group.clone()]);
+        let standing = self.0.store.standing(application, groups).recv().await?;
+        Ok(standing.map(|standing| foresee(submitted, standing, self.now())))
     }
 
     /// Accepts a group request, and says which one it is.

@@ -14,12 +14,13 @@ mod logs;
 mod names;
 mod retention;
 mod row;
+mod standing;
 mod write;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use bugle_core::platform::{GroupCount, PeripheralKey, PeripheralRow, Procedure, RequestState};
+use bugle_core::platform::{GroupCount, PeripheralKey, PeripheralRow, Procedure, RequestState, Standing};
 use bugle_core::{ApplicationId, DownEntry, GatewayId, GroupId, RequestId, Stranger, Time};
 use thiserror::Error;
 
@@ -36,7 +37,7 @@ use names::Names;
 const LAYOUT: Layout = Layout {
     kind: "platform",
     application_id: 0x4275_6750, // BugP
-    migrations: &[include_str!("platform/tables.sql")],
+    migrations: &[include_str!("platform/tables.sql"), include_str!("platform/progress.sql")],
 };
 
 /// The platform's store. Closed when dropped.
@@ -326,6 +327,16 @@ impl PlatformStore {
     ) -> Answer<Vec<(GatewayId, GroupCount)>, StoreError> {
         let (application, group) = (application.clone(), group.clone());
         self.read(move |connection| list::group_gateways(connection, (&application, &group)))
+    }
+
+    /// The registered members of groups, each once; none if no allocation names any of the groups.
+    pub fn standing(
+        &self,
+        application: &ApplicationId,
+        groups: BTreeSet<GroupId>,
+    ) -> Answer<Option<Standing>, StoreError> {
+        let application = application.clone();
+        self.read(move |connection| standing::standing(connection, &application, &groups))
     }
 
     /// A group request.

@@ -6,9 +6,10 @@ use std::time::Duration;
 use bugle_core::credential::{PasswordProof, PasswordVerifier, PreSharedKey};
 use bugle_core::{
     Activation, Allocation, AllocationNotice, ApplicationId, Content, Credential, Deregistered, Description, DownEntry,
-    EndCause, Evidence, ExpiryCause, GatewayId, GroupId, GroupRequest, InitialState, MemberOutcome, Operation, Origin,
-    Outcome, PeripheralId, Presence, PresenceChanged, Protocol, Receipt, RegistrationAsked, RegistrationId, Report,
-    RequestId, ResourcePath, Sleepers, Stranger, Time, UpEntry, Verdict, Waker,
+    EndCause, Evidence, ExpiryCause, GatewayId, GroupId, GroupRequest, InitialState, MemberOutcome, MemberProgress,
+    Operation, Origin, Outcome, PeripheralId, Presence, PresenceChanged, Protocol, Receipt, RegistrationAsked,
+    RegistrationId, Report, RequestId, ResourcePath, Sighting, Sleepers, Stage, Stranger, Time, UpEntry, Verdict,
+    Waker,
 };
 use bytes::Bytes;
 use proptest::collection::{btree_map, btree_set, vec};
@@ -46,6 +47,8 @@ pub(crate) fn up_entry() -> impl Strategy<Value = UpEntry> {
             .prop_map(|(request, members, is_last)| UpEntry::MembersFixed { request, members, is_last }),
         (request_id(), vec(member_outcome(), 0..5))
             .prop_map(|(request, receipts)| UpEntry::Receipts { request, receipts }),
+        (request_id(), vec(member_progress(), 0..5))
+            .prop_map(|(request, members)| UpEntry::Progress { request, members }),
         (application(), report()).prop_map(|(application, report)| UpEntry::Report { application, report }),
         (application(), any::<u64>()).prop_map(|(application, count)| UpEntry::ReportsLost { application, count }),
         stranger().prop_map(UpEntry::Stranger),
@@ -277,7 +280,20 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 }
 
 fn member_outcome() -> impl Strategy<Value = MemberOutcome> {
-    (peripheral(), outcome(), time()).prop_map(|(peripheral, outcome, at)| MemberOutcome { peripheral, outcome, at })
+    (peripheral(), outcome(), time(), seen()).prop_map(|(peripheral, outcome, at, seen)| MemberOutcome {
+        peripheral,
+        outcome,
+        at,
+        seen,
+    })
+}
+
+fn seen() -> impl Strategy<Value = Vec<Sighting>> {
+    vec((select(Stage::ALL.to_vec()), time()).prop_map(|(stage, at)| Sighting { stage, at }), 0..4)
+}
+
+fn member_progress() -> impl Strategy<Value = MemberProgress> {
+    (peripheral(), seen()).prop_map(|(peripheral, seen)| MemberProgress { peripheral, seen })
 }
 
 fn report() -> impl Strategy<Value = Report> {

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::Context;
 use crate::failure::{Ended, Failure};
+use crate::following::stage_of;
 use crate::output::{Output, count, list};
 use crate::when::Wall;
 
@@ -111,6 +112,12 @@ fn tell(event: &Event) -> (Option<Time>, String) {
         Event::RequestAccepted { request, group } => (None, format!("request {request} to {group} is accepted")),
         Event::MembersFixed { request, gateway, members } => {
             (None, format!("request {request} goes to {} at {gateway}", count(*members, "member")))
+        }
+        Event::Progress { request, gateway, members } => {
+            let at = members.iter().filter_map(|member| member.seen.last()).map(|sighting| sighting.at).max();
+            let each = members.iter().filter_map(|member| Some((&member.peripheral, member.seen.last()?.stage)));
+            let each = each.map(|(peripheral, stage)| format!("{peripheral} {}", stage_of(stage)));
+            (at, format!("request {request} at {gateway}: {}", list(each)))
         }
         Event::Receipts { request, gateway, receipts } => {
             let at = receipts.iter().map(|receipt| receipt.at).max();

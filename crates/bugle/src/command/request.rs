@@ -1,7 +1,7 @@
 //! `bugle request`: group requests and what became of them.
 
 use bugle_api::{MemberFilter, MemberQuery, Request, RequestMember, RequestQuery, RequestState};
-use bugle_core::{GroupId, RequestId};
+use bugle_core::{GroupId, RequestId, Stage};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -32,14 +32,18 @@ enum Command {
     },
     /// Show a group request and the outcome of each member
     #[command(after_long_help = "\
-Example (of the latest request):
-  bugle request show $(bugle request list --limit 1 --json | jq -r '.[0].id')")]
+Examples (of the latest request):
+  bugle request show $(bugle request list --limit 1 --json | jq -r '.[0].id')
+  bugle request show $(bugle request list --limit 1 --json | jq -r '.[0].id') --stage asleep")]
     Show {
         /// Which request, as `bugle request list` prints it
         request: RequestId,
         /// Only members that ended so, as expired; or waiting
         #[arg(long)]
         outcome: Option<MemberFilter>,
+        /// Only members that wait there: at-gateway, asleep, activating or sent
+        #[arg(long, value_parser = parse_stage, conflicts_with = "outcome")]
+        stage: Option<Stage>,
         #[command(flatten)]
         limit: Limit,
     },
@@ -74,7 +78,7 @@ impl RequestCommand {
         let application = context.connection.application()?;
         match self.command {
             Command::List { group, limit } => list(context, group, limit).await,
-            Command::Show { request, outcome, limit } => show(context, request, outcome, limit).await,
+            Command::Show { request, outcome, stage, limit } => show(context, request, (outcome, stage), limit).await,
             Command::Cancel { request } => {
                 let request = client.cancel(application, request).await?;
                 context.output.print(&request, |request| {
@@ -88,6 +92,11 @@ impl RequestCommand {
             }
         }
     }
+}
+
+fn parse_stage(text: &str) -> Result<Stage, String> {
+    let found = Stage::ALL.iter().copied().find(|stage| stage.as_str().replace('_', "-") == text);
+    found.ok_or_else(|| "stages are at-gateway, asleep, activating and sent".to_owned())
 }
 
 async fn list(context: &Context, group: Option<GroupId>, limit: Limit) -> Result<Ended, Failure> {
@@ -123,13 +132,13 @@ fn request_table(requests: &[Request]) -> String {
 async fn show(
     context: &Context,
     request: RequestId,
-    outcome: Option<MemberFilter>,
+    (outcome, stage): (Option<MemberFilter>, Option<Stage>),
     limit: Limit,
 ) -> Result<Ended, Failure> {
     let client = context.client()?;
     let application = context.connection.application()?;
     let shown = client.request(application, request).await?;
-    let query = |cursor, limit| MemberQuery { outcome, cursor, limit };
+    let query = |cursor, limit| MemberQuery { outcome, stage, cursor, limit };
     let found = limit
         .collect(async |cursor, limit| client.request_members(application, request, &query(cursor, limit)).await)
         .await?;

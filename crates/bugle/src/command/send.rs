@@ -9,6 +9,8 @@ use clap::{Args, ValueEnum};
 use super::Context;
 use crate::failure::{Ended, Failure};
 use crate::following::{Patience, follow};
+use crate::foresight;
+use crate::output::Output;
 
 /// Send one request to every member of a group, and see what becomes of it
 ///
@@ -19,6 +21,7 @@ use crate::following::{Patience, follow};
 #[command(after_long_help = "\
 Examples:
   bugle group send lamps --message on
+  bugle group send lamps --message on --deadline 5m --dry-run
   bugle group send lamps --read /3/0/9 --receipt executed
   bugle group send lamps --write /3311/0/5850=1 --activation 50% --deadline 1m
   bugle group send lamps --execute /3/0/4 --no-wait")]
@@ -48,6 +51,9 @@ pub(crate) struct SendArgs {
     /// Print the request and end, without waiting for outcomes
     #[arg(long)]
     no_wait: bool,
+    /// Send nothing: say what the request would meet, by what is on record
+    #[arg(long, conflicts_with_all = ["no_wait", "idempotency_key"])]
+    dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -93,7 +99,15 @@ impl SendArgs {
         let client = context.client()?;
         let application = context.connection.application()?;
         let submission = self.submission()?;
+        if self.dry_run {
+            let foresight = client.foresee(application, &self.group, &submission).await?;
+            context.output.print(&foresight, foresight::describe)?;
+            return Ok(Ended::Well);
+        }
         let request = client.submit(application, &self.group, &submission, self.idempotency_key.as_deref()).await?;
+        if let (Output::People, Some(warning)) = (context.output, foresight::warning(request.foresight.as_ref())) {
+            eprintln!("{warning}");
+        }
         let patience = if self.no_wait { Patience::None } else { Patience::UntilItEnds };
         follow(context, &client, request, patience).await
     }

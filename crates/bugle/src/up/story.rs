@@ -215,8 +215,11 @@ impl Story<'_> {
     }
 
     async fn expired(&mut self, request: &Request) -> Result<(), Failure> {
-        let query =
-            MemberQuery { outcome: Some(MemberFilter::Ended(OutcomeKind::Expired)), cursor: None, limit: Some(10) };
+        let query = MemberQuery {
+            outcome: Some(MemberFilter::Ended(OutcomeKind::Expired)),
+            limit: Some(10),
+            ..MemberQuery::default()
+        };
         let page = self.parts.client.request_members(&request.application, request.id, &query).await?;
         let who = list(page.items.iter().map(|member| format!("{}/{}", member.gateway, member.peripheral)));
         let text = match request.totals.expired {

@@ -305,7 +305,7 @@ impl System {
         let mut members = Vec::new();
         let mut cursor = None;
         loop {
-            let query = MemberQuery { outcome: None, cursor, limit: Some(PAGE_MAX) };
+            let query = MemberQuery { outcome: None, stage: None, cursor, limit: Some(PAGE_MAX) };
             let page = self.client.request_members(&app(), request, &query).await.expect("the members are listed");
             members.extend(page.items);
             cursor = page.next_cursor;

@@ -71,6 +71,7 @@ async fn call_all(client: &Client, peripheral: &PeripheralId) {
         client.group(&application, &group).await.err(),
         client.group_members(&application, &group, &page).await.err(),
         client.submit(&application, &group, &submission(), None).await.err(),
+        client.foresee(&application, &group, &submission()).await.err(),
         client.requests(&application, &RequestQuery::default()).await.err(),
         client.request(&application, request()).await.err(),
         client.request_members(&application, request(), &MemberQuery::default()).await.err(),

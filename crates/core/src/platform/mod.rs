@@ -33,6 +33,7 @@ mod closing;
 mod decision;
 mod deregistration;
 mod direction;
+mod foresight;
 mod needs;
 mod receipts;
 mod registration;
@@ -47,6 +48,7 @@ pub use cancellation::{Cancel, CancelRefusal};
 pub use closing::{CLOSING_PAGE, Close, Closed};
 pub use decision::{Decide, DecideRefusal, Decision, DecisionResult};
 pub use direction::{Direct, DirectRefusal, Direction};
+pub use foresight::{Foresight, LateMember, Sleeper, Standing, foresee};
 pub use needs::{Closing, Needs};
 pub use rows::{
     ApplicationGroup, GatewayRow, GroupCount, IdempotencyRow, MemberKey, MemberRow, PeripheralKey, PeripheralRow,

@@ -1,5 +1,6 @@
 //! The rules on rows in memory.
 
+mod foresight;
 mod memory;
 mod operations;
 mod progress;

@@ -4,18 +4,18 @@ use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use bugle_api::{
-    DECISIONS_MAX, Decisions, DecisionsAnswer, IDEMPOTENCY_KEY, MemberFilter, MemberQuery, Page, Request,
+    DECISIONS_MAX, Decisions, DecisionsAnswer, Foresight, IDEMPOTENCY_KEY, MemberFilter, MemberQuery, Page, Request,
     RequestMember, RequestQuery, Submission,
 };
 use bugle_core::platform::{
     Cancel, CancelRefusal, Decide, DecideRefusal, IdempotencyKey, IdempotencyKeyError, SubmitRefusal, Submitted,
 };
-use bugle_core::{ApplicationId, GroupId, RequestId};
+use bugle_core::{ApplicationId, GroupId, RequestId, check_request};
 use bugle_store::platform::{Failure, MemberCursor, MembersShown};
 
-use super::error::ApiError;
+use super::error::{ApiError, Refusal};
 use super::extract::{Json, Paging, Path, Query, cursor};
-use super::groups::check_application;
+use super::groups::{check_application, unknown};
 use super::view;
 use crate::Platform;
 use crate::platform::SubmitError;
@@ -27,16 +27,13 @@ pub(crate) async fn submit(
     Json(submission): Json<Submission>,
 ) -> Result<(StatusCode, Answer<Request>), ApiError> {
     let key = idempotency_key(&headers)?;
-    let submitted = Submitted {
-        group: group.clone(),
-        lifespan: submission.deadline(),
-        operation: submission.operation,
-        activation: submission.activation,
-        sleepers: submission.sleepers,
-        receipt: submission.receipt,
-    };
+    let submitted = submitted(group.clone(), submission);
+    let foresight = platform.foresee(&application, &submitted).await?;
     match platform.submit(&application, key, submitted).await {
-        Ok(id) => Ok((StatusCode::ACCEPTED, Answer(find(&platform, &application, id).await?))),
+        Ok(id) => {
+            let request = Request { foresight, ..find(&platform, &application, id).await? };
+            Ok((StatusCode::ACCEPTED, Answer(request)))
+        }
         Err(SubmitError::Failure(Failure::Refused(SubmitRefusal::UnknownApplication))) => {
             Err(ApiError::unknown_application(&application))
         }
@@ -44,6 +41,30 @@ pub(crate) async fn submit(
             Err(ApiError::unknown_group(&application, &group))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+pub(crate) fn submitted(group: GroupId, submission: Submission) -> Submitted {
+    Submitted {
+        group,
+        lifespan: submission.deadline(),
+        operation: submission.operation,
+        activation: submission.activation,
+        sleepers: submission.sleepers,
+        receipt: submission.receipt,
+    }
+}
+
+pub(crate) async fn foresee(
+    State(platform): State<Platform>,
+    Path((application, group)): Path<(ApplicationId, GroupId)>,
+    Json(submission): Json<Submission>,
+) -> Result<Answer<Foresight>, ApiError> {
+    let submitted = submitted(group, submission);
+    check_request(&submitted.operation, submitted.lifespan).map_err(|error| SubmitRefusal::from(error).into_error())?;
+    match platform.foresee(&application, &submitted).await? {
+        Some(foresight) => Ok(Answer(foresight)),
+        None => Err(unknown(&platform, &application, &submitted.group).await),
     }
 }
 
@@ -86,16 +107,21 @@ pub(crate) async fn members(
     Path((application, id)): Path<(ApplicationId, RequestId)>,
     Query(query): Query<MemberQuery>,
 ) -> Result<Answer<Page<RequestMember>>, ApiError> {
-    find(&platform, &application, id).await?;
+    let request = find(&platform, &application, id).await?;
     let paging = Paging::new(query.limit)?;
     let after = cursor(query.cursor.as_deref(), MemberCursor::default())?;
-    let shown = match query.outcome {
-        None => MembersShown::All,
-        Some(MemberFilter::Waiting) => MembersShown::Waiting,
-        Some(MemberFilter::Ended(kind)) => MembersShown::Ended(kind),
+    let shown = match (query.outcome, query.stage) {
+        (None, None) => MembersShown::All,
+        (None, Some(stage)) => MembersShown::At(stage),
+        (Some(MemberFilter::Waiting), None) => MembersShown::Waiting,
+        (Some(MemberFilter::Ended(kind)), None) => MembersShown::Ended(kind),
+        (Some(_), Some(_)) => {
+            return Err(ApiError::invalid("The query is not valid: name an outcome or a stage, not both."));
+        }
     };
     let rows = platform.store().members(id, shown, after, paging.rows()).recv().await?;
-    Ok(Answer(paging.page(rows.into_iter().map(|(cursor, member)| (cursor, view::member(member))).collect())))
+    let rows = rows.into_iter().map(|(cursor, member)| (cursor, view::member(member, request.accepted_at)));
+    Ok(Answer(paging.page(rows.collect())))
 }
 
 pub(crate) async fn cancel(

@@ -4,7 +4,7 @@ use bugle_api::{
     Application, Gateway, Group, GroupAtGateway, Peripheral, Request, RequestMember, StrangerRecord, Token,
 };
 use bugle_core::platform::{GroupCount, PeripheralKey, PeripheralRow};
-use bugle_core::{ApplicationId, GatewayId, GroupId, Presence, PresenceChanged, Stranger};
+use bugle_core::{ApplicationId, GatewayId, GroupId, Presence, PresenceChanged, Seen, StageTotals, Stranger, Time};
 use bugle_core::{Event, State};
 use bugle_store::platform::{ApplicationRecord, GatewayRecord, MemberRecord, RequestRecord, TokenRow};
 
@@ -98,7 +98,7 @@ pub(crate) fn group_at(gateway: GatewayId, count: GroupCount) -> GroupAtGateway 
 }
 
 pub(crate) fn request(record: RequestRecord) -> Request {
-    let RequestRecord { id, submitted, row } = record;
+    let RequestRecord { id, submitted, row, accepted } = record;
     Request {
         id,
         application: row.application,
@@ -114,10 +114,15 @@ pub(crate) fn request(record: RequestRecord) -> Request {
         gateways: row.gateways,
         gateways_fixed: row.gateways_fixed,
         totals: row.totals,
+        stages: StageTotals { accepted, ..row.stages },
+        foresight: None,
     }
 }
 
-pub(crate) fn member((gateway, peripheral, outcome): MemberRecord) -> RequestMember {
-    let (outcome, at) = outcome.unzip();
-    RequestMember { gateway, peripheral, outcome, at }
+/// A member of a request that was accepted then.
+pub(crate) fn member((gateway, peripheral, member): MemberRecord, accepted_at: Time) -> RequestMember {
+    let stage = member.outcome.is_none().then_some(member.stage);
+    let seen = Seen { accepted: Some(accepted_at), ..member.seen };
+    let (outcome, at) = member.outcome.unzip();
+    RequestMember { gateway, peripheral, stage, outcome, at, seen: seen.sightings().collect() }
 }

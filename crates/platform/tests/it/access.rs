@@ -182,7 +182,8 @@ async fn an_ended_platform_goes_on_where_it_was() {
     let world = World::furnished().await;
     let submitted = world.post("/v1/applications/metering/groups/east/requests", message()).await;
     let path = format!("/v1/applications/metering/requests/{}", submitted.body["id"].as_str().expect("an id"));
+    let shown = world.get(&path).await.body;
     let world = World::start_in(world.end().await).await;
-    assert_eq!(world.get(&path).await.body, submitted.body);
+    assert_eq!(world.get(&path).await.body, shown);
     world.up("gw1", 3, vec![allocated("m7", &["east"])]).await;
 }

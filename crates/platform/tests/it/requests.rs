@@ -1,10 +1,12 @@
 //! Group requests.
 
-use bugle_core::{Content, DownEntry, Outcome, RequestId};
+use std::time::Duration;
+
+use bugle_core::{Content, DownEntry, MemberProgress, Outcome, Presence, RequestId, Sighting, Stage, UpEntry};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::world::{World, active, answer, gateway, id, members_fixed, message, receipts};
+use crate::world::{AT, World, active, answer, gateway, id, members_fixed, message, present, receipts};
 
 const SUBMIT: &str = "/v1/applications/metering/groups/east/requests";
 
@@ -116,4 +118,56 @@ async fn a_request_ends_at_its_deadline_though_a_gateway_stays_away() {
     assert_eq!(ended["totals"]["expired"], 1);
     let members = world.get(&format!("/v1/applications/metering/requests/{request}/members")).await;
     assert_eq!(members.body["items"][0]["cause"], "gateway_offline");
+}
+
+#[tokio::test]
+async fn what_a_request_would_meet_is_foreseen_and_told_with_its_acceptance() {
+    let world = World::furnished().await;
+    let asleep = Presence::Standby { next_wake: Some(world.platform().now() + Duration::from_secs(7_200)) };
+    world.up("gw1", 3, vec![active("m1", 1), present("m2", 1, asleep)]).await;
+    world.up("gw2", 2, vec![present("m3", 1, Presence::Standby { next_wake: None })]).await;
+    let foresight = world.post("/v1/applications/metering/groups/east/foresight", message()).await;
+    assert_eq!(foresight.status, StatusCode::OK);
+    let late = foresight.body["late_members"].as_array().expect("a list");
+    assert_eq!((late.len(), &late[0]["peripheral"]), (1, &json!("m2")));
+    for (field, count) in [("members", 3), ("active", 1), ("woken", 2), ("waiting", 0), ("skipped", 0), ("late", 1)] {
+        assert_eq!(foresight.body[field], count, "{field}");
+    }
+    let nothing = world.get("/v1/applications/metering/requests").await;
+    assert_eq!(nothing.body["items"], json!([]), "a look ahead sends nothing");
+    let accepted = world.post(SUBMIT, message()).await;
+    assert_eq!(accepted.body["foresight"], foresight.body);
+    assert_eq!(accepted.body["stages"]["accepted"], 3);
+}
+
+#[tokio::test]
+async fn nothing_is_foreseen_for_what_would_be_refused() {
+    let world = World::furnished().await;
+    let unknown = world.post("/v1/applications/metering/groups/west/foresight", message()).await;
+    assert_eq!(unknown.problem(), "unknown-group");
+    let mut body = message();
+    body["deadline_seconds"] = json!(0);
+    let invalid = world.post("/v1/applications/metering/groups/east/foresight", body).await;
+    assert_eq!(invalid.problem(), "invalid");
+}
+
+#[tokio::test]
+async fn members_are_shown_where_they_are_on_the_way() {
+    let world = World::furnished().await;
+    let request = id_of(&world.post(SUBMIT, message()).await.body);
+    let seen = |stage| vec![Sighting { stage, at: AT }];
+    let member = |name, stage| MemberProgress { peripheral: id(name), seen: seen(stage) };
+    let members = vec![member("m1", Stage::Sent), member("m2", Stage::Asleep)];
+    let progress = UpEntry::Progress { request, members };
+    world.up("gw1", 3, vec![members_fixed(request, &["m1", "m2"]), progress]).await;
+    let shown = shown(&world, request).await;
+    assert_eq!((&shown["stages"]["sent"], &shown["stages"]["asleep"]), (&json!(1), &json!(1)));
+    let members = format!("/v1/applications/metering/requests/{request}/members");
+    let asleep = world.get(&format!("{members}?stage=asleep")).await;
+    let items = asleep.body["items"].as_array().expect("a list");
+    assert_eq!((items.len(), &items[0]["peripheral"], &items[0]["stage"]), (1, &json!("m2"), &json!("asleep")));
+    let stages: Vec<_> = items[0]["seen"].as_array().expect("a list").iter().map(|seen| &seen["stage"]).collect();
+    assert_eq!(stages, ["accepted", "at_gateway", "asleep"]);
+    let both = world.get(&format!("{members}?stage=asleep&outcome=waiting")).await;
+    assert_eq!(both.problem(), "invalid");
 }

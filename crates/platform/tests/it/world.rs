@@ -197,11 +197,15 @@ pub(crate) fn asked(name: &str, registration: u64) -> UpEntry {
 }
 
 pub(crate) fn active(name: &str, registration: u64) -> UpEntry {
+    present(name, registration, Presence::Active)
+}
+
+pub(crate) fn present(name: &str, registration: u64, presence: Presence) -> UpEntry {
     let changed = PresenceChanged {
         peripheral: id(name),
         registration: RegistrationId::new(registration),
         groups: groups(&["east"]),
-        presence: Presence::Active,
+        presence,
         at: AT,
     };
     UpEntry::PresenceChanged { application: application(), changed }
@@ -227,7 +231,8 @@ pub(crate) fn members_fixed(request: RequestId, names: &[&str]) -> UpEntry {
 }
 
 pub(crate) fn receipts(request: RequestId, outcomes: Vec<(&str, Outcome)>) -> UpEntry {
-    let receipt = |(name, outcome): (&str, Outcome)| MemberOutcome { peripheral: id(name), outcome, at: AT };
+    let receipt =
+        |(name, outcome): (&str, Outcome)| MemberOutcome { peripheral: id(name), outcome, at: AT, seen: Vec::new() };
     UpEntry::Receipts { request, receipts: outcomes.into_iter().map(receipt).collect() }
 }
 

@@ -8,6 +8,7 @@ mod closing;
 mod logs;
 mod requests;
 mod rows;
+mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -49,6 +50,7 @@ conformance! {
     logs::a_page_of_large_events_is_cut_short,
     requests::every_outcome_is_kept_with_its_detail,
     requests::members_are_listed_by_outcome_in_pages,
+    requests::members_are_kept_with_where_they_were_seen_on_the_way,
     requests::requests_are_listed_the_latest_first,
     requests::an_idempotency_key_is_remembered,
     rows::a_peripheral_is_kept_with_all_that_is_known_of_it,
@@ -58,6 +60,8 @@ conformance! {
     rows::a_peripheral_may_go_over_to_another_application,
     rows::entries_that_are_refused_change_nothing,
     rows::strangers_are_bounded_and_the_latest_come_first,
+    standing::members_stand_as_on_record,
+    standing::a_member_of_several_groups_stands_once,
 }
 
 fn open_sqlite() -> (PlatformStore, tempfile::TempDir) {
@@ -195,6 +199,11 @@ fn members_fixed(request: RequestId, names: &[&str]) -> UpEntry {
 }
 
 fn receipts(request: RequestId, outcomes: Vec<(&str, Outcome)>) -> UpEntry {
-    let receipt = |(name, outcome): (&str, Outcome)| MemberOutcome { peripheral: peripheral(name), outcome, at: NOW };
+    let receipt = |(name, outcome): (&str, Outcome)| MemberOutcome {
+        peripheral: peripheral(name),
+        outcome,
+        at: NOW,
+        seen: Vec::new(),
+    };
     UpEntry::Receipts { request, receipts: outcomes.into_iter().map(receipt).collect() }
 }

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use bugle_core::platform::{GroupCount, PeripheralKey, PeripheralRow, RequestRow, RequestState, Submitted};
+use bugle_core::platform::{GroupCount, MemberRow, PeripheralKey, PeripheralRow, RequestRow, RequestState, Submitted};
 use bugle_core::{
-    ApplicationId, GatewayId, GroupId, Outcome, OutcomeKind, PeripheralId, RequestId, State, Stranger, Time,
+    ApplicationId, GatewayId, GroupId, OutcomeKind, PeripheralId, RequestId, Stage, State, Stranger, Time,
 };
 use thiserror::Error;
 
@@ -54,6 +54,8 @@ pub struct RequestRecord {
     pub submitted: Submitted,
     /// Where it stands.
     pub row: RequestRow,
+    /// Members on record at gateways that have not told theirs.
+    pub accepted: u64,
 }
 
 /// Which peripherals are listed.
@@ -104,12 +106,14 @@ pub enum MembersShown {
     All,
     /// Those without outcome.
     Waiting,
+    /// Those of them that are there.
+    At(Stage),
     /// Those that ended so.
     Ended(OutcomeKind),
 }
 
 /// A member of a group request.
-pub type MemberRecord = (GatewayId, PeripheralId, Option<(Outcome, Time)>);
+pub type MemberRecord = (GatewayId, PeripheralId, MemberRow);
 
 fn application(row: &Row<'_>) -> Result<(i64, ApplicationRecord), StoreError> {
     let record = ApplicationRecord {
@@ -296,7 +300,23 @@ pub(super) fn group_gateways(
 
 fn request(row: &Row<'_>) -> Result<RequestRecord, StoreError> {
     let (id, request) = row::request(row)?;
-    Ok(RequestRecord { id, submitted: row::submitted(row)?, row: request })
+    Ok(RequestRecord { id, submitted: row::submitted(row)?, row: request, accepted: 0 })
+}
+
+/// Counts the members on record at the gateways that have not told theirs.
+fn count_accepted(connection: &Connection, record: &mut RequestRecord) -> Result<(), StoreError> {
+    if record.row.state == RequestState::Complete || record.row.gateways_fixed == record.row.gateways {
+        return Ok(());
+    }
+    let sql = r#"SELECT coalesce(sum(group_gateway.members), 0) AS accepted FROM request
+        JOIN request_gateway ON request_gateway.request = request.number AND NOT is_fixed
+        JOIN "group" ON "group".application = request.application AND "group".id = request."group"
+        JOIN group_gateway ON group_gateway."group" = "group".number
+            AND group_gateway.gateway = request_gateway.gateway
+        WHERE request.number = ?1"#;
+    let accepted = one(connection, sql, [record.id.number()], |row| plain(row, "accepted"))?;
+    record.accepted = accepted.unwrap_or_default();
+    Ok(())
 }
 
 pub(super) fn request_of(
@@ -305,7 +325,9 @@ pub(super) fn request_of(
     id: RequestId,
 ) -> Result<Option<RequestRecord>, StoreError> {
     let sql = select_requests!("WHERE request.number = ?1 AND application.id = ?2");
-    one(connection, sql, params![id.number(), application.as_str()], request)
+    let mut found = one(connection, sql, params![id.number(), application.as_str()], request)?;
+    found.iter_mut().try_for_each(|record| count_accepted(connection, record))?;
+    Ok(found)
 }
 
 /// The latest first: `before` a request.
@@ -325,7 +347,9 @@ pub(super) fn requests(
     let group = group.map(GroupId::as_str);
     let state = state.map(RequestState::as_str);
     let before = before.map_or(i64::MAX as u64, RequestId::number);
-    all(connection, sql, params![application.as_str(), group, state, before, limit], request)
+    let mut found = all(connection, sql, params![application.as_str(), group, state, before, limit], request)?;
+    found.iter_mut().try_for_each(|record| count_accepted(connection, record))?;
+    Ok(found)
 }
 
 pub(super) fn members(
@@ -338,16 +362,17 @@ pub(super) fn members(
     let sql = "SELECT member.*, gateway.id AS gateway_id FROM member
         JOIN gateway ON gateway.number = member.gateway
         WHERE request = ?1 AND (gateway, peripheral) > (?2, ?3)
-        AND CASE ?4 WHEN 'all' THEN TRUE WHEN 'waiting' THEN kind IS NULL ELSE kind = ?4 END
+        AND CASE ?4 WHEN 'all' THEN TRUE WHEN 'waiting' THEN kind IS NULL AND coalesce(stage = ?6, TRUE) ELSE kind = ?4 END
         ORDER BY gateway, peripheral LIMIT ?5";
-    let shown = match shown {
-        MembersShown::All => "all",
-        MembersShown::Waiting => "waiting",
-        MembersShown::Ended(kind) => kind.as_str(),
+    let (shown, stage) = match shown {
+        MembersShown::All => ("all", None),
+        MembersShown::Waiting => ("waiting", None),
+        MembersShown::At(stage) => ("waiting", Some(stage.as_str())),
+        MembersShown::Ended(kind) => (kind.as_str(), None),
     };
-    all(connection, sql, params![id.number(), after.gateway, after.peripheral, shown, limit], |row| {
+    all(connection, sql, params![id.number(), after.gateway, after.peripheral, shown, limit, stage], |row| {
         let ((_, gateway, peripheral), member) = row::member(row)?;
         let cursor = MemberCursor { gateway: plain(row, "gateway")?, peripheral: peripheral.to_string() };
-        Ok((cursor, (gateway, peripheral, member.outcome)))
+        Ok((cursor, (gateway, peripheral, member)))
     })
 }

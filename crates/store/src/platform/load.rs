@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bugle_core::platform::{
-    Closing, GroupCount, IdempotencyKey, IdempotencyRow, MemberKey, MemberRow, Needs, PeripheralKey, Work,
+    Closing, GroupCount, IdempotencyKey, IdempotencyRow, MemberKey, Needs, PeripheralKey, Work,
 };
 use bugle_core::{ApplicationId, GatewayId, PeripheralId, RequestId};
 
@@ -167,13 +167,13 @@ impl Loader<'_> {
         let (request, gateway, peripheral) = key;
         let found = match self.names.gateway(gateway)? {
             Some(number) => {
-                let sql = "SELECT kind, detail, at FROM member WHERE request = ?1 AND gateway = ?2 AND peripheral = ?3";
+                let sql = "SELECT * FROM member WHERE request = ?1 AND gateway = ?2 AND peripheral = ?3";
                 let key = params![request.number(), number, peripheral.as_str()];
-                one(self.connection, sql, key, row::outcome)?
+                one(self.connection, sql, key, row::member_row)?
             }
             None => None,
         };
-        self.work.load_member(key.clone(), found.map(|outcome| MemberRow { outcome }));
+        self.work.load_member(key.clone(), found);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bugle_core::platform::{
     GatewayRow, MemberKey, MemberRow, PeripheralKey, PeripheralRow, RequestGatewayRow, RequestRow, Submitted,
 };
-use bugle_core::{GatewayId, Outcome, PeripheralId, RegistrationId, RequestId, Time};
+use bugle_core::{GatewayId, Outcome, PeripheralId, RegistrationId, RequestId, Seen, Time};
 
 use super::column::{damaged, from_json, from_json_option, from_word, plain, time, time_option};
 use crate::sqlite::{Row, StoreError};
@@ -79,6 +79,7 @@ pub(super) fn request(row: &Row<'_>) -> Result<(RequestId, RequestRow), StoreErr
         gateways: plain(row, "gateways")?,
         gateways_fixed: plain(row, "gateways_fixed")?,
         totals: from_json(row, "totals")?,
+        stages: from_json(row, "stages")?,
     };
     Ok((id, row))
 }
@@ -110,10 +111,21 @@ pub(super) fn request_gateway(row: &Row<'_>) -> Result<(GatewayId, RequestGatewa
 /// Needs `gateway_id` beside the columns of the table.
 pub(super) fn member(row: &Row<'_>) -> Result<(MemberKey, MemberRow), StoreError> {
     let key = (request_id(row, "request")?, from_word(row, "gateway_id")?, from_word(row, "peripheral")?);
-    Ok((key, MemberRow { outcome: outcome(row)? }))
+    Ok((key, member_row(row)?))
 }
 
-pub(super) fn outcome(row: &Row<'_>) -> Result<Option<(Outcome, Time)>, StoreError> {
+pub(super) fn member_row(row: &Row<'_>) -> Result<MemberRow, StoreError> {
+    let seen = Seen {
+        accepted: None,
+        at_gateway: time_option(row, "at_gateway")?,
+        asleep: time_option(row, "asleep")?,
+        activating: time_option(row, "activating")?,
+        sent: time_option(row, "sent")?,
+    };
+    Ok(MemberRow { stage: from_word(row, "stage")?, seen, outcome: outcome(row)? })
+}
+
+fn outcome(row: &Row<'_>) -> Result<Option<(Outcome, Time)>, StoreError> {
     let kind: Option<String> = plain(row, "kind")?;
     let outcome = match kind.as_deref() {
         None => return Ok(None),

@@ -21,6 +21,14 @@ const UPDATE_PERIPHERAL: &str = "UPDATE peripheral SET groups = ?4, initial_stat
      state = ?8, registration = ?9, member_of = ?10, presence = ?11, since = ?12, next_wake = ?13, asked = ?14, \
      decided = ?15, roamed = ?16, description = ?17 WHERE gateway = ?1 AND id = ?2 AND application = ?3";
 
+const INSERT_REQUEST: &str = "INSERT INTO request (number, application, \"group\", operation, activation, sleepers, \
+     receipt, accepted_at, deadline, state, completed_at, gateways, gateways_fixed, totals, stages) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+const INSERT_MEMBER: &str = "INSERT INTO member (request, gateway, peripheral, kind, detail, at, stage, at_gateway, \
+     asleep, activating, sent) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+const UPDATE_MEMBER: &str = "UPDATE member SET kind = ?4, detail = ?5, at = ?6, stage = ?7, at_gateway = ?8, \
+     asleep = ?9, activating = ?10, sent = ?11 WHERE request = ?1 AND gateway = ?2 AND peripheral = ?3";
+
 /// Writes `changes`, and says for whom there is something new.
 pub(super) fn write(connection: &Connection, changes: &Changes, now: Time) -> Result<News, StoreError> {
     let mut writer = Writer { connection, names: Names::new(connection), now };
@@ -173,10 +181,8 @@ impl Writer<'_> {
                 params![request.number(), gateway, is_fixed, recorded_to],
             )?;
         }
-        for Put { key, row, .. } in &changes.members {
-            if let Some(row) = row {
-                self.write_member(key, row)?;
-            }
+        for put in &changes.members {
+            self.write_member(put)?;
         }
         if let Some((application, key, request)) = &changes.idempotency {
             let application = self.names.known_application(application)?;
@@ -191,7 +197,7 @@ impl Writer<'_> {
     fn add_request(&mut self, id: RequestId, row: &RequestRow, submitted: &Submitted) -> Result<(), StoreError> {
         let application = self.names.known_application(&row.application)?;
         self.execute(
-            "INSERT INTO request VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            INSERT_REQUEST,
             params![
                 id.number(),
                 application,
@@ -207,34 +213,49 @@ impl Writer<'_> {
                 row.gateways,
                 row.gateways_fixed,
                 json(&row.totals)?,
+                json(&row.stages)?,
             ],
         )
     }
 
     fn update_request(&self, id: RequestId, row: &RequestRow) -> Result<(), StoreError> {
         self.execute(
-            "UPDATE request SET state = ?2, completed_at = ?3, gateways_fixed = ?4, totals = ?5 WHERE number = ?1",
+            "UPDATE request SET state = ?2, completed_at = ?3, gateways_fixed = ?4, totals = ?5, stages = ?6
+                WHERE number = ?1",
             params![
                 id.number(),
                 row.state.as_str(),
                 row.completed_at.map(millis),
                 row.gateways_fixed,
-                json(&row.totals)?
+                json(&row.totals)?,
+                json(&row.stages)?,
             ],
         )
     }
 
-    fn write_member(&mut self, key: &MemberKey, row: &MemberRow) -> Result<(), StoreError> {
-        let (request, gateway, peripheral) = key;
+    fn write_member(&mut self, put: &Put<MemberKey, MemberRow>) -> Result<(), StoreError> {
+        let (request, gateway, peripheral) = &put.key;
+        let Some(MemberRow { stage, seen, outcome }) = &put.row else { return Ok(()) };
         let gateway = self.names.known_gateway(gateway)?;
-        let (kind, detail, at) = match &row.outcome {
+        let (kind, detail, at) = match outcome {
             Some((outcome, at)) => (Some(outcome.kind().as_str()), detail(outcome)?, Some(millis(*at))),
             None => (None, None, None),
         };
-        self.execute(
-            "INSERT OR REPLACE INTO member VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![request.number(), gateway, peripheral.as_str(), kind, detail, at],
-        )
+        let sql = if put.is_new { INSERT_MEMBER } else { UPDATE_MEMBER };
+        let columns = params![
+            request.number(),
+            gateway,
+            peripheral.as_str(),
+            kind,
+            detail,
+            at,
+            stage.as_str(),
+            seen.at_gateway.map(millis),
+            seen.asleep.map(millis),
+            seen.activating.map(millis),
+            seen.sent.map(millis),
+        ];
+        self.execute(sql, columns)
     }
 
     fn write_strangers(&mut self, changes: &Changes) -> Result<(), StoreError> {

@@ -1,6 +1,8 @@
 //! The group request and its outcomes.
 
-use bugle_core::{Activation, Content, GroupRequest, MemberOutcome, Operation, Outcome, ResourcePath, Time};
+use bugle_core::{
+    Activation, Content, GroupRequest, MemberOutcome, MemberProgress, Operation, Outcome, ResourcePath, Sighting, Time,
+};
 use std::time::Duration;
 
 use super::{Word, id, present, request_id, time, to_millis};
@@ -137,7 +139,12 @@ impl From<&MemberOutcome> for proto::MemberOutcome {
             Outcome::Left => Message::Left(proto::Left {}),
             Outcome::Cancelled => Message::Cancelled(proto::Cancelled {}),
         };
-        Self { peripheral: member.peripheral.to_string(), settled_at_ms: member.at.as_millis(), outcome: Some(outcome) }
+        Self {
+            peripheral: member.peripheral.to_string(),
+            settled_at_ms: member.at.as_millis(),
+            outcome: Some(outcome),
+            seen: to_sightings(&member.seen),
+        }
     }
 }
 
@@ -156,6 +163,33 @@ impl TryFrom<proto::MemberOutcome> for MemberOutcome {
             Message::Left(proto::Left {}) => Outcome::Left,
             Message::Cancelled(proto::Cancelled {}) => Outcome::Cancelled,
         };
-        Ok(Self { peripheral: id(&message.peripheral)?, outcome, at: time(message.settled_at_ms)? })
+        let (at, seen) = (time(message.settled_at_ms)?, sightings(&message.seen)?);
+        Ok(Self { peripheral: id(&message.peripheral)?, outcome, at, seen })
     }
+}
+
+impl From<&MemberProgress> for proto::MemberProgress {
+    fn from(member: &MemberProgress) -> Self {
+        Self { peripheral: member.peripheral.to_string(), seen: to_sightings(&member.seen) }
+    }
+}
+
+impl TryFrom<proto::MemberProgress> for MemberProgress {
+    type Error = WireError;
+
+    fn try_from(message: proto::MemberProgress) -> Result<Self, WireError> {
+        Ok(Self { peripheral: id(&message.peripheral)?, seen: sightings(&message.seen)? })
+    }
+}
+
+fn to_sightings(seen: &[Sighting]) -> Vec<proto::Sighting> {
+    let sighting = |seen: &Sighting| proto::Sighting { stage: seen.stage.to_number(), seen_at_ms: seen.at.as_millis() };
+    seen.iter().map(sighting).collect()
+}
+
+fn sightings(messages: &[proto::Sighting]) -> Result<Vec<Sighting>, WireError> {
+    let sighting = |message: &proto::Sighting| {
+        Ok(Sighting { stage: Word::from_number(message.stage)?, at: time(message.seen_at_ms)? })
+    };
+    messages.iter().map(sighting).collect()
 }

@@ -34,6 +34,10 @@ impl From<&UpEntry> for proto::UpEntry {
                 request: request.number(),
                 receipts: receipts.iter().map(Into::into).collect(),
             }),
+            UpEntry::Progress { request, members } => Entry::Progress(proto::Progress {
+                request: request.number(),
+                members: members.iter().map(Into::into).collect(),
+            }),
             UpEntry::Report { application, report } => Entry::Report(self::report(application, report)),
             UpEntry::ReportsLost { application, count } => {
                 Entry::ReportsLost(proto::ReportsLost { application: application.to_string(), count: *count })
@@ -71,6 +75,10 @@ impl TryFrom<proto::UpEntry> for UpEntry {
                 let receipts: Result<Vec<MemberOutcome>, _> =
                     message.receipts.into_iter().map(TryInto::try_into).collect();
                 Self::Receipts { request: request_id(message.request)?, receipts: receipts? }
+            }
+            Entry::Progress(message) => {
+                let members: Result<_, _> = message.members.into_iter().map(TryInto::try_into).collect();
+                Self::Progress { request: request_id(message.request)?, members: members? }
             }
             Entry::Report(message) => {
                 Self::Report { application: id(&message.application)?, report: message.try_into()? }

@@ -1,6 +1,6 @@
 //! The plain enumerations.
 
-use bugle_core::{EndCause, ExpiryCause, InitialState, Origin, Protocol, Receipt, Sleepers};
+use bugle_core::{EndCause, ExpiryCause, InitialState, Origin, Protocol, Receipt, Sleepers, Stage};
 
 use crate::{CloseReason, WireError, proto};
 
@@ -36,6 +36,7 @@ words! {
     EndCause "cause" { Peripheral, Application, User, LifetimeOver, Roamed, Refused, Unanswered }
     Sleepers "sleepers" { Queue, Skip }
     Receipt "receipt" { Delivered, Executed }
+    Stage "stage" { Accepted, AtGateway, Asleep, Activating, Sent }
     ExpiryCause "cause" { Asleep, Unreachable, GatewayOffline }
     CloseReason "reason" { Stopping, Replaced, Version, Identity, LogConflict, Protocol }
 }

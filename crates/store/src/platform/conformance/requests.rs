@@ -1,7 +1,7 @@
 //! Group requests and their members.
 
 use bugle_core::platform::{IdempotencyKey, RequestState, SubmitRefusal};
-use bugle_core::{ExpiryCause, OutcomeKind, Totals};
+use bugle_core::{ExpiryCause, MemberProgress, OutcomeKind, Sighting, Stage, Totals};
 
 use super::*;
 use crate::platform::{MemberCursor, MembersShown};
@@ -27,7 +27,7 @@ pub(super) fn every_outcome_is_kept_with_its_detail(store: &PlatformStore) {
     let names: Vec<_> = outcomes.iter().map(|(name, _)| *name).collect();
     up(store, "gw1", 2, vec![members_fixed(id, &names), receipts(id, outcomes.clone())]);
     let members = store.members(id, MembersShown::All, MemberCursor::default(), 100).wait().expect("read");
-    let kept: Vec<_> = members.into_iter().map(|(_, (_, name, outcome))| (name, outcome)).collect();
+    let kept: Vec<_> = members.into_iter().map(|(_, (_, name, member))| (name, member.outcome)).collect();
     let sent: Vec<_> = outcomes.into_iter().map(|(name, outcome)| (peripheral(name), Some((outcome, NOW)))).collect();
     assert_eq!(kept, sent);
     let request = store.request(&application(), id).wait().expect("read").expect("there");
@@ -64,6 +64,37 @@ pub(super) fn members_are_listed_by_outcome_in_pages(store: &PlatformStore) {
     assert_eq!(names(&list(MembersShown::Waiting, MemberCursor::default(), 9)), ["a", "c"]);
     let delivered = MembersShown::Ended(OutcomeKind::Delivered);
     assert_eq!(names(&list(delivered, first[1].0.clone(), 9)), ["d"]);
+}
+
+pub(super) fn members_are_kept_with_where_they_were_seen_on_the_way(store: &PlatformStore) {
+    add_gateway(store, "gw2");
+    world(store);
+    up(store, "gw2", 1, vec![allocated("m9", &["east"]), present("m9", 1, Presence::Active)]);
+    let id = perform(store, submission(1), NOW);
+    let sighting = |stage, seconds| Sighting { stage, at: NOW + Duration::from_secs(seconds) };
+    let seen = vec![sighting(Stage::Asleep, 1), sighting(Stage::Activating, 2)];
+    let progress =
+        UpEntry::Progress { request: id, members: vec![MemberProgress { peripheral: peripheral("a"), seen }] };
+    up(store, "gw1", 2, vec![members_fixed(id, &["a", "b", "c"]), progress]);
+    let list = |shown| store.members(id, shown, MemberCursor::default(), 9).wait().expect("read");
+    let names = |shown| list(shown).into_iter().map(|(_, (_, name, _))| name.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(MembersShown::At(Stage::Activating)), ["a"]);
+    assert_eq!(names(MembersShown::At(Stage::AtGateway)), ["b", "c"]);
+    let receipt = MemberOutcome {
+        peripheral: peripheral("a"),
+        outcome: Outcome::Delivered,
+        at: NOW,
+        seen: vec![sighting(Stage::Sent, 3)],
+    };
+    up(store, "gw1", 4, vec![UpEntry::Receipts { request: id, receipts: vec![receipt] }]);
+    assert_eq!(names(MembersShown::At(Stage::Activating)), [] as [&str; 0]);
+    let (_, (_, _, member)) = list(MembersShown::Ended(OutcomeKind::Delivered)).remove(0);
+    let stages: Vec<_> = member.seen.sightings().map(|seen| seen.stage).collect();
+    assert_eq!(stages, [Stage::AtGateway, Stage::Asleep, Stage::Activating, Stage::Sent]);
+    assert_eq!(member.seen.sent, Some(NOW + Duration::from_secs(3)));
+    let record = store.request(&application(), id).wait().expect("read").expect("there");
+    assert_eq!((record.row.stages.at_gateway, record.row.stages.activating), (2, 0));
+    assert_eq!(record.accepted, 1, "the other gateway has not told its members");
 }
 
 pub(super) fn requests_are_listed_the_latest_first(store: &PlatformStore) {

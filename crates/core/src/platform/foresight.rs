@@ -1,0 +1,117 @@
+//! Foresight: what a group request would meet, by what is on record.
+//!
+//! Nothing is promised: members may wake, fall asleep or leave before a gateway fixes them, and gateways
+//! pick the sleepers that they activate themselves. What they go by is the same, though: those that are
+//! expected to wake soonest come first.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::submission::Submitted;
+use crate::{GatewayId, PeripheralId, Presence, Sleepers, Time, limits};
+
+/// The registered members of a group, as on record.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// Members that are active.
+    pub active: u64,
+    /// The others.
+    pub sleepers: Vec<Sleeper>,
+}
+
+/// A member that is not active, as on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sleeper {
+    /// At which gateway.
+    pub gateway: GatewayId,
+    /// Who.
+    pub peripheral: PeripheralId,
+    /// In standby, or being woken already.
+    pub presence: Presence,
+}
+
+/// What a group request would meet now.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Foresight {
+    /// Registered members of the group.
+    pub members: u64,
+    /// Members that are active, and would get it at once.
+    pub active: u64,
+    /// Members in standby that would be activated.
+    pub woken: u64,
+    /// Members in standby for which it would wait.
+    pub waiting: u64,
+    /// Members in standby that would be left out.
+    pub skipped: u64,
+    /// Those of the woken and the waiting that would miss it: they are expected to wake after the
+    /// deadline.
+    pub late: u64,
+    /// The first of them, by when they are expected to wake.
+    pub late_members: Vec<LateMember>,
+}
+
+/// A member that would miss a group request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct LateMember {
+    /// At which gateway.
+    pub gateway: GatewayId,
+    /// Who.
+    pub peripheral: PeripheralId,
+    /// When it is expected to wake.
+    pub next_wake: Time,
+}
+
+impl Sleeper {
+    /// Those that a gateway activates first come first, as it orders them itself.
+    fn turn(&self) -> (Time, &PeripheralId) {
+        let time = match self.presence {
+            Presence::Standby { next_wake } => next_wake.unwrap_or(Time::MAX),
+            Presence::Activating | Presence::Active => Time::ZERO,
+        };
+        (time, &self.peripheral)
+    }
+}
+
+/// What `submitted` would meet if it were accepted now.
+#[must_use]
+pub fn foresee(submitted: &Submitted, standing: Standing, now: Time) -> Foresight {
+    let deadline = now + submitted.lifespan;
+    let mut foresight = Foresight { active: standing.active, members: standing.active, ..Foresight::default() };
+    let mut by_gateway: BTreeMap<GatewayId, Vec<Sleeper>> = BTreeMap::new();
+    for sleeper in standing.sleepers {
+        by_gateway.entry(sleeper.gateway.clone()).or_default().push(sleeper);
+    }
+    let mut late = Vec::new();
+    for mut sleepers in by_gateway.into_values() {
+        sleepers.sort_by(|one, other| one.turn().cmp(&other.turn()));
+        let woken = submitted.activation.share_of(sleepers.len());
+        let left = sleepers.len() - woken;
+        foresight.members += sleepers.len() as u64;
+        foresight.woken += woken as u64;
+        match submitted.sleepers {
+            Sleepers::Queue => foresight.waiting += left as u64,
+            Sleepers::Skip => {
+                foresight.skipped += left as u64;
+                sleepers.truncate(woken);
+            }
+        }
+        late.extend(sleepers.into_iter().filter_map(|sleeper| late_member(sleeper, deadline)));
+    }
+    foresight.late = late.len() as u64;
+    late.sort_by(|one, other| (one.next_wake, &one.peripheral).cmp(&(other.next_wake, &other.peripheral)));
+    late.truncate(limits::LATE_MEMBERS_SHOWN_MAX);
+    foresight.late_members = late;
+    foresight
+}
+
+fn late_member(Sleeper { gateway, peripheral, presence }: Sleeper, deadline: Time) -> Option<LateMember> {
+    match presence {
+        Presence::Standby { next_wake: Some(next_wake) } if next_wake > deadline => {
+            Some(LateMember { gateway, peripheral, next_wake })
+        }
+        _ => None,
+    }
+}

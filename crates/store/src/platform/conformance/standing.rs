@@ -1,0 +1,38 @@
+//! How the members of groups stand.
+
+use bugle_core::platform::{Sleeper, Standing};
+
+use super::*;
+
+fn standing(store: &PlatformStore, of: &[&str]) -> Option<Standing> {
+    store.standing(&application(), groups(of)).wait().expect("read")
+}
+
+pub(super) fn members_stand_as_on_record(store: &PlatformStore) {
+    add_gateway(store, "gw1");
+    up(store, "gw1", 1, ["m1", "m2", "m3", "m4"].map(|name| allocated(name, &["east"])).to_vec());
+    assert_eq!(standing(store, &["east"]), Some(Standing::default()));
+    assert_eq!(standing(store, &["west"]), None);
+    up(store, "gw1", 5, vec![present("m1", 1, Presence::Active)]);
+    assert_eq!(standing(store, &["east"]), Some(Standing { active: 1, sleepers: Vec::new() }));
+    let asleep = Presence::Standby { next_wake: Some(NOW) };
+    up(store, "gw1", 6, vec![present("m2", 1, asleep), present("m3", 1, Presence::Activating)]);
+    let sleeper = |name, presence| Sleeper { gateway: gateway("gw1"), peripheral: peripheral(name), presence };
+    let sleepers = vec![sleeper("m2", asleep), sleeper("m3", Presence::Activating)];
+    assert_eq!(standing(store, &["east"]), Some(Standing { active: 1, sleepers }));
+}
+
+pub(super) fn a_member_of_several_groups_stands_once(store: &PlatformStore) {
+    add_gateway(store, "gw1");
+    up(store, "gw1", 1, vec![allocated("m1", &["east", "all"]), allocated("m2", &["all"])]);
+    for name in ["m1", "m2"] {
+        let UpEntry::PresenceChanged { application, mut changed } = present(name, 1, Presence::Active) else {
+            panic!("a change of presence");
+        };
+        changed.groups = if name == "m1" { groups(&["east", "all"]) } else { groups(&["all"]) };
+        let next = if name == "m1" { 3 } else { 4 };
+        up(store, "gw1", next, vec![UpEntry::PresenceChanged { application, changed }]);
+    }
+    let both = Standing { active: 2, sleepers: Vec::new() };
+    assert_eq!(standing(store, &["east", "all", "west"]), Some(both));
+}
