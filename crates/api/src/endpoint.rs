@@ -141,6 +141,15 @@ endpoints! {
     RequestMembers, Get "/v1/applications/{application}/requests/{request}/members", REQUESTS_READ;
     /// Cancels a group request: members that it has not reached yet are left out.
     Cancel, Post "/v1/applications/{application}/requests/{request}/cancel", REQUESTS_WRITE;
+    /// Puts a schedule: a group request that is sent later, once or again and again. Another schedule of
+    /// the same name is replaced.
+    PutSchedule, Put "/v1/applications/{application}/schedules/{schedule}", REQUESTS_WRITE;
+    /// Lists an application's schedules.
+    Schedules, Get "/v1/applications/{application}/schedules", REQUESTS_READ;
+    /// Shows a schedule.
+    Schedule, Get "/v1/applications/{application}/schedules/{schedule}", REQUESTS_READ;
+    /// Cancels a schedule. Group requests that it has sent go on.
+    CancelSchedule, Delete "/v1/applications/{application}/schedules/{schedule}", REQUESTS_WRITE;
     /// Decides about registrations.
     Decide, Post "/v1/applications/{application}/decisions", REGISTRATIONS_DECIDE;
     /// Reads the event log: a page of it, or with `Accept: text/event-stream` a stream that goes on.

@@ -17,6 +17,7 @@ mod peripheral;
 mod problem;
 mod registration;
 mod request;
+mod schedule;
 mod scope;
 mod token;
 
@@ -32,5 +33,6 @@ pub use peripheral::{AllocationBody, Peripheral, PeripheralQuery};
 pub use problem::{Problem, ProblemCode};
 pub use registration::{DECISIONS_MAX, Decisions, DecisionsAnswer};
 pub use request::{MemberFilter, MemberQuery, Request, RequestMember, RequestQuery, Submission};
+pub use schedule::{LastDue, NewSchedule, Schedule};
 pub use scope::{Scope, ScopeError};
 pub use token::{IssuedToken, NewToken, Token};

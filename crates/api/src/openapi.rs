@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bugle_core::{ApplicationId, GatewayId, GroupId, PeripheralId, RequestId, Stage, State};
+use bugle_core::{ApplicationId, GatewayId, GroupId, PeripheralId, RequestId, ScheduleId, Stage, State};
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -15,9 +15,9 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 use crate::{
     Access, AllocationBody, Application, Decisions, DecisionsAnswer, Endpoint, Enrolled, Enrollment, EnrollmentToken,
     EventPage, EventQuery, EventRecord, Foresight, Gateway, Group, GroupDetail, IDEMPOTENCY_KEY, IssuedToken,
-    LAST_EVENT_ID, MemberFilter, MemberQuery, Method, NewApplication, NewGateway, NewToken, Page, PageQuery,
-    Peripheral, PeripheralQuery, Problem, Request, RequestMember, RequestQuery, RequestState, Scope, SnapshotPage,
-    StrangerRecord, Submission, Token,
+    LAST_EVENT_ID, MemberFilter, MemberQuery, Method, NewApplication, NewGateway, NewSchedule, NewToken, Page,
+    PageQuery, Peripheral, PeripheralQuery, Problem, Request, RequestMember, RequestQuery, RequestState, Schedule,
+    Scope, SnapshotPage, StrangerRecord, Submission, Token,
 };
 
 const SECURITY: &str = "bearer";
@@ -142,6 +142,7 @@ fn path_parameter(name: &str, schemas: &mut Schemas) -> Parameter {
         "peripheral" => schemas.refer::<PeripheralId>(),
         "group" => schemas.refer::<GroupId>(),
         "request" => schemas.refer::<RequestId>(),
+        "schedule" => schemas.refer::<ScheduleId>(),
         _ => ObjectBuilder::new().schema_type(Type::String).into(),
     };
     ParameterBuilder::new()
@@ -193,6 +194,7 @@ fn queries(endpoint: Endpoint, schemas: &mut Schemas) -> Vec<Parameter> {
         | Endpoint::Strangers
         | Endpoint::Groups
         | Endpoint::GroupMembers
+        | Endpoint::Schedules
         | Endpoint::Snapshot => PageQuery::into_params(in_query),
         _ => Vec::new(),
     }
@@ -206,6 +208,7 @@ fn body(endpoint: Endpoint, schemas: &mut Schemas) -> Option<RefOr<Schema>> {
         Endpoint::Enrol => Some(schemas.refer::<Enrollment>()),
         Endpoint::Allocate => Some(schemas.refer::<AllocationBody>()),
         Endpoint::Submit | Endpoint::Foresee => Some(schemas.refer::<Submission>()),
+        Endpoint::PutSchedule => Some(schemas.refer::<NewSchedule>()),
         Endpoint::Decide => Some(schemas.refer::<Decisions>()),
         _ => None,
     }
@@ -239,6 +242,9 @@ fn answer(endpoint: Endpoint, schemas: &mut Schemas) -> (&'static str, Response)
         Endpoint::Requests => ("200", json(schemas.refer_page::<Request>())),
         Endpoint::Request => ("200", json(schemas.refer::<Request>())),
         Endpoint::RequestMembers => ("200", json(schemas.refer_page::<RequestMember>())),
+        Endpoint::PutSchedule | Endpoint::Schedule => ("200", json(schemas.refer::<Schedule>())),
+        Endpoint::Schedules => ("200", json(schemas.refer_page::<Schedule>())),
+        Endpoint::CancelSchedule => ("204", plain("It is gone")),
         Endpoint::Decide => ("200", json(schemas.refer::<DecisionsAnswer>())),
         Endpoint::Events => ("200", events(schemas)),
         Endpoint::Snapshot => ("200", json(schemas.refer::<SnapshotPage>())),

@@ -98,6 +98,8 @@ problem_codes! {
     UnknownPeripheral, "unknown-peripheral", 404, "The peripheral is unknown";
     /// There is no such group request.
     UnknownRequest, "unknown-request", 404, "The group request is unknown";
+    /// There is no such schedule.
+    UnknownSchedule, "unknown-schedule", 404, "The schedule is unknown";
     /// There is no such token.
     UnknownToken, "unknown-token", 404, "The token is unknown";
     /// The path exists, but not with this method.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bugle_core::platform::{Foresight, RequestState};
 use bugle_core::{
     Activation, ApplicationId, GatewayId, GroupId, Operation, Outcome, OutcomeKind, PeripheralId, Receipt, RequestId,
-    Sighting, Sleepers, Stage, StageTotals, Time, Totals,
+    ScheduleId, Sighting, Sleepers, Stage, StageTotals, Time, Totals,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::openapi::schema::{AllOfBuilder, AnyOfBuilder};
@@ -81,6 +81,9 @@ pub struct Request {
     /// Where those are that have not.
     #[serde(default)]
     pub stages: StageTotals,
+    /// The schedule that sent it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleId>,
     /// What it meets by what is on record; only in the answer to sending it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foresight: Option<Foresight>,

@@ -124,6 +124,7 @@ mod tests {
             gateways_fixed: 1,
             totals: Totals { members: 5, delivered, ..Totals::default() },
             stages,
+            schedule: None,
             foresight: None,
         }
     }

@@ -16,6 +16,7 @@ use crate::command::group::GroupCommand;
 use crate::command::peripheral::PeripheralCommand;
 use crate::command::platform::PlatformArgs;
 use crate::command::request::RequestCommand;
+use crate::command::schedule::ScheduleCommand;
 use crate::command::token::TokenCommand;
 use crate::up::UpArgs;
 
@@ -104,6 +105,7 @@ pub(crate) enum Command {
     Up(UpArgs),
     Group(GroupCommand),
     Request(RequestCommand),
+    Schedule(ScheduleCommand),
     Peripheral(PeripheralCommand),
     Approval(ApprovalArgs),
     Events(EventsArgs),

@@ -5,10 +5,10 @@ use std::time::Duration;
 use bugle_api::{
     AllocationBody, Application, Decision, Decisions, DecisionsAnswer, Enrolled, Enrollment, EnrollmentToken,
     EventPage, EventQuery, Foresight, Gateway, Group, GroupDetail, IDEMPOTENCY_KEY, IssuedToken, MemberQuery,
-    NewApplication, NewGateway, NewToken, Page, PageQuery, Peripheral, PeripheralQuery, Problem, ProblemCode, Request,
-    RequestMember, RequestQuery, SnapshotPage, StrangerRecord, Submission, Token,
+    NewApplication, NewGateway, NewSchedule, NewToken, Page, PageQuery, Peripheral, PeripheralQuery, Problem,
+    ProblemCode, Request, RequestMember, RequestQuery, Schedule, SnapshotPage, StrangerRecord, Submission, Token,
 };
-use bugle_core::{ApplicationId, GatewayId, GroupId, PeripheralId, RequestId};
+use bugle_core::{ApplicationId, GatewayId, GroupId, PeripheralId, RequestId, ScheduleId};
 use bugle_runtime::tls;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::Serialize;
@@ -321,6 +321,50 @@ impl Client {
         let id = request.to_string();
         let path = ["v1", "applications", application.as_str(), "requests", &id, "cancel"];
         self.read(self.call(Method::POST, &path)).await
+    }
+
+    /// Puts a schedule, in place of another of the same name.
+    ///
+    /// # Errors
+    /// If the platform says no or is out of reach.
+    pub async fn put_schedule(
+        &self,
+        application: &ApplicationId,
+        schedule: &ScheduleId,
+        new: &NewSchedule,
+    ) -> Result<Schedule, ClientError> {
+        let path = ["v1", "applications", application.as_str(), "schedules", schedule.as_str()];
+        self.read(self.call(Method::PUT, &path).json(new)).await
+    }
+
+    /// Lists an application's schedules.
+    ///
+    /// # Errors
+    /// If the platform says no or is out of reach.
+    pub async fn schedules(
+        &self,
+        application: &ApplicationId,
+        page: &PageQuery,
+    ) -> Result<Page<Schedule>, ClientError> {
+        self.get(&["v1", "applications", application.as_str(), "schedules"], page).await
+    }
+
+    /// Shows a schedule.
+    ///
+    /// # Errors
+    /// If the platform says no or is out of reach.
+    pub async fn schedule(&self, application: &ApplicationId, schedule: &ScheduleId) -> Result<Schedule, ClientError> {
+        let path = ["v1", "applications", application.as_str(), "schedules", schedule.as_str()];
+        self.read(self.call(Method::GET, &path)).await
+    }
+
+    /// Cancels a schedule. Group requests that it has sent go on.
+    ///
+    /// # Errors
+    /// If the platform says no or is out of reach.
+    pub async fn cancel_schedule(&self, application: &ApplicationId, schedule: &ScheduleId) -> Result<(), ClientError> {
+        let path = ["v1", "applications", application.as_str(), "schedules", schedule.as_str()];
+        self.send(self.call(Method::DELETE, &path)).await.map(drop)
     }
 
     /// Decides about registrations, at most [`DECISIONS_MAX`](bugle_api::DECISIONS_MAX) at once.

@@ -144,6 +144,11 @@ text_id!(
     GatewayId, "gateway id", 64, is_plain, "letters, digits and . _ - :"
 );
 
+text_id!(
+    /// Which schedule of its application.
+    ScheduleId, "schedule id", 64, is_plain, "letters, digits and . _ - :"
+);
+
 /// Which registration of a peripheral at one gateway; later registrations have larger numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

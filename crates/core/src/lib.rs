@@ -24,7 +24,7 @@ mod stage;
 mod time;
 
 pub use content::Content;
-pub use id::{ApplicationId, GatewayId, GroupId, IdError, PeripheralId, RegistrationId, RequestId};
+pub use id::{ApplicationId, GatewayId, GroupId, IdError, PeripheralId, RegistrationId, RequestId, ScheduleId};
 pub use log::{
     AllocationNotice, Deregistered, DownEntry, Event, PresenceChanged, RegistrationAsked, Report, Stranger, UpEntry,
     Verdict,

@@ -27,6 +27,8 @@ pub const UP_LOG_ENTRIES_MAX: usize = 1_000_000;
 pub const UP_LOG_REPORTS_MAX: usize = 100_000;
 /// Receipts in one up entry and in one event.
 pub const RECEIPTS_PER_ENTRY_MAX: usize = 1_000;
+/// Schedules of one application, those that are over included as long as they are kept.
+pub const SCHEDULES_PER_APPLICATION_MAX: u64 = 1_000;
 /// Members that are named when it is foreseen that they miss a group request; all are counted.
 pub const LATE_MEMBERS_SHOWN_MAX: usize = 100;
 /// How long a gateway gathers where members of its requests are seen before it tells.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Allocation, ApplicationId, Content, Description, EndCause, Evidence, GatewayId, GroupId, GroupRequest,
     InitialState, MemberOutcome, MemberProgress, Origin, PeripheralId, Presence, Protocol, RegistrationId, RequestId,
-    Time, Totals,
+    ScheduleId, Time, Totals,
 };
 
 /// A peripheral asks to register (step 4 of registering).
@@ -291,6 +291,18 @@ pub enum Event {
         request: RequestId,
         /// For which group.
         group: GroupId,
+        /// The schedule that brought it, if one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        schedule: Option<ScheduleId>,
+    },
+    /// A schedule was due, and its group request could not be accepted.
+    SchedulePassedOver {
+        /// Which.
+        schedule: ScheduleId,
+        /// When it was due.
+        due: Time,
+        /// Why.
+        reason: String,
     },
     /// A gateway has fixed members of a request.
     MembersFixed {

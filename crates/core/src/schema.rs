@@ -7,7 +7,7 @@ use utoipa::openapi::{RefOr, schema::SchemaType};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::credential::{PasswordProof, PasswordVerifier, PreSharedKey};
-use crate::{Activation, ApplicationId, GatewayId, GroupId, PeripheralId, RequestId, ResourcePath};
+use crate::{Activation, ApplicationId, GatewayId, GroupId, PeripheralId, RequestId, ResourcePath, ScheduleId};
 
 fn text(description: &str, example: &str) -> Object {
     ObjectBuilder::new()
@@ -40,6 +40,7 @@ text_schema! {
     GroupId, "a group of the application", "meters-east";
     ApplicationId, "an application", "metering";
     GatewayId, "a gateway", "gateway-1";
+    ScheduleId, "a schedule of the application", "evening-off";
     RequestId, "a group request", "1M8QZ4T7B0XKC";
     ResourcePath, "an LwM2M path of one to four numbers", "/3/0/9";
     Activation, "all, none, a count, or a percentage", "10%";

@@ -1,13 +1,16 @@
-//! What the clock brings: group requests end, and what is over age goes.
+//! What the clock brings: group requests end, schedules are due, and what is over age goes.
 
 use std::time::Duration;
 
-use bugle_core::platform::{Close, Closed};
+use bugle_core::platform::{Close, Closed, Fire};
 use bugle_core::{RequestId, Time, limits};
 use bugle_store::platform::Failure;
 use bugle_store::sqlite::StoreError;
+use thiserror::Error;
 
-use crate::Platform;
+use crate::calendar::next_due;
+use crate::secret::NoRandomness;
+use crate::{Platform, secret};
 
 /// How long to wait before the store is tried again.
 const RETRY: Duration = Duration::from_secs(2);
@@ -56,6 +59,59 @@ async fn close(platform: &Platform, request: RequestId) -> Result<(), StoreError
             Err(Failure::Store(error)) => return Err(error),
             Err(Failure::Refused(never)) => match never {},
         }
+    }
+}
+
+/// Fires schedules when they are due until the process is to end.
+pub(crate) async fn keep_schedules(platform: Platform) {
+    loop {
+        let turn = async {
+            if let Err(error) = keep_next_schedule(&platform).await {
+                tracing::warn!(%error, "schedules wait");
+                tokio::time::sleep(RETRY).await;
+            }
+        };
+        tokio::select! {
+            () = turn => {}
+            () = platform.shutdown().requested() => return,
+        }
+    }
+}
+
+/// Why a schedule could not be seen to for now.
+#[derive(Debug, Error)]
+enum ScheduleError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+}
+
+async fn keep_next_schedule(platform: &Platform) -> Result<(), ScheduleError> {
+    let next = platform.store().next_schedule().recv().await?;
+    let due = next.as_ref().map_or(Time::MAX, |(_, _, due)| *due);
+    let clock = platform.clock();
+    tokio::select! {
+        () = clock.sleep_until(due) => {}
+        () = platform.schedule_changed() => return Ok(()),
+    }
+    let Some((key, row, due)) = next else { return Ok(()) };
+    let now = platform.now();
+    let fire = Fire {
+        key: key.clone(),
+        due,
+        id: RequestId::compose(now, secret::number()?),
+        next_due: next_due(&row.timing, now.max(due)),
+        submitted: row.submitted,
+    };
+    match platform.perform(fire).await {
+        Ok(fired) => {
+            tracing::info!(application = %key.0, schedule = %key.1, ?fired, "a schedule was due");
+            Ok(())
+        }
+        // The next turn draws another.
+        Err(Failure::Refused(_taken)) => Ok(()),
+        Err(Failure::Store(error)) => Err(error.into()),
     }
 }
 

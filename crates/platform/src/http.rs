@@ -10,6 +10,7 @@ mod groups;
 mod health;
 mod peripherals;
 mod requests;
+mod schedules;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -93,6 +94,10 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Platform> {
         Endpoint::Request => on(method, requests::request),
         Endpoint::RequestMembers => on(method, requests::members),
         Endpoint::Cancel => on(method, requests::cancel),
+        Endpoint::PutSchedule => on(method, schedules::put),
+        Endpoint::Schedules => on(method, schedules::schedules),
+        Endpoint::Schedule => on(method, schedules::schedule),
+        Endpoint::CancelSchedule => on(method, schedules::cancel),
         Endpoint::Decide => on(method, requests::decide),
         Endpoint::Events => on(method, events::events),
         Endpoint::Snapshot => on(method, events::snapshot),

@@ -7,6 +7,7 @@
 //!
 //! What is told to anybody is on disk before.
 
+mod calendar;
 mod clockwork;
 mod config;
 mod enrolment;

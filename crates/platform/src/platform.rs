@@ -32,6 +32,7 @@ struct Shared {
     new_for_gateway: Notifier<GatewayId>,
     new_for_application: Notifier<ApplicationId>,
     new_deadline: Notify,
+    new_schedule: Notify,
 }
 
 /// Why a group request was not accepted.
@@ -56,6 +57,9 @@ impl Shared {
         if news.deadlines {
             self.new_deadline.notify_one();
         }
+        if news.schedules {
+            self.new_schedule.notify_one();
+        }
     }
 }
 
@@ -77,6 +81,7 @@ impl Platform {
             new_for_gateway: Notifier::default(),
             new_for_application: Notifier::default(),
             new_deadline: Notify::new(),
+            new_schedule: Notify::new(),
         }))
     }
 
@@ -190,6 +195,10 @@ impl Platform {
         self.0.new_deadline.notified().await;
     }
 
+    pub(crate) async fn schedule_changed(&self) {
+        self.0.new_schedule.notified().await;
+    }
+
     /// What a group request would meet if it were accepted now; none if no allocation names the group.
     ///
     /// # Errors
@@ -219,6 +228,7 @@ impl Platform {
                 application: application.clone(),
                 id: RequestId::compose(self.now(), secret::number()?),
                 idempotency_key: idempotency_key.clone(),
+                schedule: None,
                 submitted: submitted.clone(),
             };
             match self.perform(submit).await {

@@ -114,6 +114,7 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Handle, StartEr
     let platform = Platform::new(store, clock, shutdown, authority, told);
     let tasks = vec![
         tokio::spawn(clockwork::keep_deadlines(platform.clone())),
+        tokio::spawn(clockwork::keep_schedules(platform.clone())),
         tokio::spawn(clockwork::forget(platform.clone())),
         tokio::spawn(crate::link::take_links(platform.clone(), links)),
         tokio::spawn(http::serve(http, tls, http::router(platform.clone()), platform.shutdown().clone())),

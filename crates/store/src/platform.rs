@@ -14,14 +14,17 @@ mod logs;
 mod names;
 mod retention;
 mod row;
+mod schedules;
 mod standing;
 mod write;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use bugle_core::platform::{GroupCount, PeripheralKey, PeripheralRow, Procedure, RequestState, Standing};
-use bugle_core::{ApplicationId, DownEntry, GatewayId, GroupId, RequestId, Stranger, Time};
+use bugle_core::platform::{
+    GroupCount, PeripheralKey, PeripheralRow, Procedure, RequestState, ScheduleKey, ScheduleRow, Standing,
+};
+use bugle_core::{ApplicationId, DownEntry, GatewayId, GroupId, RequestId, ScheduleId, Stranger, Time};
 use thiserror::Error;
 
 pub use access::{Hash, TokenRow};
@@ -37,7 +40,11 @@ use names::Names;
 const LAYOUT: Layout = Layout {
     kind: "platform",
     application_id: 0x4275_6750, // BugP
-    migrations: &[include_str!("platform/tables.sql"), include_str!("platform/progress.sql")],
+    migrations: &[
+        include_str!("platform/tables.sql"),
+        include_str!("platform/progress.sql"),
+        include_str!("platform/schedules.sql"),
+    ],
 };
 
 /// The platform's store. Closed when dropped.
@@ -64,6 +71,8 @@ pub struct News {
     pub applications: BTreeSet<ApplicationId>,
     /// There is a new deadline to keep.
     pub deadlines: bool,
+    /// There is a new time at which a schedule is due.
+    pub schedules: bool,
 }
 
 /// Why a procedure was not performed.
@@ -162,6 +171,11 @@ impl PlatformStore {
     /// The group request that ends next, and its deadline.
     pub fn next_deadline(&self) -> Answer<Option<(RequestId, Time)>, StoreError> {
         self.read(retention::next_deadline)
+    }
+
+    /// The schedule that is due next, and when.
+    pub fn next_schedule(&self) -> Answer<Option<(ScheduleKey, ScheduleRow, Time)>, StoreError> {
+        self.read(schedules::next)
     }
 
     /// Removes a page of what is over age, and says whether there may be more.
@@ -356,6 +370,23 @@ impl PlatformStore {
     ) -> Answer<Vec<RequestRecord>, StoreError> {
         let application = application.clone();
         self.read(move |connection| list::requests(connection, &application, group.as_ref(), state, before, limit))
+    }
+
+    /// A schedule.
+    pub fn schedule(&self, key: &ScheduleKey) -> Answer<Option<ScheduleRow>, StoreError> {
+        let key = key.clone();
+        self.read(move |connection| schedules::find(connection, &key))
+    }
+
+    /// Schedules of an application, by id, after one.
+    pub fn schedules(
+        &self,
+        application: &ApplicationId,
+        after: String,
+        limit: u32,
+    ) -> Answer<Vec<(ScheduleId, ScheduleRow)>, StoreError> {
+        let application = application.clone();
+        self.read(move |connection| schedules::list(connection, &application, &after, limit))
     }
 
     /// Members of a group request.

@@ -109,7 +109,13 @@ fn tell(event: &Event) -> (Option<Time>, String) {
             let (peripheral, groups, cause) = (&ended.peripheral, list(&ended.groups), end(ended.cause));
             (Some(ended.at), format!("{gateway}/{peripheral} is no longer in {groups}: {cause}"))
         }
-        Event::RequestAccepted { request, group } => (None, format!("request {request} to {group} is accepted")),
+        Event::RequestAccepted { request, group, schedule } => {
+            let by = schedule.as_ref().map(|schedule| format!(", sent by schedule {schedule}")).unwrap_or_default();
+            (None, format!("request {request} to {group} is accepted{by}"))
+        }
+        Event::SchedulePassedOver { schedule, due, reason } => {
+            (Some(*due), format!("schedule {schedule} was due and is passed over: {reason}"))
+        }
         Event::MembersFixed { request, gateway, members } => {
             (None, format!("request {request} goes to {} at {gateway}", count(*members, "member")))
         }

@@ -11,6 +11,7 @@ pub(crate) mod paging;
 pub(crate) mod peripheral;
 pub(crate) mod platform;
 pub(crate) mod request;
+pub(crate) mod schedule;
 pub(crate) mod send;
 pub(crate) mod token;
 
@@ -48,6 +49,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Ended, Failure> {
         Command::Up(args) => crate::up::run(&cli.global, args).await,
         Command::Group(command) => command.run(&context()?).await,
         Command::Request(command) => command.run(&context()?).await,
+        Command::Schedule(command) => command.run(&context()?).await,
         Command::Peripheral(command) => command.run(&context()?).await,
         Command::Approval(args) => args.run(&context()?).await,
         Command::Events(args) => args.run(&context()?).await,

@@ -26,8 +26,24 @@ Examples:
   bugle group send lamps --write /3311/0/5850=1 --activation 50% --deadline 1m
   bugle group send lamps --execute /3/0/4 --no-wait")]
 pub(crate) struct SendArgs {
+    #[command(flatten)]
+    asked: AskedArgs,
+    /// A word of yours that makes sending twice the same as sending once
+    #[arg(long, value_name = "WORD")]
+    idempotency_key: Option<String>,
+    /// Print the request and end, without waiting for outcomes
+    #[arg(long)]
+    no_wait: bool,
+    /// Send nothing: say what the request would meet, by what is on record
+    #[arg(long, conflicts_with_all = ["no_wait", "idempotency_key"])]
+    dry_run: bool,
+}
+
+/// What is asked, and of whom.
+#[derive(Debug, Args)]
+pub(crate) struct AskedArgs {
     /// Which group
-    group: GroupId,
+    pub(crate) group: GroupId,
     #[command(flatten)]
     operation: OperationArgs,
     /// The media type of what --message or --write carries
@@ -45,15 +61,6 @@ pub(crate) struct SendArgs {
     /// How long the request may live, as 90s, 10m, 2h or 3days
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
     deadline: Duration,
-    /// A word of yours that makes sending twice the same as sending once
-    #[arg(long, value_name = "WORD")]
-    idempotency_key: Option<String>,
-    /// Print the request and end, without waiting for outcomes
-    #[arg(long)]
-    no_wait: bool,
-    /// Send nothing: say what the request would meet, by what is on record
-    #[arg(long, conflicts_with_all = ["no_wait", "idempotency_key"])]
-    dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -98,21 +105,24 @@ impl SendArgs {
     pub(crate) async fn run(self, context: &Context) -> Result<Ended, Failure> {
         let client = context.client()?;
         let application = context.connection.application()?;
-        let submission = self.submission()?;
+        let submission = self.asked.submission()?;
         if self.dry_run {
-            let foresight = client.foresee(application, &self.group, &submission).await?;
+            let foresight = client.foresee(application, &self.asked.group, &submission).await?;
             context.output.print(&foresight, foresight::describe)?;
             return Ok(Ended::Well);
         }
-        let request = client.submit(application, &self.group, &submission, self.idempotency_key.as_deref()).await?;
+        let request =
+            client.submit(application, &self.asked.group, &submission, self.idempotency_key.as_deref()).await?;
         if let (Output::People, Some(warning)) = (context.output, foresight::warning(request.foresight.as_ref())) {
             eprintln!("{warning}");
         }
         let patience = if self.no_wait { Patience::None } else { Patience::UntilItEnds };
         follow(context, &client, request, patience).await
     }
+}
 
-    fn submission(&self) -> Result<Submission, Failure> {
+impl AskedArgs {
+    pub(crate) fn submission(&self) -> Result<Submission, Failure> {
         let operation = self.operation();
         bugle_core::check_request(&operation, self.deadline).map_err(|error| Failure::Usage(error.to_string()))?;
         Ok(Submission {
@@ -151,10 +161,10 @@ mod tests {
     #[derive(Parser)]
     struct Line {
         #[command(flatten)]
-        send: SendArgs,
+        send: AskedArgs,
     }
 
-    fn parse(line: &str) -> Result<SendArgs, String> {
+    fn parse(line: &str) -> Result<AskedArgs, String> {
         let words = std::iter::once("send").chain(line.split(' '));
         Line::try_parse_from(words).map(|line| line.send).map_err(|error| error.to_string())
     }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse;
 use bugle_api::{
-    AllocationBody, Endpoint, Enrollment, EventQuery, MemberQuery, NewGateway, NewToken, PageQuery, PeripheralQuery,
-    ProblemCode, RequestQuery, Submission,
+    AllocationBody, Endpoint, Enrollment, EventQuery, MemberQuery, NewGateway, NewSchedule, NewToken, PageQuery,
+    PeripheralQuery, ProblemCode, RequestQuery, Submission,
 };
 use bugle_client::{Client, ClientError};
-use bugle_core::{ApplicationId, GatewayId, GroupId, PeripheralId, RequestId};
+use bugle_core::{ApplicationId, GatewayId, GroupId, PeripheralId, RequestId, ScheduleId};
 
 use crate::server::{Call, Server, problem};
 
@@ -33,6 +33,15 @@ fn request() -> RequestId {
 fn submission() -> Submission {
     let json = r#"{"operation":{"do":"message","content":{"text":"on"}}}"#;
     serde_json::from_str(json).expect("a submission")
+}
+
+fn schedule() -> ScheduleId {
+    "nightly".parse().expect("a schedule id")
+}
+
+fn new_schedule() -> NewSchedule {
+    let (group, request) = (group(), submission());
+    NewSchedule { group, request, not_before: None, cron: Some("0 2 * * *".into()), time_zone: None }
 }
 
 fn allocation() -> AllocationBody {
@@ -76,6 +85,10 @@ async fn call_all(client: &Client, peripheral: &PeripheralId) {
         client.request(&application, request()).await.err(),
         client.request_members(&application, request(), &MemberQuery::default()).await.err(),
         client.cancel(&application, request()).await.err(),
+        client.put_schedule(&application, &schedule(), &new_schedule()).await.err(),
+        client.schedules(&application, &page).await.err(),
+        client.schedule(&application, &schedule()).await.err(),
+        client.cancel_schedule(&application, &schedule()).await.err(),
         client.decide(&application, Vec::new()).await.err(),
         client.events(&application, &EventQuery::default()).await.err(),
         client.snapshot(&application, &page).await.err(),
@@ -99,6 +112,7 @@ async fn every_endpoint_is_called_as_the_api_lists_it() {
         ("{group}", group.as_str()),
         ("{peripheral}", "m1"),
         ("{request}", &request),
+        ("{schedule}", "nightly"),
         ("{token}", "t1"),
     ]);
     // What is for probes and for people is not the client's.

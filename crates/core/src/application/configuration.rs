@@ -131,6 +131,7 @@ impl GroupConfigurations {
             Event::Deregistered { gateway, ended } => self.on_deregistered(now, gateway, ended, changes),
             Event::RequestAccepted { .. }
             | Event::MembersFixed { .. }
+            | Event::SchedulePassedOver { .. }
             | Event::Progress { .. }
             | Event::Receipts { .. }
             | Event::RequestCompleted { .. }

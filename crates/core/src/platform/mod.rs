@@ -10,8 +10,10 @@
 //! | [`ApplyUp`] | a gateway, with entries of its up log |
 //! | [`Decide`] | an application, about registrations |
 //! | [`Submit`], [`Cancel`] | an application, about a group request |
+//! | [`PutSchedule`], [`CancelSchedule`] | an application, about a group request that is to come |
 //! | [`Direct`] | an application or operator, about one peripheral |
 //! | [`Close`] | the clock, when a group request is over its deadline |
+//! | [`Fire`] | the clock, when a schedule is due |
 //!
 //! ```
 //! use bugle_core::platform::{Needs, Procedure, Work};
@@ -38,6 +40,7 @@ mod needs;
 mod receipts;
 mod registration;
 mod rows;
+mod scheduling;
 mod submission;
 #[cfg(test)]
 mod tests;
@@ -53,6 +56,10 @@ pub use needs::{Closing, Needs};
 pub use rows::{
     ApplicationGroup, GatewayRow, GroupCount, IdempotencyRow, MemberKey, MemberRow, PeripheralKey, PeripheralRow,
     RequestGatewayRow, RequestRow, RequestState,
+};
+pub use scheduling::{
+    CancelSchedule, Fire, Fired, Firing, PutSchedule, PutScheduleRefusal, Recurrence, ScheduleKey, ScheduleRow, Timing,
+    UnknownSchedule,
 };
 pub use submission::{IdempotencyKey, IdempotencyKeyError, Submit, SubmitRefusal, Submitted};
 pub use up_log::{Applied, ApplyUp, UpError, weight};

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::rows::{ApplicationGroup, MemberKey, PeripheralKey};
+use super::scheduling::ScheduleKey;
 use super::submission::IdempotencyKey;
 use crate::{ApplicationId, GatewayId, PeripheralId, RequestId};
 
@@ -29,6 +30,10 @@ pub struct Needs {
     pub members: BTreeSet<MemberKey>,
     /// An idempotency key, and what was submitted under it.
     pub idempotency: Option<(ApplicationId, IdempotencyKey)>,
+    /// Schedules.
+    pub schedules: BTreeSet<ScheduleKey>,
+    /// An application whose schedules are counted.
+    pub schedules_of: Option<ApplicationId>,
     /// What closing a group request reads.
     pub closing: Option<Closing>,
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::submission::Submitted;
 use crate::{
     ApplicationId, Description, GatewayId, GroupId, InitialState, Origin, Outcome, PeripheralId, RegistrationAsked,
-    RegistrationId, RequestId, Seen, Stage, StageTotals, State, Time, Totals, limits,
+    RegistrationId, RequestId, ScheduleId, Seen, Stage, StageTotals, State, Time, Totals, limits,
 };
 
 /// A peripheral at one gateway.
@@ -185,6 +185,8 @@ pub struct RequestRow {
     pub totals: Totals,
     /// Where those are that have not.
     pub stages: StageTotals,
+    /// The schedule that brought it, if one did.
+    pub schedule: Option<ScheduleId>,
 }
 
 impl RequestRow {

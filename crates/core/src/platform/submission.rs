@@ -8,13 +8,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::rows::{RequestRow, RequestState};
 use super::{Needs, Procedure, RequestGatewayRow, Work};
 use crate::{
     Activation, ApplicationId, DownEntry, Event, GatewayId, GroupId, GroupRequest, Operation, Receipt, RequestError,
-    RequestId, Sleepers, StageTotals, Time, Totals, check_request, limits,
+    RequestId, ScheduleId, Sleepers, StageTotals, Time, Totals, check_request, limits,
 };
 
 /// A group request to accept.
@@ -26,12 +27,14 @@ pub struct Submit {
     pub id: RequestId,
     /// Makes submitting it twice the same as once.
     pub idempotency_key: Option<IdempotencyKey>,
+    /// The schedule that brings it, if one does.
+    pub schedule: Option<ScheduleId>,
     /// What is asked, and of whom.
     pub submitted: Submitted,
 }
 
 /// What a group request asks, and of whom.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submitted {
     /// For which group.
     pub group: GroupId,
@@ -183,6 +186,7 @@ impl Submit {
             gateways_fixed: 0,
             totals: Totals::default(),
             stages: StageTotals::default(),
+            schedule: self.schedule.clone(),
         };
         let request = self.submitted.clone().into_request(self.id, self.application.clone(), row.deadline);
         work.requests.put(self.id, row);
@@ -190,7 +194,8 @@ impl Submit {
         if let Some(key) = &self.idempotency_key {
             work.changes().idempotency = Some((self.application.clone(), key.clone(), self.id));
         }
-        let accepted = Event::RequestAccepted { request: self.id, group: self.submitted.group.clone() };
+        let (group, schedule) = (self.submitted.group.clone(), self.schedule.clone());
+        let accepted = Event::RequestAccepted { request: self.id, group, schedule };
         work.tell(&self.application, accepted);
         for gateway in gateways {
             work.send(&gateway, DownEntry::Request(request.clone()));

@@ -6,6 +6,7 @@ mod operations;
 mod progress;
 mod registering;
 mod requesting;
+mod scheduling;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -111,6 +112,7 @@ fn submission(in_group: &str, id: u32) -> Submit {
         application: application(),
         id: RequestId::compose(at(10), id),
         idempotency_key: None,
+        schedule: None,
         submitted: Submitted {
             group: group(in_group),
             operation: Operation::Message { content: Content::text("on") },

@@ -6,8 +6,9 @@ use super::rows::{
     ApplicationGroup, GatewayRow, GroupCount, IdempotencyRow, MemberKey, MemberRow, PeripheralKey, PeripheralRow,
     RequestGatewayRow, RequestRow,
 };
+use super::scheduling::{ScheduleKey, ScheduleRow};
 use super::submission::{IdempotencyKey, Submitted};
-use crate::{ApplicationId, DownEntry, Event, GatewayId, PeripheralId, RequestId, Stranger};
+use crate::{ApplicationId, DownEntry, Event, GatewayId, GroupId, PeripheralId, RequestId, Stranger};
 
 /// The rows that were loaded for a procedure, and what it has changed.
 #[derive(Debug, Default)]
@@ -22,6 +23,8 @@ pub struct Work {
     pub(super) request_gateways: Table<(RequestId, GatewayId), RequestGatewayRow>,
     pub(super) members: Table<MemberKey, MemberRow>,
     pub(super) idempotency: Option<IdempotencyRow>,
+    pub(super) schedules: Table<ScheduleKey, ScheduleRow>,
+    pub(super) schedules_of: u64,
     pub(super) unsettled: Vec<(GatewayId, PeripheralId)>,
     pub(super) on_record: Option<(GatewayId, Vec<PeripheralId>)>,
     changes: Changes,
@@ -51,6 +54,8 @@ pub struct Changes {
     pub members: Vec<Put<MemberKey, MemberRow>>,
     /// An idempotency key and the group request that it stands for from now on.
     pub idempotency: Option<(ApplicationId, IdempotencyKey, RequestId)>,
+    /// Schedules.
+    pub schedules: Vec<Put<ScheduleKey, ScheduleRow>>,
     /// Strangers, to be put on the waiting list or moved to its front.
     pub strangers: Vec<(GatewayId, Stranger)>,
     /// Peripherals that are no strangers any more.
@@ -151,6 +156,16 @@ impl Work {
         self.idempotency = Some(row);
     }
 
+    /// A schedule, or that there is none.
+    pub fn load_schedule(&mut self, key: ScheduleKey, row: Option<ScheduleRow>) {
+        self.schedules.load(key, row);
+    }
+
+    /// How many schedules the application has whose were to be counted.
+    pub fn load_schedules_of(&mut self, count: u64) {
+        self.schedules_of = count;
+    }
+
     /// For closing: members without outcome, at most a page of them. They are loaded with
     /// [`load_member`](Self::load_member) too.
     pub fn load_unsettled(&mut self, members: Vec<(GatewayId, PeripheralId)>) {
@@ -176,6 +191,7 @@ impl Work {
         changes.requests = puts(self.requests);
         changes.request_gateways = puts(self.request_gateways);
         changes.members = puts(self.members);
+        changes.schedules = puts(self.schedules);
         changes
     }
 }
@@ -193,6 +209,12 @@ impl Work {
     pub(super) fn send(&mut self, gateway: &GatewayId, entry: DownEntry) {
         *self.down_added.entry(gateway.clone()).or_default() += 1;
         self.changes.down.push((gateway.clone(), entry));
+    }
+
+    /// Whether any allocation names a group.
+    pub(super) fn is_group_known(&self, application: &ApplicationId, group: &GroupId) -> bool {
+        let counts = self.groups.get(&(application.clone(), group.clone())).into_iter().flatten();
+        counts.into_iter().any(|(_, count)| count.allocated > 0)
     }
 
     /// Whether the down log of a gateway that is there takes one more entry.
@@ -214,6 +236,7 @@ impl Changes {
             && self.request_gateways.is_empty()
             && self.members.is_empty()
             && self.idempotency.is_none()
+            && self.schedules.is_empty()
             && self.strangers.is_empty()
             && self.adopted.is_empty()
             && self.events.is_empty()

@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bugle_api::{Problem, ProblemCode};
 use bugle_core::platform::{CancelRefusal, DecideRefusal, DirectRefusal, SubmitRefusal};
-use bugle_core::{ApplicationId, GroupId, RequestId};
+use bugle_core::{ApplicationId, GroupId, RequestId, ScheduleId};
 use bugle_store::platform::Failure;
 use bugle_store::sqlite::StoreError;
 
@@ -66,6 +66,13 @@ impl ApiError {
              week after its end."
         );
         Self::new(ProblemCode::UnknownRequest, detail)
+    }
+
+    pub(crate) fn unknown_schedule(application: &ApplicationId, schedule: &ScheduleId) -> Self {
+        let detail = format!(
+            "Application {application} has no schedule {schedule}. One that is over is removed a week after that."
+        );
+        Self::new(ProblemCode::UnknownSchedule, detail)
     }
 
     fn down_log_full(error: &dyn Display) -> Self {

@@ -1,9 +1,12 @@
 //! Rows as the API shows them.
 
 use bugle_api::{
-    Application, Gateway, Group, GroupAtGateway, Peripheral, Request, RequestMember, StrangerRecord, Token,
+    Application, Gateway, Group, GroupAtGateway, LastDue, Peripheral, Request, RequestMember, Schedule, StrangerRecord,
+    Submission, Token,
 };
-use bugle_core::platform::{GroupCount, PeripheralKey, PeripheralRow};
+use bugle_core::platform::{
+    Firing, GroupCount, PeripheralKey, PeripheralRow, Recurrence, ScheduleKey, ScheduleRow, Submitted, Timing,
+};
 use bugle_core::{ApplicationId, GatewayId, GroupId, Presence, PresenceChanged, Seen, StageTotals, Stranger, Time};
 use bugle_core::{Event, State};
 use bugle_store::platform::{ApplicationRecord, GatewayRecord, MemberRecord, RequestRecord, TokenRow};
@@ -115,7 +118,39 @@ pub(crate) fn request(record: RequestRecord) -> Request {
         gateways_fixed: row.gateways_fixed,
         totals: row.totals,
         stages: StageTotals { accepted, ..row.stages },
+        schedule: row.schedule,
         foresight: None,
+    }
+}
+
+pub(crate) fn schedule((application, id): ScheduleKey, row: ScheduleRow) -> Schedule {
+    let (recurrence, not_before) = match row.timing {
+        Timing::Once(at) => (None, Some(at)),
+        Timing::Recurring { recurrence, not_before } => (Some(recurrence), not_before),
+    };
+    let (cron, time_zone) = recurrence.map(|Recurrence { cron, time_zone }| (cron, time_zone)).unzip();
+    let last = row.last.map(|Firing { due, at, request, passed_over }| LastDue { due, at, request, passed_over });
+    Schedule {
+        id,
+        application,
+        group: row.submitted.group.clone(),
+        request: submission(row.submitted),
+        not_before,
+        cron,
+        time_zone,
+        created_at: row.created_at,
+        next_due: row.next_due,
+        last,
+    }
+}
+
+fn submission(submitted: Submitted) -> Submission {
+    Submission {
+        deadline_seconds: submitted.lifespan.as_secs(),
+        operation: submitted.operation,
+        activation: submitted.activation,
+        sleepers: submitted.sleepers,
+        receipt: submitted.receipt,
     }
 }
 

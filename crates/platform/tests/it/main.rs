@@ -6,4 +6,5 @@ mod links;
 mod problems;
 mod registering;
 mod requests;
+mod schedules;
 mod world;

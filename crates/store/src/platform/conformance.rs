@@ -8,6 +8,7 @@ mod closing;
 mod logs;
 mod requests;
 mod rows;
+mod schedules;
 mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,6 +61,9 @@ conformance! {
     rows::a_peripheral_may_go_over_to_another_application,
     rows::entries_that_are_refused_change_nothing,
     rows::strangers_are_bounded_and_the_latest_come_first,
+    schedules::a_schedule_is_kept_until_it_is_cancelled,
+    schedules::the_next_schedule_is_the_one_that_is_due_first,
+    schedules::a_schedule_that_is_over_is_forgotten_after_a_while,
     standing::members_stand_as_on_record,
     standing::a_member_of_several_groups_stands_once,
 }
@@ -183,6 +187,7 @@ fn submission(number: u32) -> Submit {
         application: application(),
         id: RequestId::compose(NOW, number),
         idempotency_key: None,
+        schedule: None,
         submitted: Submitted {
             group: group("east"),
             operation: Operation::Message { content: Content::text("on") },

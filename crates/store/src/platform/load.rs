@@ -10,6 +10,7 @@ use bugle_core::{ApplicationId, GatewayId, PeripheralId, RequestId};
 use super::column::{from_word, plain, time};
 use super::names::Names;
 use super::row::{self, select_peripherals, select_requests};
+use super::schedules;
 use crate::sqlite::{Connection, Row, StoreError, params};
 
 pub(super) fn load(connection: &Connection, needs: &Needs) -> Result<Work, StoreError> {
@@ -146,6 +147,12 @@ impl Loader<'_> {
         }
         if let Some((application, key)) = &needs.idempotency {
             self.load_idempotency(application, key)?;
+        }
+        for key in &needs.schedules {
+            self.work.load_schedule(key.clone(), schedules::find(self.connection, key)?);
+        }
+        if let Some(application) = &needs.schedules_of {
+            self.work.load_schedules_of(schedules::count(self.connection, application)?);
         }
         match &needs.closing {
             Some(closing) => self.load_closing(closing),

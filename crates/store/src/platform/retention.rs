@@ -4,7 +4,7 @@ use bugle_core::{RequestId, Time, limits};
 
 use super::column::{millis, plain};
 use super::load::one;
-use super::row;
+use super::{row, schedules};
 use crate::sqlite::{Connection, StoreError, params};
 
 /// Rows removed in one transaction.
@@ -20,6 +20,7 @@ pub(super) fn forget(connection: &Connection, now: Time) -> Result<bool, StoreEr
         )?
         .execute(params![before(limits::IDEMPOTENCY_KEPT), PAGE])?;
     connection.prepare_cached("DELETE FROM enrollment WHERE expires_at < ?1")?.execute([millis(now)])?;
+    schedules::forget(connection, now)?;
     let over = "SELECT number FROM request WHERE completed_at < ?1 ORDER BY completed_at LIMIT 1";
     let oldest = one(connection, over, [before(limits::REQUEST_KEPT)], |row| row::request_id(row, "number"))?;
     let requests = match oldest {

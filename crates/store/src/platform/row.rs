@@ -5,7 +5,7 @@ use std::time::Duration;
 use bugle_core::platform::{
     GatewayRow, MemberKey, MemberRow, PeripheralKey, PeripheralRow, RequestGatewayRow, RequestRow, Submitted,
 };
-use bugle_core::{GatewayId, Outcome, PeripheralId, RegistrationId, RequestId, Seen, Time};
+use bugle_core::{GatewayId, Outcome, PeripheralId, RegistrationId, RequestId, ScheduleId, Seen, Time};
 
 use super::column::{damaged, from_json, from_json_option, from_word, plain, time, time_option};
 use crate::sqlite::{Row, StoreError};
@@ -80,6 +80,7 @@ pub(super) fn request(row: &Row<'_>) -> Result<(RequestId, RequestRow), StoreErr
         gateways_fixed: plain(row, "gateways_fixed")?,
         totals: from_json(row, "totals")?,
         stages: from_json(row, "stages")?,
+        schedule: schedule_id(row)?,
     };
     Ok((id, row))
 }
@@ -98,6 +99,11 @@ pub(super) fn submitted(row: &Row<'_>) -> Result<Submitted, StoreError> {
 
 pub(super) fn request_id(row: &Row<'_>, column: &str) -> Result<RequestId, StoreError> {
     RequestId::from_number(plain(row, column)?).ok_or_else(|| damaged(column, &"no request id"))
+}
+
+fn schedule_id(row: &Row<'_>) -> Result<Option<ScheduleId>, StoreError> {
+    let text: Option<String> = plain(row, "schedule")?;
+    text.map(|text| text.parse()).transpose().map_err(|error| damaged("schedule", &error))
 }
 
 /// Needs `gateway_id` beside the columns of the table.

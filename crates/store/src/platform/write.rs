@@ -4,12 +4,13 @@ use bugle_core::platform::{
     ApplicationGroup, Changes, GroupDelta, MemberKey, MemberRow, Membership, PeripheralKey, PeripheralRow, Put,
     RequestGatewayRow, RequestRow, Submitted,
 };
-use bugle_core::{GatewayId, Outcome, PeripheralId, RegistrationId, RequestId, Stranger, Time, limits};
+use bugle_core::{GatewayId, Outcome, PeripheralId, RegistrationId, RequestId, ScheduleId, Stranger, Time, limits};
 
 use super::News;
 use super::column::{json, millis, word};
 use super::logs;
 use super::names::Names;
+use super::schedules;
 use crate::sqlite::{Connection, StoreError, params};
 
 const INSERT_PERIPHERAL: &str = "INSERT INTO peripheral (gateway, id, application, groups, initial_state, labels, \
@@ -22,8 +23,8 @@ const UPDATE_PERIPHERAL: &str = "UPDATE peripheral SET groups = ?4, initial_stat
      decided = ?15, roamed = ?16, description = ?17 WHERE gateway = ?1 AND id = ?2 AND application = ?3";
 
 const INSERT_REQUEST: &str = "INSERT INTO request (number, application, \"group\", operation, activation, sleepers, \
-     receipt, accepted_at, deadline, state, completed_at, gateways, gateways_fixed, totals, stages) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+     receipt, accepted_at, deadline, state, completed_at, gateways, gateways_fixed, totals, stages, \
+     schedule) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
 const INSERT_MEMBER: &str = "INSERT INTO member (request, gateway, peripheral, kind, detail, at, stage, at_gateway, \
      asleep, activating, sent) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 const UPDATE_MEMBER: &str = "UPDATE member SET kind = ?4, detail = ?5, at = ?6, stage = ?7, at_gateway = ?8, \
@@ -34,6 +35,9 @@ pub(super) fn write(connection: &Connection, changes: &Changes, now: Time) -> Re
     let mut writer = Writer { connection, names: Names::new(connection), now };
     writer.write_peripherals(changes)?;
     writer.write_requests(changes)?;
+    for put in &changes.schedules {
+        schedules::write(connection, &mut writer.names, put)?;
+    }
     writer.write_strangers(changes)?;
     if let Some((gateway, up_applied)) = &changes.up_applied {
         let sql = "UPDATE gateway SET up_applied = ?2 WHERE id = ?1";
@@ -45,6 +49,7 @@ pub(super) fn write(connection: &Connection, changes: &Changes, now: Time) -> Re
         gateways: changes.down.iter().map(|(gateway, _)| gateway.clone()).collect(),
         applications: changes.events.iter().map(|(application, _)| application.clone()).collect(),
         deadlines: !changes.submitted.is_empty(),
+        schedules: !changes.schedules.is_empty(),
     })
 }
 
@@ -214,6 +219,7 @@ impl Writer<'_> {
                 row.gateways_fixed,
                 json(&row.totals)?,
                 json(&row.stages)?,
+                row.schedule.as_ref().map(ScheduleId::as_str),
             ],
         )
     }

@@ -17,6 +17,7 @@ pub(super) struct Memory {
     pub(super) request_gateways: BTreeMap<(RequestId, GatewayId), RequestGatewayRow>,
     pub(super) members: BTreeMap<MemberKey, MemberRow>,
     pub(super) idempotency: BTreeMap<(ApplicationId, IdempotencyKey), IdempotencyRow>,
+    pub(super) schedules: BTreeMap<ScheduleKey, ScheduleRow>,
     pub(super) strangers: Vec<(GatewayId, PeripheralId)>,
     pub(super) events: Vec<Event>,
     pub(super) down: Vec<(GatewayId, DownEntry)>,
@@ -87,6 +88,12 @@ impl Memory {
             work.load_group(key.clone(), counts);
         }
         self.load_requests(needs, &mut work);
+        for key in &needs.schedules {
+            work.load_schedule(key.clone(), self.schedules.get(key).cloned());
+        }
+        if let Some(application) = &needs.schedules_of {
+            work.load_schedules_of(self.schedules.keys().filter(|(of, _)| of == application).count() as u64);
+        }
         work
     }
 
@@ -152,6 +159,7 @@ impl Memory {
         }
         self.applications.extend(changes.applications.into_iter().map(|application| (application, ())));
         put_all(&mut self.peripherals, changes.peripherals);
+        put_all(&mut self.schedules, changes.schedules);
         for Membership { peripheral, group, share } in changes.memberships {
             match share {
                 Some(share) => drop(self.places.insert((group, peripheral), share)),
