@@ -122,6 +122,10 @@ endpoints! {
     Deregister, Post "/v1/gateways/{gateway}/peripherals/{peripheral}/deregister", PERIPHERALS_WRITE;
     /// Puts a peripheral into standby.
     Standby, Post "/v1/gateways/{gateway}/peripherals/{peripheral}/standby", PERIPHERALS_WRITE;
+    /// Has a value of a peripheral reported whenever it changes.
+    Observe, Post "/v1/gateways/{gateway}/peripherals/{peripheral}/observe", PERIPHERALS_WRITE;
+    /// Has it reported no more.
+    ObserveNoMore, Post "/v1/gateways/{gateway}/peripherals/{peripheral}/observe-no-more", PERIPHERALS_WRITE;
     /// Lists an application's groups.
     Groups, Get "/v1/applications/{application}/groups", GROUPS_READ;
     /// Shows a group and where its members are.

@@ -29,7 +29,7 @@ pub use gateway::{Enrolled, Enrollment, EnrollmentToken, Gateway, NewGateway, St
 pub use group::{Group, GroupAtGateway, GroupDetail};
 pub use openapi::document;
 pub use page::{PAGE_DEFAULT, PAGE_MAX, Page, PageQuery};
-pub use peripheral::{AllocationBody, Peripheral, PeripheralQuery};
+pub use peripheral::{AllocationBody, ObservationBody, Peripheral, PeripheralQuery};
 pub use problem::{Problem, ProblemCode};
 pub use registration::{DECISIONS_MAX, Decisions, DecisionsAnswer};
 pub use request::{MemberFilter, MemberQuery, Request, RequestMember, RequestQuery, Submission};

@@ -15,9 +15,9 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 use crate::{
     Access, AllocationBody, Application, Decisions, DecisionsAnswer, Endpoint, Enrolled, Enrollment, EnrollmentToken,
     EventPage, EventQuery, EventRecord, Foresight, Gateway, Group, GroupDetail, IDEMPOTENCY_KEY, IssuedToken,
-    LAST_EVENT_ID, MemberFilter, MemberQuery, Method, NewApplication, NewGateway, NewSchedule, NewToken, Page,
-    PageQuery, Peripheral, PeripheralQuery, Problem, Request, RequestMember, RequestQuery, RequestState, Schedule,
-    Scope, SnapshotPage, StrangerRecord, Submission, Token,
+    LAST_EVENT_ID, MemberFilter, MemberQuery, Method, NewApplication, NewGateway, NewSchedule, NewToken,
+    ObservationBody, Page, PageQuery, Peripheral, PeripheralQuery, Problem, Request, RequestMember, RequestQuery,
+    RequestState, Schedule, Scope, SnapshotPage, StrangerRecord, Submission, Token,
 };
 
 const SECURITY: &str = "bearer";
@@ -207,6 +207,7 @@ fn body(endpoint: Endpoint, schemas: &mut Schemas) -> Option<RefOr<Schema>> {
         Endpoint::AddGateway => Some(schemas.refer::<NewGateway>()),
         Endpoint::Enrol => Some(schemas.refer::<Enrollment>()),
         Endpoint::Allocate => Some(schemas.refer::<AllocationBody>()),
+        Endpoint::Observe | Endpoint::ObserveNoMore => Some(schemas.refer::<ObservationBody>()),
         Endpoint::Submit | Endpoint::Foresee => Some(schemas.refer::<Submission>()),
         Endpoint::PutSchedule => Some(schemas.refer::<NewSchedule>()),
         Endpoint::Decide => Some(schemas.refer::<Decisions>()),
@@ -234,7 +235,9 @@ fn answer(endpoint: Endpoint, schemas: &mut Schemas) -> (&'static str, Response)
         | Endpoint::Release
         | Endpoint::Block
         | Endpoint::Deregister
-        | Endpoint::Standby => ("202", plain("It is on its way to the gateway")),
+        | Endpoint::Standby
+        | Endpoint::Observe
+        | Endpoint::ObserveNoMore => ("202", plain("It is on its way to the gateway")),
         Endpoint::Groups => ("200", json(schemas.refer_page::<Group>())),
         Endpoint::Group => ("200", json(schemas.refer::<GroupDetail>())),
         Endpoint::Foresee => ("200", json(schemas.refer::<Foresight>())),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bugle_core::{
     Allocation, ApplicationId, Credential, Description, GatewayId, GroupId, InitialState, Origin, PeripheralId,
-    RegistrationId, State, Time, Waker,
+    RegistrationId, ResourcePath, State, Time, Waker,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -70,6 +70,14 @@ pub struct PeripheralQuery {
     /// How many items, 1 to 1000; 100 without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+}
+
+/// What of a peripheral is to be observed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ObservationBody {
+    /// Where the value is: an object, instance or resource.
+    pub path: ResourcePath,
 }
 
 /// An allocation to make or change. Which peripheral and at which gateway is in the path.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use bugle_api::{
     AllocationBody, Application, Decision, Decisions, DecisionsAnswer, Enrolled, Enrollment, EnrollmentToken,
     EventPage, EventQuery, Foresight, Gateway, Group, GroupDetail, IDEMPOTENCY_KEY, IssuedToken, MemberQuery,
-    NewApplication, NewGateway, NewSchedule, NewToken, Page, PageQuery, Peripheral, PeripheralQuery, Problem,
-    ProblemCode, Request, RequestMember, RequestQuery, Schedule, SnapshotPage, StrangerRecord, Submission, Token,
+    NewApplication, NewGateway, NewSchedule, NewToken, ObservationBody, Page, PageQuery, Peripheral, PeripheralQuery,
+    Problem, ProblemCode, Request, RequestMember, RequestQuery, Schedule, SnapshotPage, StrangerRecord, Submission,
+    Token,
 };
-use bugle_core::{ApplicationId, GatewayId, GroupId, PeripheralId, RequestId, ScheduleId};
+use bugle_core::{ApplicationId, GatewayId, GroupId, PeripheralId, RequestId, ResourcePath, ScheduleId};
 use bugle_runtime::tls;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::Serialize;
@@ -212,6 +213,36 @@ impl Client {
     /// If the platform says no or is out of reach.
     pub async fn standby(&self, gateway: &GatewayId, peripheral: &PeripheralId) -> Result<(), ClientError> {
         self.command(gateway, peripheral, "standby").await
+    }
+
+    /// Has a value of a peripheral reported whenever it changes.
+    ///
+    /// # Errors
+    /// If the platform says no or is out of reach.
+    pub async fn observe(
+        &self,
+        gateway: &GatewayId,
+        peripheral: &PeripheralId,
+        path: ResourcePath,
+    ) -> Result<(), ClientError> {
+        let [v1, gateways, gateway, peripherals, peripheral] = at(gateway, peripheral);
+        let call = self.call(Method::POST, &[v1, gateways, gateway, peripherals, peripheral, "observe"]);
+        self.send(call.json(&ObservationBody { path })).await.map(drop)
+    }
+
+    /// Has it reported no more.
+    ///
+    /// # Errors
+    /// If the platform says no or is out of reach.
+    pub async fn observe_no_more(
+        &self,
+        gateway: &GatewayId,
+        peripheral: &PeripheralId,
+        path: ResourcePath,
+    ) -> Result<(), ClientError> {
+        let [v1, gateways, gateway, peripherals, peripheral] = at(gateway, peripheral);
+        let call = self.call(Method::POST, &[v1, gateways, gateway, peripherals, peripheral, "observe-no-more"]);
+        self.send(call.json(&ObservationBody { path })).await.map(drop)
     }
 
     /// Lists an application's groups.

@@ -16,6 +16,8 @@ pub const ALLOCATIONS_MAX: usize = 2_000_000;
 pub const GROUPS_PER_PERIPHERAL_MAX: usize = 32;
 /// Labels of one allocation.
 pub const LABELS_MAX: usize = 32;
+/// Paths of one peripheral that are observed; one more is refused, and told.
+pub const OBSERVED_PER_PERIPHERAL_MAX: usize = 64;
 /// Requests that wait for one peripheral; one more ends `refused` for it.
 pub const WAITING_PER_PERIPHERAL_MAX: usize = 256;
 /// Requests that a gateway holds at once; the down log waits at the platform beyond that.

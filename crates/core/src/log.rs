@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Allocation, ApplicationId, Content, Description, EndCause, Evidence, GatewayId, GroupId, GroupRequest,
     InitialState, MemberOutcome, MemberProgress, Origin, PeripheralId, Presence, Protocol, RegistrationId, RequestId,
-    ScheduleId, Time, Totals,
+    ResourcePath, ScheduleId, Time, Totals,
 };
 
 /// A peripheral asks to register (step 4 of registering).
@@ -232,6 +232,20 @@ pub enum DownEntry {
     Standby {
         /// Who.
         peripheral: PeripheralId,
+    },
+    /// Report a value whenever it changes.
+    Observe {
+        /// Whose.
+        peripheral: PeripheralId,
+        /// Which.
+        path: ResourcePath,
+    },
+    /// Do not any more.
+    ObserveNoMore {
+        /// Whose.
+        peripheral: PeripheralId,
+        /// Which.
+        path: ResourcePath,
     },
 }
 

@@ -304,6 +304,8 @@ impl Edge {
             Effect::Dismissed { slot, cause } if self.lwm2m.has(slot) => self.on_client_dismissed(now, slot, cause),
             Effect::Dismissed { slot, .. } => self.on_dismissed(now, slot),
             Effect::PutIntoStandby { slot } => self.on_put_into_standby(now, slot),
+            Effect::Observe { slot, path } => self.observe(now, slot, path),
+            Effect::ObserveNoMore { slot, path } => self.observe_no_more(now, slot, path),
             Effect::Taken { token, .. } if Lwm2m::is_ours(token) => self.on_lwm2m_taken(now, token),
             Effect::Taken { token, .. } => self.on_taken(now, token),
             Effect::UpAvailable { through } => self.outputs.push_back(Output::UpAvailable { through }),

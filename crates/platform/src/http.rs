@@ -85,6 +85,8 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Platform> {
         Endpoint::Block => on(method, peripherals::block),
         Endpoint::Deregister => on(method, peripherals::deregister),
         Endpoint::Standby => on(method, peripherals::standby),
+        Endpoint::Observe => on(method, peripherals::observe),
+        Endpoint::ObserveNoMore => on(method, peripherals::observe_no_more),
         Endpoint::Groups => on(method, groups::groups),
         Endpoint::Group => on(method, groups::group),
         Endpoint::GroupMembers => on(method, groups::members),

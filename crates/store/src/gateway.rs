@@ -15,7 +15,8 @@ use crate::sqlite::{Answer, Database, Layout, OpenError, Row, StoreError};
 const LAYOUT: Layout = Layout {
     kind: "gateway",
     application_id: 0x4275_6757, // BugW
-    migrations: &["
+    migrations: &[
+        "
         CREATE TABLE allocation (
             slot INTEGER PRIMARY KEY,
             body TEXT NOT NULL,
@@ -60,7 +61,11 @@ const LAYOUT: Layout = Layout {
             down_applied INTEGER NOT NULL DEFAULT 0
         ) STRICT;
         INSERT INTO mark (only) VALUES (0);
-    "],
+    ",
+        "
+        CREATE TABLE observed (slot INTEGER PRIMARY KEY, paths TEXT NOT NULL) STRICT;
+    ",
+    ],
 };
 
 /// The gateway's store. Closed when dropped.

@@ -70,6 +70,8 @@ pub(crate) fn down_entry() -> impl Strategy<Value = DownEntry> {
             DownEntry::Deregister { peripheral, registration, cause }
         }),
         peripheral().prop_map(|peripheral| DownEntry::Standby { peripheral }),
+        (peripheral(), path()).prop_map(|(peripheral, path)| DownEntry::Observe { peripheral, path }),
+        (peripheral(), path()).prop_map(|(peripheral, path)| DownEntry::ObserveNoMore { peripheral, path }),
     ]
 }
 

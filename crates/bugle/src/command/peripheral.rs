@@ -6,7 +6,7 @@ use std::time::Duration;
 use bugle_api::{AllocationBody, PageQuery, Peripheral, PeripheralQuery, StrangerRecord};
 use bugle_client::Client;
 use bugle_core::credential::{PasswordVerifier, PreSharedKey};
-use bugle_core::{Credential, GatewayId, GroupId, InitialState, Origin, Protocol, State, Waker};
+use bugle_core::{Credential, GatewayId, GroupId, InitialState, Origin, Protocol, ResourcePath, State, Waker};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -49,6 +49,7 @@ enum Command {
     /// Put peripherals into standby: they are left alone until they wake
     #[command(after_long_help = "Example:\n  bugle peripheral standby east/lamp-01")]
     Standby(Places),
+    Observe(ObserveArgs),
 }
 
 /// List peripherals, or with --waiting those without an allocation that asked to register
@@ -118,6 +119,26 @@ struct AllocateArgs {
     idle: Option<Duration>,
 }
 
+/// Have a value of an LwM2M peripheral reported whenever it changes
+///
+/// The values arrive as reports, in `bugle events`, named as the path; what cannot be observed is told there
+/// too. It holds across registrations until it is stopped. What the peripheral sends of itself, and what MQTT
+/// peripherals report, arrives there without asking.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  bugle peripheral observe east/meter-1 /3303/0/5700
+  bugle peripheral observe east/meter-1 /3303/0/5700 --stop")]
+struct ObserveArgs {
+    /// Which, as GATEWAY/PERIPHERAL
+    place: Place,
+    /// Where the value is, as /3303/0/5700: an object, an instance or a resource
+    path: ResourcePath,
+    /// Have it reported no more
+    #[arg(long)]
+    stop: bool,
+}
+
 #[derive(Debug, Args)]
 struct Places {
     /// Which, as GATEWAY/PERIPHERAL
@@ -167,6 +188,17 @@ impl PeripheralCommand {
             }
             Command::Deregister(places) => {
                 places.ask(context, "deregister", async |at| client.deregister(&at.gateway, &at.peripheral).await).await
+            }
+            Command::Observe(args) => {
+                let Place { gateway, peripheral } = &args.place;
+                if args.stop {
+                    client.observe_no_more(gateway, peripheral, args.path).await?;
+                    tell_asked(context, &args.place, "observe no more")?;
+                } else {
+                    client.observe(gateway, peripheral, args.path).await?;
+                    tell_asked(context, &args.place, "observe")?;
+                }
+                Ok(Ended::Well)
             }
             Command::Standby(places) => {
                 places.ask(context, "standby", async |at| client.standby(&at.gateway, &at.peripheral).await).await

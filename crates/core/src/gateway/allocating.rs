@@ -147,6 +147,7 @@ impl Gateway {
         let known = self.registry.peripheral(slot).expect("only the allocated are removed");
         let entry = UpEntry::Removed { peripheral: known.id.clone(), application: known.profile.application.clone() };
         self.registry.remove(slot);
+        self.observed.remove(&slot);
         self.outbox.record(Change::Removed { slot });
         self.up_log.append(&mut self.outbox, entry);
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Slot;
-use crate::{Allocation, GroupId, GroupRequest, Origin, Presence, RegistrationId, RequestId, Time, UpEntry};
+use crate::{
+    Allocation, GroupId, GroupRequest, Origin, Presence, RegistrationId, RequestId, ResourcePath, Time, UpEntry,
+};
 
 /// Names a batch of changes; later batches have larger tickets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -64,6 +66,13 @@ pub enum Change {
         slot: Slot,
         /// As the edge wrote it.
         session: Vec<u8>,
+    },
+    /// What applications want to hear of a peripheral.
+    Observed {
+        /// Whose.
+        slot: Slot,
+        /// Which paths.
+        paths: BTreeSet<ResourcePath>,
     },
     /// Registrations up to this number may have been given out.
     RegistrationsReserved {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Change, StoredAllocation, StoredAsk, StoredRegistration, StoredRequest};
 use super::{Restored, Slot};
-use crate::{RequestId, UpEntry};
+use crate::{RequestId, ResourcePath, UpEntry};
 
 /// Keeps what a gateway's batches change, and gives it back to [`Gateway::restore`](super::Gateway::restore).
 #[derive(Debug, Default, Clone)]
@@ -13,6 +13,7 @@ pub struct Memory {
     registrations: BTreeMap<Slot, StoredRegistration>,
     asks: BTreeMap<Slot, StoredAsk>,
     sessions: BTreeMap<Slot, Vec<u8>>,
+    observed: BTreeMap<Slot, BTreeSet<ResourcePath>>,
     requests: Vec<StoredRequest>,
     settled: BTreeSet<(RequestId, Slot)>,
     registrations_reserved: u64,
@@ -33,6 +34,7 @@ impl Memory {
                 self.registrations.remove(&slot);
                 self.asks.remove(&slot);
                 self.sessions.remove(&slot);
+                self.observed.remove(&slot);
             }
             Change::Asked(ask) => {
                 self.asks.insert(ask.slot, ask);
@@ -55,6 +57,9 @@ impl Memory {
             }
             Change::Session { slot, session } => {
                 self.sessions.insert(slot, session);
+            }
+            Change::Observed { slot, paths } => {
+                self.observed.insert(slot, paths);
             }
             Change::RegistrationsReserved { through } => self.registrations_reserved = through,
             Change::Taken(request) => self.requests.push(request),
@@ -105,6 +110,7 @@ impl Memory {
             registrations: self.registrations.iter().map(|(slot, stored)| (*slot, stored.clone())).collect(),
             asks: self.asks.values().cloned().collect(),
             sessions: self.sessions.iter().map(|(slot, session)| (*slot, session.clone())).collect(),
+            observed: self.observed.iter().map(|(slot, paths)| (*slot, paths.clone())).collect(),
             requests: self.requests.iter().map(unsettled).collect(),
             registrations_reserved: self.registrations_reserved,
             up_acknowledged: self.up_acknowledged,

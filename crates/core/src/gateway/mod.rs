@@ -14,6 +14,7 @@ mod change;
 mod deregistration;
 mod distribution;
 mod memory;
+mod observing;
 mod outbox;
 mod progress;
 mod registration;
@@ -25,7 +26,7 @@ mod tests;
 mod timers;
 mod up_log;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +39,8 @@ pub use registry::Slot;
 pub use restore::Restored;
 
 use crate::{
-    Content, DownEntry, EndCause, GatewayId, GroupRequest, PeripheralId, Report, RequestId, State, Time, limits,
+    Content, DownEntry, EndCause, GatewayId, GroupRequest, PeripheralId, Report, RequestId, ResourcePath, State, Time,
+    limits,
 };
 use distribution::TakenRequest;
 use outbox::Outbox;
@@ -152,6 +154,20 @@ pub enum Effect {
         /// Which peripheral.
         slot: Slot,
     },
+    /// Observe a path, if the peripheral is registered.
+    Observe {
+        /// Which peripheral.
+        slot: Slot,
+        /// Which path.
+        path: ResourcePath,
+    },
+    /// Observe a path no more.
+    ObserveNoMore {
+        /// Which peripheral.
+        slot: Slot,
+        /// Which path.
+        path: ResourcePath,
+    },
     /// What the edge handed over with this token is on disk.
     Taken {
         /// Whose it was.
@@ -189,6 +205,8 @@ pub struct Gateway {
     asks: BTreeMap<Slot, Ask>,
     registrations: registration::Numbers,
     requests: BTreeMap<RequestId, TakenRequest>,
+    /// What applications want to hear of, whether or not the peripheral is registered.
+    observed: BTreeMap<Slot, BTreeSet<ResourcePath>>,
     noted: Noted,
     strangers: registration::Strangers,
     timers: Timers,
@@ -210,6 +228,7 @@ impl Gateway {
             asks: BTreeMap::new(),
             registrations: registration::Numbers::default(),
             requests: BTreeMap::new(),
+            observed: BTreeMap::new(),
             noted: Noted::default(),
             strangers: registration::Strangers::default(),
             timers: Timers::default(),
@@ -257,6 +276,8 @@ impl Gateway {
                 self.deregister_from_above(now, &peripheral, registration, cause);
             }
             DownEntry::Standby { peripheral } => self.put_into_standby(now, &peripheral),
+            DownEntry::Observe { peripheral, path } => self.start_observing(now, &peripheral, path),
+            DownEntry::ObserveNoMore { peripheral, path } => self.stop_observing(&peripheral, path),
         }
         self.down_applied = sequence;
         self.outbox.record(Change::DownApplied { sequence });

@@ -1,6 +1,6 @@
 //! A gateway that ran before goes on from what its store kept.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::change::{StoredAllocation, StoredAsk, StoredRegistration, StoredRequest};
@@ -10,7 +10,7 @@ use super::registry::{Held, Registration, Waiting};
 use super::timers::Timer;
 use super::up_log::UpLog;
 use super::{Change, Config, Gateway, Reach, Slot};
-use crate::{ApplicationId, EndCause, RegistrationId, Stage, Time};
+use crate::{ApplicationId, EndCause, RegistrationId, ResourcePath, Stage, Time};
 
 /// What the store kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,6 +23,8 @@ pub struct Restored {
     pub asks: Vec<StoredAsk>,
     /// What the edge keeps of the registered peripherals' protocol sessions; it is the edge's to take.
     pub sessions: Vec<(Slot, Vec<u8>)>,
+    /// What applications want to hear of.
+    pub observed: Vec<(Slot, BTreeSet<ResourcePath>)>,
     /// The requests that have not ended, in the order in which they were taken; of the members only
     /// those without an outcome.
     pub requests: Vec<StoredRequest>,
@@ -59,6 +61,7 @@ impl Gateway {
             gateway.registry.register(slot, Registration::from(stored));
             gateway.watch(now, slot);
         }
+        gateway.observed = restored.observed.into_iter().collect();
         for stored in restored.requests {
             gateway.resume(now, stored);
         }

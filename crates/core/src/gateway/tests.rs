@@ -1,6 +1,7 @@
 //! The procedures, in virtual time, over a store that loses what was not persisted.
 
 mod model;
+mod observing;
 mod procedures;
 mod progress;
 mod requests;

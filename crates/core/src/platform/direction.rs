@@ -1,12 +1,15 @@
 //! An application or an operator directs one peripheral: allocate, remove, release, block,
-//! deregister, standby.
+//! deregister, standby, observe.
 //!
 //! The gateway does it and tells what came of it; until then the platform's record stays as it is.
 
 use thiserror::Error;
 
 use super::{Needs, PeripheralRow, Procedure, Work};
-use crate::{Allocation, AllocationError, ApplicationId, DownEntry, EndCause, GatewayId, Origin, PeripheralId, Time};
+use crate::{
+    Allocation, AllocationError, ApplicationId, DownEntry, EndCause, GatewayId, Origin, PeripheralId, ResourcePath,
+    Time,
+};
 
 /// What is to be done with a peripheral.
 #[derive(Debug, Clone)]
@@ -36,6 +39,10 @@ pub enum Direction {
     Deregister,
     /// Put it into standby.
     Standby,
+    /// Report a value of it whenever it changes.
+    Observe(ResourcePath),
+    /// Do not any more.
+    ObserveNoMore(ResourcePath),
 }
 
 /// Why nothing is done.
@@ -133,6 +140,8 @@ impl Direct {
                 DownEntry::Deregister { peripheral, registration: row.registration, cause }
             }
             Direction::Standby => DownEntry::Standby { peripheral },
+            Direction::Observe(path) => DownEntry::Observe { peripheral, path: *path },
+            Direction::ObserveNoMore(path) => DownEntry::ObserveNoMore { peripheral, path: *path },
         })
     }
 }

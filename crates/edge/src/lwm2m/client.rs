@@ -1,9 +1,10 @@
 //! What is known of each registered LwM2M client.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
 use bugle_coap::ExchangeId;
+use bugle_core::ResourcePath;
 use bugle_core::gateway::{Hold, Slot};
 use bugle_lwm2m::operation::Delivery;
 use bugle_lwm2m::registration::{RESOURCE, Register, Registration};
@@ -22,6 +23,17 @@ pub(crate) struct Client {
     pub(super) secret: u32,
     /// What is being put to it.
     pub(super) delivering: Option<Box<Delivering>>,
+    /// What is observed of it, which is mostly nothing.
+    observed: Option<Box<BTreeMap<ResourcePath, Observed>>>,
+}
+
+/// What became of the wish to observe a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Observed {
+    /// It is observed, or about to be, in this exchange.
+    In(ExchangeId),
+    /// The client does not let it be observed.
+    Refused,
 }
 
 /// A group request on its way to a client.
@@ -41,6 +53,34 @@ pub(super) struct Clients {
 }
 
 impl Client {
+    pub(super) const fn new(peer: Peer, registration: Registration, secret: u32) -> Self {
+        Self { peer, registration, secret, delivering: None, observed: None }
+    }
+
+    pub(super) fn observed(&self, path: ResourcePath) -> Option<Observed> {
+        self.observed.as_ref()?.get(&path).copied()
+    }
+
+    pub(super) fn set_observed(&mut self, path: ResourcePath, observed: Option<Observed>) {
+        match (observed, &mut self.observed) {
+            (Some(observed), known) => {
+                known.get_or_insert_default().insert(path, observed);
+            }
+            (None, Some(known)) => {
+                known.remove(&path);
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// The exchanges in which it is observed.
+    pub(super) fn observations(&self) -> impl Iterator<Item = ExchangeId> {
+        self.observed.iter().flat_map(|observed| observed.values()).filter_map(|observed| match observed {
+            Observed::In(exchange) => Some(*exchange),
+            Observed::Refused => None,
+        })
+    }
+
     /// What keeps its registration alive.
     pub(super) fn hold(&self) -> Hold {
         Hold::Word { awake: self.registration.binding().is_queue_mode().then_some(AWAKE_TIME) }
@@ -166,12 +206,8 @@ impl StoredClient {
             .with_payload(ContentFormat::LINK_FORMAT, self.links.clone().into_bytes());
         let security = if self.is_secured { Security::Dtls } else { Security::Plain };
         let socket = DatagramSocket { number: self.socket, security };
-        Some(Client {
-            peer: Peer { socket, address: self.address },
-            registration: Register::from_request(&request, VERSION_NEWEST).ok()?.registration,
-            secret: self.secret,
-            delivering: None,
-        })
+        let registration = Register::from_request(&request, VERSION_NEWEST).ok()?.registration;
+        Some(Client::new(Peer { socket, address: self.address }, registration, self.secret))
     }
 }
 
@@ -199,15 +235,10 @@ mod tests {
         let query = query.split('&').map(str::to_owned).collect();
         let request = Request { query, ..Request::new(Method::Post, vec![RESOURCE.to_owned()]) }
             .with_payload(ContentFormat::LINK_FORMAT, links.as_bytes().to_vec());
-        Client {
-            peer: Peer {
-                socket: DatagramSocket { number: 1, security: Security::Plain },
-                address: address.parse().expect("an address"),
-            },
-            registration: Register::from_request(&request, VERSION_NEWEST).expect("a registration").registration,
-            secret: 0x00c0_ffee,
-            delivering: None,
-        }
+        let socket = DatagramSocket { number: 1, security: Security::Plain };
+        let peer = Peer { socket, address: address.parse().expect("an address") };
+        let register = Register::from_request(&request, VERSION_NEWEST).expect("a registration");
+        Client::new(peer, register.registration, 0x00c0_ffee)
     }
 
     #[test]

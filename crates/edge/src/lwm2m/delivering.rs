@@ -11,6 +11,7 @@ use bugle_core::gateway::Slot;
 use bugle_core::{GroupRequest, Outcome, RequestId, Time};
 use bugle_lwm2m::operation::Delivery;
 
+use super::Purpose;
 use super::client::Delivering;
 use crate::carriage::{from_coap_response, to_coap_request};
 use crate::edge::Edge;
@@ -37,7 +38,7 @@ impl Edge {
         match asked {
             Ok(exchange) => {
                 client.delivering = Some(Box::new(Delivering { exchange, number, delivery }));
-                self.lwm2m.exchanges.insert(exchange, slot);
+                self.lwm2m.exchanges.insert(exchange, Purpose::Delivery(slot));
                 self.counters.deliveries += 1;
             }
             Err(RequestError::TooManyWaiting | RequestError::TooManyPeers | RequestError::TokenInUse) => {
@@ -60,13 +61,14 @@ impl Edge {
 
     /// The client has the request, and has not answered it.
     pub(super) fn on_acknowledged(&mut self, now: Time, exchange: ExchangeId) {
-        let Some((slot, number)) = self.delivering(exchange) else { return };
+        let Some(Purpose::Delivery(slot)) = self.lwm2m.exchanges.get(&exchange).copied() else { return };
+        let Some(number) = self.delivering(exchange, slot) else { return };
         self.gateway.handle_word(now, slot);
         self.gateway.handle_acknowledged(now, slot, number);
     }
 
-    pub(super) fn on_response(&mut self, now: Time, exchange: ExchangeId, response: &bugle_coap::Response) {
-        let Some((slot, number)) = self.delivering(exchange) else { return };
+    pub(super) fn on_response(&mut self, now: Time, exchange: ExchangeId, slot: Slot, response: &bugle_coap::Response) {
+        let Some(number) = self.delivering(exchange, slot) else { return };
         self.gateway.handle_word(now, slot);
         let Some(client) = self.lwm2m.clients.get_mut(slot) else { return };
         let Some(delivering) = client.delivering.take() else { return };
@@ -82,8 +84,8 @@ impl Edge {
         }
     }
 
-    pub(super) fn on_failed(&mut self, now: Time, exchange: ExchangeId, failure: Failure) {
-        let Some((slot, number)) = self.delivering(exchange) else { return };
+    pub(super) fn on_failed(&mut self, now: Time, exchange: ExchangeId, slot: Slot, failure: Failure) {
+        let Some(number) = self.delivering(exchange, slot) else { return };
         if let Some(client) = self.lwm2m.clients.get_mut(slot) {
             client.delivering = None;
         }
@@ -106,10 +108,10 @@ impl Edge {
         self.gateway.handle_unreachable(now, slot);
     }
 
-    fn delivering(&self, exchange: ExchangeId) -> Option<(Slot, u16)> {
-        let slot = *self.lwm2m.exchanges.get(&exchange)?;
+    /// The number of the delivery that an exchange is.
+    fn delivering(&self, exchange: ExchangeId, slot: Slot) -> Option<u16> {
         let delivering = self.lwm2m.clients.get(slot)?.delivering.as_ref()?;
-        (delivering.exchange == exchange).then_some((slot, delivering.number))
+        (delivering.exchange == exchange).then_some(delivering.number)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod client;
 mod delivering;
+mod observing;
 mod peer;
 mod registering;
 mod reporting;
@@ -11,9 +12,9 @@ mod secured;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bugle_coap::{Endpoint, Event, ExchangeId, RequestHandle};
-use bugle_core::Time;
+use bugle_coap::{Endpoint, Event, ExchangeId, Observation, RequestHandle};
 use bugle_core::gateway::Slot;
+use bugle_core::{ResourcePath, Time};
 use bugle_lwm2m::{ClientRequest, Code, Response, Version};
 
 pub(crate) use client::StoredClient;
@@ -45,8 +46,8 @@ pub(crate) struct Lwm2m {
     askings: HashMap<u64, Asking>,
     /// What is answered once something is durable, by the token that the gateway's machine hands back.
     confirmations: HashMap<u64, (RequestHandle, Response)>,
-    /// Whom the exchanges that are under way are with.
-    exchanges: HashMap<ExchangeId, Slot>,
+    /// What the exchanges that are under way are for.
+    exchanges: HashMap<ExchangeId, Purpose>,
     last_number: u64,
 }
 
@@ -110,6 +111,15 @@ impl Lwm2m {
     }
 }
 
+/// What an exchange is for.
+#[derive(Debug, Clone, Copy)]
+enum Purpose {
+    /// A group request for the client in this slot.
+    Delivery(Slot),
+    /// Observing a path of the client in this slot.
+    Observation(Slot, ResourcePath),
+}
+
 /// The endpoint's secret, from the seed of the gateway (SplitMix64).
 fn secret(seed: u64) -> [u8; 16] {
     let mut state = seed;
@@ -147,14 +157,38 @@ impl Edge {
     fn on_coap(&mut self, now: Time, event: Event<Peer>) {
         match event {
             Event::Request { handle, peer, request, .. } => self.on_coap_request(now, handle, peer, &request),
-            Event::Response { exchange, response, .. } => self.on_response(now, exchange, &response),
+            Event::Response { exchange, response, observation, .. } => {
+                match self.lwm2m.exchanges.get(&exchange).copied() {
+                    Some(Purpose::Delivery(slot)) => self.on_response(now, exchange, slot, &response),
+                    Some(Purpose::Observation(slot, path)) => {
+                        if observation == Observation::None {
+                            self.on_observation_lost(exchange, slot, path);
+                        }
+                        self.on_observed(now, (slot, path), &response);
+                    }
+                    None => {}
+                }
+            }
+            Event::Notification { exchange, response, .. } => {
+                if let Some(Purpose::Observation(slot, path)) = self.lwm2m.exchanges.get(&exchange).copied() {
+                    self.on_observed(now, (slot, path), &response);
+                }
+            }
+            Event::ObservationEnded { exchange, response, .. } => {
+                if let Some(Purpose::Observation(slot, path)) = self.lwm2m.exchanges.get(&exchange).copied() {
+                    self.on_observation_lost(exchange, slot, path);
+                    self.on_observed(now, (slot, path), &response);
+                }
+            }
             Event::Acknowledged { exchange, .. } => self.on_acknowledged(now, exchange),
-            Event::Failed { exchange, failure, .. } => self.on_failed(now, exchange, failure),
+            Event::Failed { exchange, failure, .. } => match self.lwm2m.exchanges.get(&exchange).copied() {
+                Some(Purpose::Delivery(slot)) => self.on_failed(now, exchange, slot, failure),
+                Some(Purpose::Observation(slot, path)) => self.on_observation_lost(exchange, slot, path),
+                None => {}
+            },
             Event::ResponseDelivered { peer, .. } => self.on_word_from(now, peer),
             // Nothing of ours is observed, nobody is pinged; a response that does not arrive is asked for again.
-            Event::Notification { .. }
-            | Event::ObservationEnded { .. }
-            | Event::Pong { .. }
+            Event::Pong { .. }
             | Event::ResponseFailed { .. }
             | Event::NotificationDelivered { .. }
             | Event::ObserverGone { .. } => {}

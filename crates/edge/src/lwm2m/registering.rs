@@ -64,7 +64,7 @@ impl Edge {
             None => u32::from_be_bytes(self.lwm2m.endpoint.draw_token().as_bytes()[..4].try_into().expect("4 of 8")),
         };
         let Asking { handle, peer, registration } = asking;
-        let client = Client { peer, registration, secret, delivering: None };
+        let client = Client::new(peer, registration, secret);
         let response = Response::created(client.location(slot));
         let is_new = self
             .lwm2m
@@ -79,16 +79,23 @@ impl Edge {
         }
         self.answer(now, handle, &response);
         self.gateway.handle_reach(now, slot, Reach::Open);
+        self.observe_all(now, slot);
     }
 
     /// What was under way with a client that has registered anew, perhaps from elsewhere, is not any more.
     fn let_go(&mut self, now: Time, former: Client, now_at: Peer) {
-        if let Some(delivering) = former.delivering {
-            self.lwm2m.exchanges.remove(&delivering.exchange);
-            self.lwm2m.endpoint.cancel(now, delivering.exchange);
-        }
+        self.give_up(now, &former);
         if former.peer != now_at && self.lwm2m.clients.at(former.peer).is_none() {
             self.lwm2m.endpoint.forget(now, former.peer);
+        }
+    }
+
+    /// Gives up all exchanges with a client that is gone, or is another.
+    fn give_up(&mut self, now: Time, client: &Client) {
+        let delivering = client.delivering.iter().map(|delivering| delivering.exchange);
+        for exchange in delivering.chain(client.observations()) {
+            self.lwm2m.exchanges.remove(&exchange);
+            self.lwm2m.endpoint.cancel(now, exchange);
         }
     }
 
@@ -119,6 +126,7 @@ impl Edge {
         }
         let token = self.lwm2m.confirm_with(handle, Response::new(Code::CHANGED));
         self.gateway.handle_renewal(now, slot, lifetime, token);
+        self.observe_all(now, slot);
     }
 
     pub(super) fn on_deregister(&mut self, now: Time, handle: RequestHandle, peer: Peer, location: &str) {
@@ -179,11 +187,8 @@ impl Edge {
 
     /// The registration of a client is over, and all that the edge kept for it.
     pub(crate) fn drop_client(&mut self, now: Time, slot: Slot) -> Option<Client> {
-        let mut client = self.lwm2m.clients.remove(slot)?;
-        if let Some(delivering) = client.delivering.take() {
-            self.lwm2m.exchanges.remove(&delivering.exchange);
-            self.lwm2m.endpoint.cancel(now, delivering.exchange);
-        }
+        let client = self.lwm2m.clients.remove(slot)?;
+        self.give_up(now, &client);
         Some(client)
     }
 
@@ -200,6 +205,7 @@ impl Edge {
             self.gateway.handle_unreachable(now, slot);
         }
         self.gateway.handle_reach(now, slot, Reach::Open);
+        self.observe_all(now, slot);
     }
 }
 

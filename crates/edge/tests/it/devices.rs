@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bugle_coap::{Config, Endpoint, Event, ExchangeId, Observation, RequestHandle};
+use bugle_coap::{Config, Endpoint, Event, ExchangeId, Observation, ObserverId, Reliability, RequestHandle};
 use bugle_core::credential::PreSharedKey;
 use bugle_core::{PeripheralId, Time};
 use bugle_dtls::{ClientConfig, ClientCredential};
@@ -28,6 +28,7 @@ pub(crate) struct Client {
     pub(crate) address: SocketAddr,
     asked: HashMap<ExchangeId, u64>,
     answering: BTreeMap<u64, RequestHandle>,
+    observers: BTreeMap<u64, ObserverId>,
     last_token: u64,
     /// What it wrote and executed, in order.
     pub(crate) done: Vec<Output>,
@@ -75,6 +76,7 @@ impl Client {
             address: SocketAddr::from(([127, 0, 0, 1], 40_000 + number)),
             asked: HashMap::new(),
             answering: BTreeMap::new(),
+            observers: BTreeMap::new(),
             last_token: 0,
             done: Vec::new(),
         }
@@ -142,16 +144,20 @@ impl Client {
                 self.asked.insert(asked, exchange);
             }
             Output::Answer { token, response } => {
-                if let Some(handle) = self.answering.remove(&token) {
-                    let _ = self.endpoint.respond(now, handle, to_coap_response(&response));
+                if let Some(handle) = self.answering.remove(&token)
+                    && let Ok(Some(observer)) = self.endpoint.accept_observer(now, handle, to_coap_response(&response))
+                {
+                    self.observers.insert(token, observer);
                 }
             }
             Output::Written { .. } | Output::Executed { .. } => self.done.push(output),
-            Output::Notify { .. }
-            | Output::Registered { .. }
-            | Output::Refused { .. }
-            | Output::Left
-            | Output::Asleep { .. } => {}
+            Output::Notify { token, response, .. } => {
+                if let Some(observer) = self.observers.get(&token) {
+                    let _ =
+                        self.endpoint.notify(now, *observer, to_coap_response(&response), Reliability::NonConfirmable);
+                }
+            }
+            Output::Registered { .. } | Output::Refused { .. } | Output::Left | Output::Asleep { .. } => {}
             // What slept has lost its session, and comes back with a handshake from the same port.
             Output::Awake => {
                 if let Some(dtls) = &mut self.dtls {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use bugle_core::{Content, Operation, Outcome, Receipt, State};
-use bugle_lwm2m::Path;
-use bugle_lwm2m::client::{Input, Output, WakesWith};
+use bugle_core::{Content, DownEntry, Operation, Outcome, Receipt, State};
+use bugle_lwm2m::client::{Input, Output, Settings, WakesWith};
+use bugle_lwm2m::{Path, Value};
 
 use super::devices::{Link, Site, settings, sleeper};
+use super::world::peripheral;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -163,6 +164,67 @@ fn what_a_client_sends_reaches_the_application_as_a_report() {
     let [(name, content)] = &reports[..] else { panic!("{reports:?}") };
     assert_eq!((name.as_str(), content.content_type.as_str()), ("send", "application/senml+json"));
     assert!(content.as_text().is_some_and(|text| text.contains("/3303/0/5700")));
+}
+
+fn observe(site: &mut Site, id: &str, path: &str) {
+    let path = path.parse().expect("a path");
+    site.world.down(DownEntry::Observe { peripheral: peripheral(id), path });
+    site.pass(SECOND);
+}
+
+fn set_temperature(site: &mut Site, celsius: f64) {
+    site.tell(0, Input::Set { path: Path::of_resource(3303, 0, 5700), value: Value::Float(celsius) });
+    site.pass(10 * SECOND);
+}
+
+/// What was reported of the temperature.
+fn temperatures(site: &Site) -> Vec<String> {
+    let reports = site.world.reports().into_iter().filter(|(name, _)| name == "/3303/0/5700");
+    reports.map(|(_, content)| content.as_text().expect("a text").to_owned()).collect()
+}
+
+#[test]
+fn a_value_that_is_observed_is_reported_whenever_it_changes() {
+    let mut site = Site::good(vec![settings("meter")]);
+    site.start();
+    observe(&mut site, "meter", "/3303/0/5700");
+    let first = temperatures(&site);
+    assert_eq!(first.len(), 1);
+    set_temperature(&mut site, 30.5);
+    set_temperature(&mut site, 31.5);
+    assert_eq!(temperatures(&site)[1..], ["30.5", "31.5"]);
+    let path = "/3303/0/5700".parse().expect("a path");
+    site.world.down(DownEntry::ObserveNoMore { peripheral: peripheral("meter"), path });
+    site.pass(SECOND);
+    set_temperature(&mut site, 32.5);
+    assert_eq!(temperatures(&site).len(), 3);
+}
+
+#[test]
+fn an_observation_outlives_sleep_registrations_and_restarts() {
+    let meter = Settings { lifetime: 24 * HOUR, ..sleeper("meter", HOUR, WakesWith::Register) };
+    let mut site = Site::good(vec![meter]);
+    site.start();
+    site.pass(100 * SECOND);
+    observe(&mut site, "meter", "/3303/0/5700");
+    assert!(temperatures(&site).is_empty(), "it sleeps");
+    site.world.crash();
+    site.pass(HOUR);
+    assert_eq!(temperatures(&site).len(), 1);
+    let before = temperatures(&site).len();
+    site.pass(HOUR);
+    assert!(temperatures(&site).len() > before, "it has registered anew");
+}
+
+#[test]
+fn what_cannot_be_observed_is_told_as_a_problem() {
+    let mut site = Site::good(vec![settings("meter")]);
+    site.start();
+    observe(&mut site, "meter", "/4711/0/1");
+    let reports = site.world.reports();
+    let [(name, content)] = &reports[..] else { panic!("{reports:?}") };
+    assert_eq!((name.as_str(), content.content_type.as_str()), ("/4711/0/1", "application/problem+json"));
+    assert!(content.as_text().is_some_and(|text| text.contains("4.04")), "{content:?}");
 }
 
 #[test]

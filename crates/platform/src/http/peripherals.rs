@@ -3,7 +3,7 @@
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
-use bugle_api::{AllocationBody, Page, Peripheral, PeripheralQuery};
+use bugle_api::{AllocationBody, ObservationBody, Page, Peripheral, PeripheralQuery};
 use bugle_core::platform::{Direct, DirectRefusal, Direction, PeripheralKey};
 use bugle_store::platform::{Belonging, PeripheralFilter};
 
@@ -100,6 +100,24 @@ pub(crate) async fn standby(
     Path(key): Path<PeripheralKey>,
 ) -> Result<StatusCode, ApiError> {
     direct(&platform, caller, key, Direction::Standby).await
+}
+
+pub(crate) async fn observe(
+    State(platform): State<Platform>,
+    caller: Caller,
+    Path(key): Path<PeripheralKey>,
+    Json(body): Json<ObservationBody>,
+) -> Result<StatusCode, ApiError> {
+    direct(&platform, caller, key, Direction::Observe(body.path)).await
+}
+
+pub(crate) async fn observe_no_more(
+    State(platform): State<Platform>,
+    caller: Caller,
+    Path(key): Path<PeripheralKey>,
+    Json(body): Json<ObservationBody>,
+) -> Result<StatusCode, ApiError> {
+    direct(&platform, caller, key, Direction::ObserveNoMore(body.path)).await
 }
 
 async fn direct(

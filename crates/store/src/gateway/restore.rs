@@ -28,6 +28,7 @@ pub(super) fn restore(connection: &Connection) -> Result<Restored, StoreError> {
             Ok(StoredAsk { slot: slot(row, 0)?, registration: RegistrationId::new(unsigned(row, 1)?) })
         })?,
         sessions: collect(connection, "SELECT slot, state FROM session", |row| Ok((slot(row, 0)?, row.get(1)?)))?,
+        observed: collect(connection, "SELECT slot, paths FROM observed", |row| Ok((slot(row, 0)?, json(row, 1)?)))?,
         requests: requests(connection)?,
         registrations_reserved,
         up_acknowledged,

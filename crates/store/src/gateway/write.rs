@@ -17,6 +17,7 @@ pub(super) fn write(connection: &Connection, change: &Change) -> Result<(), Stor
                 "DELETE FROM registration WHERE slot = ?1",
                 "DELETE FROM ask WHERE slot = ?1",
                 "DELETE FROM session WHERE slot = ?1",
+                "DELETE FROM observed WHERE slot = ?1",
             ] {
                 execute(connection, sql, [slot.number()])?;
             }
@@ -40,6 +41,10 @@ pub(super) fn write(connection: &Connection, change: &Change) -> Result<(), Stor
         }
         Change::Session { slot, session } => {
             execute(connection, "INSERT OR REPLACE INTO session VALUES (?1, ?2)", (slot.number(), session))
+        }
+        Change::Observed { slot, paths } => {
+            let paths = serde_json::to_string(paths).expect("paths are JSON");
+            execute(connection, "INSERT OR REPLACE INTO observed VALUES (?1, ?2)", (slot.number(), paths))
         }
         Change::RegistrationsReserved { through } => {
             execute(connection, "UPDATE mark SET registrations_reserved = ?1", [through.cast_signed()])

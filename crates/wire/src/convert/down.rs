@@ -5,7 +5,7 @@ use std::time::Duration;
 use bugle_core::{DownEntry, RegistrationId, Time, Verdict};
 use proto::down_entry::Entry;
 
-use super::request::{group_request, try_group_request};
+use super::request::{group_request, path, to_numbers, try_group_request};
 use super::{Word, group_ids, id, present, request_id, to_millis, to_texts};
 use crate::{WireError, proto};
 
@@ -30,6 +30,12 @@ pub(crate) fn down_entry(entry: &DownEntry, now: Time) -> proto::DownEntry {
         DownEntry::Standby { peripheral } => {
             Entry::Standby(proto::PutIntoStandby { peripheral: peripheral.to_string() })
         }
+        DownEntry::Observe { peripheral, path } => {
+            Entry::Observe(proto::Observe { peripheral: peripheral.to_string(), path: to_numbers(path) })
+        }
+        DownEntry::ObserveNoMore { peripheral, path } => {
+            Entry::ObserveNoMore(proto::ObserveNoMore { peripheral: peripheral.to_string(), path: to_numbers(path) })
+        }
     };
     proto::DownEntry { entry: Some(entry) }
 }
@@ -53,6 +59,12 @@ pub(crate) fn try_down_entry(message: proto::DownEntry, now: Time) -> Result<Dow
             cause: Word::from_number(message.cause)?,
         },
         Entry::Standby(message) => DownEntry::Standby { peripheral: id(&message.peripheral)? },
+        Entry::Observe(message) => {
+            DownEntry::Observe { peripheral: id(&message.peripheral)?, path: path(&message.path)? }
+        }
+        Entry::ObserveNoMore(message) => {
+            DownEntry::ObserveNoMore { peripheral: id(&message.peripheral)?, path: path(&message.path)? }
+        }
     })
 }
 

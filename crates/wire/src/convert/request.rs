@@ -50,11 +50,11 @@ pub(super) fn content(message: Option<proto::Content>) -> Result<Content, WireEr
     present(message, "content").map(Into::into)
 }
 
-fn to_numbers(path: &ResourcePath) -> Vec<u32> {
+pub(super) fn to_numbers(path: &ResourcePath) -> Vec<u32> {
     path.parts().iter().map(|part| u32::from(*part)).collect()
 }
 
-fn path(numbers: &[u32]) -> Result<ResourcePath, WireError> {
+pub(super) fn path(numbers: &[u32]) -> Result<ResourcePath, WireError> {
     let part = |number: &u32| {
         u16::try_from(*number).map_err(|_| WireError::OutOfRange { field: "path", value: (*number).into() })
     };
