@@ -30,6 +30,7 @@ enum Shows {
 /// built with.
 const DEBIAN_PACKAGES: &[DebianPackage] = &[
     DebianPackage { name: "g++", shows: Shows::Program("c++") },
+    DebianPackage { name: "libcoap3-bin", shows: Shows::Program("coap-client-gnutls") },
     DebianPackage { name: "mosquitto", shows: Shows::Program("mosquitto") },
     DebianPackage { name: "mosquitto-clients", shows: Shows::Program("mosquitto_sub") },
     DebianPackage { name: "openssl", shows: Shows::Program("openssl") },

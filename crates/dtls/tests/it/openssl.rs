@@ -1,30 +1,18 @@
-//! Handshakes with other people's DTLS: OpenSSL's command, over loopback.
-#![expect(
-    clippy::disallowed_types,
-    clippy::disallowed_methods,
-    reason = "the other side is a process, so here is what lies around the machine: a socket and a clock"
-)]
+//! Handshakes with OpenSSL's command, over loopback.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
-use bugle_core::Time;
 use bugle_dtls::{
-    CipherSuite, Client, ClientConfig, ClientCredential, CloseReason, Config, Event, ExtendedMasterSecret, Identity,
-    Output, Server,
+    Alert, CipherSuite, Client, ClientConfig, ClientCredential, CloseReason, Config, Event, ExtendedMasterSecret,
+    Identity, Output, Server,
 };
 
-use crate::desk::{Authority, NOW, key, valve, valve_identity};
+use crate::desk::{Authority, valve, valve_identity};
+use crate::shore::{Process, Shore, pump, serve};
 
 /// The key of `valve-7`, as OpenSSL wants it.
 const VALVE_KEY: &str = "07070707070707070707070707070707";
-
-/// After this long, whatever is waited for does not come.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// OpenSSL's names of the suites.
 fn name(suite: CipherSuite) -> &'static str {
@@ -36,117 +24,6 @@ fn name(suite: CipherSuite) -> &'static str {
         CipherSuite::EcdheEcdsaAes128Ccm => "ECDHE-ECDSA-AES128-CCM",
         CipherSuite::EcdheEcdsaAes128Gcm => "ECDHE-ECDSA-AES128-GCM-SHA256",
     }
-}
-
-/// A process that does not outlive the test.
-struct Process {
-    child: Child,
-    printed: Arc<Mutex<String>>,
-}
-
-impl Process {
-    fn openssl(arguments: &[&str]) -> Self {
-        let mut command = Command::new("openssl");
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("openssl is installed");
-        let printed = Arc::new(Mutex::new(String::new()));
-        let mut stdout = child.stdout.take().expect("it is piped");
-        let shared = Arc::clone(&printed);
-        // It ends with the process.
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4_096];
-            while let Ok(length @ 1..) = stdout.read(&mut buffer) {
-                let text = String::from_utf8_lossy(&buffer[..length]);
-                shared.lock().expect("nobody panics with it").push_str(&text);
-            }
-        });
-        Self { child, printed }
-    }
-
-    fn say(&mut self, line: &str) {
-        let stdin = self.child.stdin.as_mut().expect("it is piped");
-        stdin.write_all(format!("{line}\n").as_bytes()).expect("it listens");
-    }
-
-    fn close_stdin(&mut self) {
-        self.child.stdin = None;
-    }
-
-    fn printed(&self) -> String {
-        self.printed.lock().expect("nobody panics with it").clone()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A socket with a clock.
-struct Shore {
-    socket: UdpSocket,
-    began: Instant,
-}
-
-impl Shore {
-    fn new() -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
-        socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a valid time");
-        Self { socket, began: Instant::now() }
-    }
-
-    fn port(&self) -> u16 {
-        self.socket.local_addr().expect("it is bound").port()
-    }
-
-    fn now(&self) -> Time {
-        NOW + self.began.elapsed()
-    }
-
-    fn receive(&self) -> Option<(SocketAddr, Vec<u8>)> {
-        let mut buffer = [0; 2_048];
-        let (length, from) = self.socket.recv_from(&mut buffer).ok()?;
-        Some((from, buffer[..length].to_vec()))
-    }
-
-    fn is_patient(&self) -> bool {
-        self.began.elapsed() < PATIENCE
-    }
-}
-
-/// Runs a server for a moment, and gives what it told.
-fn pump(shore: &Shore, server: &mut Server<SocketAddr>) -> Vec<Event<SocketAddr>> {
-    if let Some((from, datagram)) = shore.receive() {
-        let keys = |identity: &[u8]| (identity == b"valve-7").then(|| key(7));
-        server.handle_datagram(shore.now(), from, &datagram, keys);
-    }
-    server.handle_timeout(shore.now());
-    let mut told = Vec::new();
-    while let Some(output) = server.poll_output() {
-        match output {
-            Output::Transmit { peer, datagram } => {
-                let _ = shore.socket.send_to(&datagram, peer);
-            }
-            Output::Event(event) => told.push(event),
-        }
-    }
-    told
-}
-
-/// Runs a server until it has told what is waited for.
-fn serve(
-    shore: &Shore,
-    server: &mut Server<SocketAddr>,
-    is_it: impl Fn(&Event<SocketAddr>) -> bool,
-) -> Event<SocketAddr> {
-    while shore.is_patient() {
-        if let Some(event) = pump(shore, server).into_iter().find(&is_it) {
-            return event;
-        }
-    }
-    panic!("what was waited for did not come: {:?}", server.counters());
 }
 
 /// Files for OpenSSL, gone when the test is.
@@ -178,7 +55,7 @@ fn talk_to_client(config: Config, arguments: &[&str]) -> (Identity, String) {
     let mut server = Server::new(config, [3; 32]);
     let address = format!("127.0.0.1:{}", shore.port());
     let common = ["s_client", "-dtls1_2", "-connect", &address];
-    let mut client = Process::openssl(&[&common, arguments].concat());
+    let mut client = Process::start("openssl", &[&common, arguments].concat());
     let established = serve(&shore, &mut server, |event| matches!(event, Event::Established { .. }));
     let Event::Established { peer, identity } = established else { unreachable!("it was waited for") };
     client.say("is the valve open");
@@ -249,30 +126,72 @@ fn openssl_with_another_key_is_told_so() {
         let shore = Shore::new();
         let mut server = Server::new(Config::default(), [3; 32]);
         let address = format!("127.0.0.1:{}", shore.port());
-        let client = Process::openssl(&[
-            "s_client",
-            "-dtls1_2",
-            "-connect",
-            &address,
-            "-psk_identity",
-            identity,
-            "-psk",
-            key,
-            "-cipher",
-            "PSK-AES128-CCM8:@SECLEVEL=0",
-        ]);
+        let client = Process::start(
+            "openssl",
+            &[
+                "s_client",
+                "-dtls1_2",
+                "-connect",
+                &address,
+                "-psk_identity",
+                identity,
+                "-psk",
+                key,
+                "-cipher",
+                "PSK-AES128-CCM8:@SECLEVEL=0",
+            ],
+        );
         serve(&shore, &mut server, |event| matches!(event, Event::HandshakeFailed { .. }));
         assert_eq!(server.census().sessions, 0);
         drop(client);
     }
 }
 
+#[test]
+fn openssl_that_was_killed_comes_back_from_the_same_port() {
+    let shore = Shore::new();
+    let mut server = Server::new(Config::default(), [3; 32]);
+    let address = format!("127.0.0.1:{}", shore.port());
+    let from = format!("127.0.0.1:{}", Shore::new().port());
+    let cipher = "PSK-AES128-CCM8:@SECLEVEL=0";
+    let shared = ["-psk_identity", "valve-7", "-psk", VALVE_KEY, "-cipher", cipher];
+    let arguments = [&["s_client", "-dtls1_2", "-connect", &address, "-bind", &from], &shared[..]].concat();
+    let is_established = |event: &Event<SocketAddr>| matches!(event, Event::Established { .. });
+    let first = Process::start("openssl", &arguments);
+    serve(&shore, &mut server, is_established);
+    drop(first);
+    let mut second = Process::start("openssl", &arguments);
+    let replaced = serve(&shore, &mut server, |event| matches!(event, Event::Closed { .. }));
+    assert!(matches!(replaced, Event::Closed { reason: CloseReason::Replaced, .. }), "{replaced:?}");
+    second.say("here I am again");
+    let received = serve(&shore, &mut server, |event| matches!(event, Event::Received { .. }));
+    assert!(matches!(received, Event::Received { peer, .. } if peer.to_string() == from), "{received:?}");
+    assert_eq!(server.census().sessions, 1);
+}
+
+#[test]
+fn openssl_that_wants_to_negotiate_again_is_told_that_there_is_no_such_thing() {
+    let shore = Shore::new();
+    let mut server = Server::new(Config::default(), [3; 32]);
+    let address = format!("127.0.0.1:{}", shore.port());
+    let cipher = "PSK-AES128-CCM8:@SECLEVEL=0";
+    let shared = ["-psk_identity", "valve-7", "-psk", VALVE_KEY, "-cipher", cipher];
+    let mut client =
+        Process::start("openssl", &[&["s_client", "-dtls1_2", "-connect", &address], &shared[..]].concat());
+    serve(&shore, &mut server, |event| matches!(event, Event::Established { .. }));
+    // On a line of its own, that is what it means to OpenSSL, which gives up when it is refused.
+    client.say("R");
+    let closed = serve(&shore, &mut server, |event| !matches!(event, Event::Received { .. }));
+    let gave_up = CloseReason::Alert(Alert::HANDSHAKE_FAILURE);
+    assert!(matches!(closed, Event::Closed { reason, .. } if reason == gave_up), "{closed:?}");
+}
+
 /// Our client connects to OpenSSL's server, which prints what it is told and passes on what is said to it.
 fn talk_to_server(config: ClientConfig, arguments: &[&str]) {
     let shore = Shore::new();
-    let accept = format!("127.0.0.1:{}", free_port());
+    let accept = format!("127.0.0.1:{}", Shore::new().port());
     let common = ["s_server", "-dtls1_2", "-accept", &accept];
-    let mut server = Process::openssl(&[&common, arguments].concat());
+    let mut server = Process::start("openssl", &[&common, arguments].concat());
     let mut client: Client<()> = Client::new(config, (), [4; 32]);
     let mut received = None;
     client.connect(shore.now());
@@ -298,10 +217,6 @@ fn talk_to_server(config: ClientConfig, arguments: &[&str]) {
     }
     assert_eq!(received.as_deref(), Some(&b"then close it\n"[..]), "{}", server.printed());
     assert!(server.printed().contains("the valve is open"), "{}", server.printed());
-}
-
-fn free_port() -> u16 {
-    Shore::new().port()
 }
 
 #[test]
