@@ -38,6 +38,9 @@ pub enum Event<P> {
         plaintext: Vec<u8>,
     },
     /// A peer has another address. A session that there was with the new address was told as closed just before.
+    ///
+    /// It is the peer, and it is the latest that it said; but whoever sees its datagrams can have one arrive from
+    /// elsewhere. That it receives there is for the caller to find out before much is sent (RFC 9146 §6).
     Moved {
         /// From where.
         from: P,

@@ -144,6 +144,19 @@ impl<P: Copy + Eq + Hash> Server<P> {
         }
     }
 
+    /// Ends everything with everybody, and tells those who are awake, so that they begin anew at once when there is a
+    /// server again.
+    pub fn close_all(&mut self) {
+        while let Some((_, place)) = self.timers.first().copied() {
+            self.drop_pending(place);
+            self.associations.tidy(place);
+        }
+        while let Some((_, place)) = self.idle.first().copied() {
+            self.end(place, CloseReason::ByCaller);
+            self.associations.tidy(place);
+        }
+    }
+
     /// Whether there is a session with the peer.
     #[must_use]
     pub fn is_established(&self, peer: P) -> bool {

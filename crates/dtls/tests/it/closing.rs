@@ -34,6 +34,23 @@ fn a_server_that_closes_is_gone_at_the_client() {
 }
 
 #[test]
+fn a_server_that_stops_tells_everybody_and_holds_nothing() {
+    let mut desk = Desk::new(Config::default());
+    desk.seat_connected(1, valve());
+    desk.seat_connected(2, valve());
+    desk.seat(3, valve());
+    desk.connect(3);
+    let hello = desk.hello_with_cookie(3);
+    desk.deliver(3, &hello);
+    desk.server.close_all();
+    desk.settle();
+    assert!(!desk.client(1).is_established() && !desk.client(2).is_established());
+    assert_eq!(desk.server.census(), bugle_dtls::Census::default());
+    assert_eq!(desk.server.next_timeout(), None);
+    assert_eq!(desk.told.len(), 2, "{:?}", desk.told);
+}
+
+#[test]
 fn a_handshake_can_be_closed_too() {
     let mut desk = Desk::new(Config::default());
     desk.seat(1, valve());
