@@ -24,6 +24,8 @@ enum Shows {
     Program(&'static str),
     /// By Python finding this module.
     PythonModule(&'static str),
+    /// By this file.
+    File(&'static str),
 }
 
 /// Servers and clients by other people that the tests talk to, and what the fuzzer's runtime is
@@ -31,6 +33,7 @@ enum Shows {
 const DEBIAN_PACKAGES: &[DebianPackage] = &[
     DebianPackage { name: "g++", shows: Shows::Program("c++") },
     DebianPackage { name: "libcoap3-bin", shows: Shows::Program("coap-client-gnutls") },
+    DebianPackage { name: "libmbedtls-dev", shows: Shows::File("/usr/include/mbedtls/ssl.h") },
     DebianPackage { name: "mosquitto", shows: Shows::Program("mosquitto") },
     DebianPackage { name: "mosquitto-clients", shows: Shows::Program("mosquitto_sub") },
     DebianPackage { name: "openssl", shows: Shows::Program("openssl") },
@@ -86,6 +89,7 @@ pub(crate) fn debian_packages(workspace: &Workspace) -> anyhow::Result<Tally> {
 fn missing_packages(workspace: &Workspace) -> Vec<&'static str> {
     let is_missing = |package: &&DebianPackage| match package.shows {
         Shows::Program(program) => !has_program(workspace, program),
+        Shows::File(path) => !Path::new(path).exists(),
         Shows::PythonModule(module) => {
             let import = format!("import {module}");
             let output = command(workspace, "python3").args(["-c", &import]).output();

@@ -7,6 +7,7 @@ mod desk;
 mod hostile;
 mod libcoap;
 mod limits;
+mod mbedtls;
 mod moving;
 mod openssl;
 mod shaking_hands;

@@ -1,7 +1,6 @@
 //! Handshakes with OpenSSL's command, over loopback.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 
 use bugle_dtls::{
     Alert, CipherSuite, Client, ClientConfig, ClientCredential, CloseReason, Config, Event, ExtendedMasterSecret,
@@ -9,7 +8,7 @@ use bugle_dtls::{
 };
 
 use crate::desk::{Authority, valve, valve_identity};
-use crate::shore::{Process, Shore, pump, serve};
+use crate::shore::{Folder, Process, Shore, pump, serve};
 
 /// The key of `valve-7`, as OpenSSL wants it.
 const VALVE_KEY: &str = "07070707070707070707070707070707";
@@ -23,29 +22,6 @@ fn name(suite: CipherSuite) -> &'static str {
         CipherSuite::EcdheEcdsaAes128Ccm8 => "ECDHE-ECDSA-AES128-CCM8",
         CipherSuite::EcdheEcdsaAes128Ccm => "ECDHE-ECDSA-AES128-CCM",
         CipherSuite::EcdheEcdsaAes128Gcm => "ECDHE-ECDSA-AES128-GCM-SHA256",
-    }
-}
-
-/// Files for OpenSSL, gone when the test is.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("bugle-dtls-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("a folder for temporary files");
-        Self(path)
-    }
-
-    fn write(&self, name: &str, content: &str) -> String {
-        let path = self.0.join(name);
-        std::fs::write(&path, content).expect("there is room");
-        Path::to_str(&path).expect("a path in UTF-8").to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

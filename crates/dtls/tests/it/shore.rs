@@ -7,6 +7,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -57,6 +58,15 @@ impl Process {
         self.child.stdin = None;
     }
 
+    /// What it printed, when this is in it, or when it is too late for that.
+    pub(crate) fn wait_for(&self, text: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        while !self.printed().contains(text) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.printed()
+    }
+
     pub(crate) fn printed(&self) -> String {
         self.printed.lock().expect("nobody panics with it").clone()
     }
@@ -94,6 +104,15 @@ impl Shore {
         let mut buffer = [0; 2_048];
         let (length, from) = self.socket.recv_from(&mut buffer).ok()?;
         Some((from, buffer[..length].to_vec()))
+    }
+
+    pub(crate) fn receive_patiently(&self) -> (SocketAddr, Vec<u8>) {
+        while self.is_patient() {
+            if let Some(received) = self.receive() {
+                return received;
+            }
+        }
+        panic!("nothing came");
     }
 
     pub(crate) fn is_patient(&self) -> bool {
@@ -136,4 +155,32 @@ pub(crate) fn serve(
         }
     }
     panic!("what was waited for did not come: {:?}", server.counters());
+}
+
+/// Files for other programs, gone when the test is.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("bugle-dtls-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a folder for temporary files");
+        Self(path)
+    }
+
+    /// Where a file of this name is, or will be.
+    pub(crate) fn path(&self, name: &str) -> String {
+        Path::to_str(&self.0.join(name)).expect("a path in UTF-8").to_owned()
+    }
+
+    pub(crate) fn write(&self, name: &str, content: &str) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, content).expect("there is room");
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
