@@ -4,7 +4,6 @@
 //! each with two keys, and expanding takes less than a record does.
 
 use aes::Aes128;
-use aes::cipher::generic_array::GenericArray;
 use ccm::Ccm;
 use ccm::aead::{AeadInPlace, KeyInit};
 use ccm::consts::{U8, U12, U16};
@@ -51,16 +50,17 @@ impl RecordKey {
 
     /// Encrypts what is in `out` from `from` on, and appends the tag.
     pub(crate) fn seal(&self, aead: Aead, explicit: [u8; 8], additional: &[u8], out: &mut Vec<u8>, from: usize) {
-        let (key, nonce) = (GenericArray::from_slice(&self.key), self.nonce(explicit));
-        let nonce_array = GenericArray::from_slice(&nonce);
+        let nonce = self.nonce(explicit);
         let text = &mut out[from..];
         match aead {
             Aead::Aes128Ccm8 => {
-                let tag = Ccm8::new(key).encrypt_in_place_detached(nonce_array, additional, text);
+                let cipher = Ccm8::new((&self.key).into());
+                let tag = cipher.encrypt_in_place_detached((&nonce).into(), additional, text);
                 out.extend_from_slice(&tag.expect("a record is shorter than the cipher's limit"));
             }
             Aead::Aes128Ccm => {
-                let tag = Ccm16::new(key).encrypt_in_place_detached(nonce_array, additional, text);
+                let cipher = Ccm16::new((&self.key).into());
+                let tag = cipher.encrypt_in_place_detached((&nonce).into(), additional, text);
                 out.extend_from_slice(&tag.expect("a record is shorter than the cipher's limit"));
             }
             Aead::Aes128Gcm => {
@@ -74,26 +74,22 @@ impl RecordKey {
     /// Decrypts, if it authenticates. `sealed` is the text with its tag, and the text when this is done.
     #[must_use]
     pub(crate) fn open(&self, aead: Aead, explicit: [u8; 8], additional: &[u8], sealed: &mut Vec<u8>) -> bool {
-        let Some(length) = sealed.len().checked_sub(aead.tag_bytes()) else { return false };
-        let (key, nonce) = (GenericArray::from_slice(&self.key), self.nonce(explicit));
-        let nonce_array = GenericArray::from_slice(&nonce);
+        let nonce = self.nonce(explicit);
         let is_authentic = match aead {
-            Aead::Aes128Ccm8 => {
-                let (text, tag) = sealed.split_at_mut(length);
-                let tag = GenericArray::from_slice(tag);
-                Ccm8::new(key).decrypt_in_place_detached(nonce_array, additional, text, tag).is_ok()
-            }
-            Aead::Aes128Ccm => {
-                let (text, tag) = sealed.split_at_mut(length);
-                let tag = GenericArray::from_slice(tag);
-                Ccm16::new(key).decrypt_in_place_detached(nonce_array, additional, text, tag).is_ok()
-            }
+            Aead::Aes128Ccm8 => sealed.split_last_chunk_mut::<8>().is_some_and(|(text, tag)| {
+                let cipher = Ccm8::new((&self.key).into());
+                cipher.decrypt_in_place_detached((&nonce).into(), additional, text, (&*tag).into()).is_ok()
+            }),
+            Aead::Aes128Ccm => sealed.split_last_chunk_mut::<16>().is_some_and(|(text, tag)| {
+                let cipher = Ccm16::new((&self.key).into());
+                cipher.decrypt_in_place_detached((&nonce).into(), additional, text, (&*tag).into()).is_ok()
+            }),
             Aead::Aes128Gcm => {
                 let nonce = Nonce::assume_unique_for_key(nonce);
                 self.gcm().open_in_place(nonce, Aad::from(additional), sealed).is_ok()
             }
         };
-        sealed.truncate(length);
+        sealed.truncate(sealed.len().saturating_sub(aead.tag_bytes()));
         is_authentic
     }
 }
