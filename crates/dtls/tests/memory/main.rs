@@ -8,7 +8,7 @@ use bugle_dtls::{Census, Client, ClientConfig, ClientCredential, Config, Connect
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
 /// Just below a power of two, as tables like it, would be flattering; this is in between.
-const PEERS: u32 = 1_500;
+const PEERS: u32 = 700;
 const NOW: Time = Time::from_millis(1_790_000_000_000);
 
 fn live_bytes() -> usize {
