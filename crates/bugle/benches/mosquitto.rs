@@ -5,7 +5,7 @@
 //! `cargo bench -p bugle --bench mosquitto`, with numbers of peripherals after `--` for others than the
 //! usual.
 
-#[path = "../tests/peers/system.rs"]
+#[path = "../tests/system/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use more of it")]
 mod system;
 

@@ -64,6 +64,37 @@ impl From<ClientError> for Failure {
     }
 }
 
+impl From<bugle_gateway::StartError> for Failure {
+    fn from(error: bugle_gateway::StartError) -> Self {
+        let told = format!("the gateway does not start: {error}");
+        match error {
+            bugle_gateway::StartError::Config(_) => Self::Usage(told),
+            _ => Self::Here(anyhow::Error::msg(told)),
+        }
+    }
+}
+
+impl From<bugle_platform::StartError> for Failure {
+    fn from(error: bugle_platform::StartError) -> Self {
+        let told = format!("the platform does not start: {error}");
+        match error {
+            bugle_platform::StartError::Config(_) | bugle_platform::StartError::Tls(_) => Self::Usage(told),
+            _ => Self::Here(anyhow::Error::msg(told)),
+        }
+    }
+}
+
+impl From<bugle_application::StartError> for Failure {
+    fn from(error: bugle_application::StartError) -> Self {
+        use bugle_application::StartError::{Config, NoPolicy, Policy};
+        let told = format!("the application does not start: {error}");
+        match error {
+            Config(_) | NoPolicy | Policy(_) => Self::Usage(told),
+            _ => Self::Here(anyhow::Error::msg(told)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

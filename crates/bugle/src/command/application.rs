@@ -56,7 +56,7 @@ impl ApplicationArgs {
             None => {
                 let config = self.part.prepare("application")?;
                 let application = bugle_application::Application::start(config, shutdown_on_signals()?);
-                let application = application.await.context("the application does not start")?;
+                let application = application.await?;
                 application.ended().await.context("the application could not go on")?;
             }
             Some(Command::Add { id }) => {

@@ -62,7 +62,7 @@ impl GatewayArgs {
             None => {
                 let config = self.part.prepare("gateway")?;
                 let gateway = bugle_gateway::Gateway::start(config, shutdown_on_signals()?);
-                let gateway = gateway.await.context("the gateway does not start")?;
+                let gateway = gateway.await?;
                 gateway.ended().await.context("the gateway could not go on")?;
                 Ok(Ended::Well)
             }

@@ -1,6 +1,5 @@
 //! `bugle platform`: runs the platform.
 
-use anyhow::Context;
 use clap::Args;
 
 use crate::failure::{Ended, Failure};
@@ -23,8 +22,7 @@ pub(crate) struct PlatformArgs {
 impl PlatformArgs {
     pub(crate) async fn run(self) -> Result<Ended, Failure> {
         let config = self.part.prepare("platform")?;
-        let platform =
-            bugle_platform::start(config, shutdown_on_signals()?).await.context("the platform does not start")?;
+        let platform = bugle_platform::start(config, shutdown_on_signals()?).await?;
         platform.ended().await;
         Ok(Ended::Well)
     }

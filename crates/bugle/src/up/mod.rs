@@ -86,6 +86,7 @@ pub(crate) async fn run(global: &Global, args: UpArgs) -> Result<Ended, Failure>
 
 /// Tells the story, and with `once` ends then.
 async fn live(mut story: Story<'_>, once: bool) -> Result<(), Failure> {
+    story.parts.linked(story.town).await?;
     story.begin().await?;
     let mut residents = None;
     if !story.town.peripherals.is_empty() {

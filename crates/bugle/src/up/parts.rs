@@ -1,6 +1,7 @@
 //! The parts in one process, in the order in which they need each other.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::Context;
 use bugle_api::{NewGateway, NewToken, Scope};
@@ -25,6 +26,8 @@ const LINK: u16 = 8481;
 const APPLICATION_HTTP: u16 = 8482;
 const GATEWAY_HTTP: u16 = 8483;
 const MQTT: u16 = 1883;
+/// After which a gateway is not going to reach a platform on the same machine.
+const LINK_PATIENCE: Duration = Duration::from_secs(20);
 
 /// All parts, at work.
 pub(crate) struct Parts {
@@ -102,9 +105,6 @@ impl Parts {
             gateways.push(starting.start(town, place, port, &shutdowns.gateways).await?);
         }
         let enrolled = starting.enrolled;
-        for (gateway, _) in &gateways {
-            gateway.linked().await;
-        }
         folder.write_client_file(&ClientFile {
             platform: Some(url),
             token_file: Some([PLATFORM_FOLDER, bugle_platform::OPERATOR_TOKEN_FILE].iter().collect()),
@@ -114,6 +114,21 @@ impl Parts {
         })?;
         let moved = addresses.moved;
         Ok(Self { client, application_api, platform, application, gateways, moved, enrolled, shutdowns })
+    }
+
+    /// Waits until every gateway has reached the platform.
+    pub(crate) async fn linked(&self, town: &Town) -> Result<(), Failure> {
+        for (id, (gateway, _)) in town.gateways.iter().zip(&self.gateways) {
+            if tokio::time::timeout(LINK_PATIENCE, gateway.linked()).await.is_err() {
+                let link = gateway.link();
+                let reason = link.failure().unwrap_or("it has not answered yet");
+                return Err(Failure::Here(anyhow::anyhow!(
+                    "gateway {id} has not reached the platform within {} s: {reason}; `bugle up --log warn` shows more",
+                    LINK_PATIENCE.as_secs()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Returns when a part has ended that nobody had end.

@@ -1,30 +1,14 @@
 //! One group across two gateways.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bugle_core::OutcomeKind;
-use bugle_load::{Announcing, Behaviour, Command, MqttVersion, Options, Peripheral, Peripherals, Sleeping};
+use bugle_load::{Announcing, Behaviour, Command, MqttVersion, Options, Peripherals, Sleeping};
 use serde_json::json;
 
-use super::system::{System, allocations, until};
-
-pub(crate) fn fleet(port: u16, ids: impl Iterator<Item = String>, behaviour: &Arc<Behaviour>) -> Vec<Peripheral> {
-    let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let one = |id: String| Peripheral {
-        id: id.parse().expect("a peripheral id"),
-        server,
-        credentials: None,
-        behaviour: Arc::clone(behaviour),
-    };
-    ids.map(one).collect()
-}
-
-pub(crate) fn ids(prefix: &'static str, count: usize) -> impl Iterator<Item = String> {
-    (0..count).map(move |number| format!("{prefix}-{number}"))
-}
+use super::system::{System, allocations, fleet, ids, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn part_of_the_sleepers_of_two_gateways_is_activated_and_every_member_ends_once() {

@@ -8,8 +8,7 @@ use bugle_core::{OutcomeKind, RequestId};
 use bugle_load::{Behaviour, Delivery, Happening, MqttVersion, Options, Peripherals, Reconnecting};
 use serde_json::json;
 
-use super::groups::{fleet, ids};
-use super::system::{System, allocations};
+use super::system::{System, allocations, fleet, ids};
 
 const MEMBERS: usize = 60;
 

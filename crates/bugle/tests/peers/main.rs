@@ -7,4 +7,6 @@ mod kills;
 mod mosquitto;
 mod paho;
 mod rough;
+#[path = "../system/mod.rs"]
+#[allow(dead_code, reason = "the other binary needs the rest")]
 mod system;

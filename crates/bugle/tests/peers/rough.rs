@@ -10,8 +10,7 @@ use std::time::Duration;
 use bugle_load::{Behaviour, MqttVersion, Options, Peripherals};
 use serde_json::json;
 
-use super::groups::{fleet, ids};
-use super::system::{SOON, System, allocations, until};
+use super::system::{SOON, System, allocations, fleet, ids, until};
 
 const MEMBERS: usize = 5;
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bugle_api::{
@@ -13,6 +14,7 @@ use bugle_api::{
 use bugle_api::{PAGE_MAX, Submission};
 use bugle_client::Client;
 use bugle_core::{ApplicationId, GatewayId, GroupId, RequestId};
+use bugle_load::{Behaviour, Peripheral};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -131,7 +133,7 @@ pub(crate) fn group(text: &str) -> GroupId {
 }
 
 /// A port that nobody listens on. Somebody else may take it before it is used, which is rare.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     listener.local_addr().expect("it is bound").port()
 }
@@ -342,4 +344,21 @@ pub(crate) fn allocations(group: &str, peripherals: impl Iterator<Item = String>
         file += &format!("\n[[peripheral]]\nid = {peripheral:?}\n");
     }
     file
+}
+
+/// Simulated peripherals that connect at this port and all behave alike.
+pub(crate) fn fleet(port: u16, ids: impl Iterator<Item = String>, behaviour: &Arc<Behaviour>) -> Vec<Peripheral> {
+    let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let one = |id: String| Peripheral {
+        id: id.parse().expect("a peripheral id"),
+        server,
+        credentials: None,
+        behaviour: Arc::clone(behaviour),
+    };
+    ids.map(one).collect()
+}
+
+/// So many names.
+pub(crate) fn ids(prefix: &'static str, count: usize) -> impl Iterator<Item = String> {
+    (0..count).map(move |number| format!("{prefix}-{number}"))
 }
