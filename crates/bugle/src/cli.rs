@@ -47,7 +47,7 @@ Exit status:
   0  done; where a group request was awaited, every member was served
   1  not all members were served, or something on this machine went wrong
   2  the command line is not right
-  3  the platform or the application said no, or is out of reach
+  3  the platform, the application or the gateway said no, or is out of reach
 
 Examples:
   bugle up

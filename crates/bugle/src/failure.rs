@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use bugle_client::ClientError;
+use bugle_gateway::ControlError;
 use thiserror::Error;
 
 /// How a command that did what it was told ends.
@@ -36,7 +37,7 @@ pub(crate) enum Failure {
     /// The command line, or a file that it names.
     #[error("{0}")]
     Usage(String),
-    /// The platform or the application says no, or is out of reach.
+    /// The platform, the application or the gateway says no, or is out of reach.
     #[error("{0}")]
     There(String),
 }
@@ -60,6 +61,18 @@ impl From<ClientError> for Failure {
                 Self::There(format!("{error}\nIs it running? `bugle up` or `bugle platform` runs one."))
             }
             error @ (ClientError::Refused { .. } | ClientError::Answer { .. }) => Self::There(error.to_string()),
+        }
+    }
+}
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        match error {
+            error @ ControlError::Forbidden { .. } => Self::Here(error.into()),
+            error @ ControlError::NotRunning { .. } => {
+                Self::There(format!("{error}\n`bugle gateway --config FILE` runs one, and so does `bugle up`."))
+            }
+            error => Self::There(error.to_string()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Running one part in the foreground.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use bugle_runtime::{LogFormat, Telemetry, config, tls};
@@ -51,6 +51,12 @@ impl LogArgs {
 }
 
 impl PartArgs {
+    /// The configuration of the part that is called `part`, to look at.
+    pub(crate) fn read<T: DeserializeOwned>(config: Option<&Path>, part: &str) -> Result<T, Failure> {
+        let prefix = format!("BUGLE_{}__", part.to_uppercase());
+        config::load(config, &prefix).map_err(|error| Failure::Usage(error.to_string()))
+    }
+
     /// The configuration of the part that is called `part`, as `gateway`; logs from now on.
     pub(crate) fn prepare<T: DeserializeOwned>(&self, part: &str) -> Result<T, Failure> {
         let prefix = format!("BUGLE_{}__", part.to_uppercase());

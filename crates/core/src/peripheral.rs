@@ -144,8 +144,22 @@ pub enum Waker {
 pub enum Origin {
     /// In the gateway's own file.
     File,
+    /// At the gateway itself, from its command line.
+    Gateway,
     /// Through the platform.
     Platform,
+}
+
+impl Origin {
+    /// The place in words, as in "it is allocated through the platform".
+    #[must_use]
+    pub const fn place(self) -> &'static str {
+        match self {
+            Self::File => "in the gateway's own file",
+            Self::Gateway => "at the gateway's command line",
+            Self::Platform => "through the platform",
+        }
+    }
 }
 
 /// Which protocol a peripheral speaks.

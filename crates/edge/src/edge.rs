@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bugle_core::gateway::{AllocationConflict, Batch, Census, Config, Effect, Gateway, Link, Restored, Slot, Ticket};
+use bugle_core::gateway::{
+    Allocated, AllocationConflict, Batch, Census, Config, Direction, DirectionRefusal, Effect, Gateway, Link, Restored,
+    Slot, Ticket,
+};
 use bugle_core::{Allocation, DownEntry, PeripheralId, State, Time};
 use bytes::BytesMut;
 
@@ -76,6 +79,11 @@ pub enum Output {
     },
     /// Make this durable, then call [`Edge::handle_persisted`] with its ticket.
     Persist(Batch),
+    /// What an operator directed with this token is done, durably.
+    Directed {
+        /// The token.
+        token: u64,
+    },
     /// The up log holds entries up to this sequence number.
     UpAvailable {
         /// The last one.
@@ -212,6 +220,20 @@ impl Edge {
         self.gateway.handle_allocations(now, allocations)
     }
 
+    /// Does what an operator directs. [`Output::Directed`] with `token` follows when it is durable.
+    ///
+    /// # Errors
+    /// If it cannot be done; then nothing has changed, and no output follows.
+    pub fn handle_direction(&mut self, now: Time, direction: Direction, token: u64) -> Result<(), DirectionRefusal> {
+        self.gateway.handle_direction(now, direction, token)
+    }
+
+    /// Allocations, by slot: at most so many after one.
+    #[must_use]
+    pub fn allocations(&self, after: Option<Slot>, limit: usize) -> Vec<(Slot, Allocated)> {
+        self.gateway.allocations(after, limit)
+    }
+
     /// The gateway stops: every connection is told. Registrations stay.
     pub fn handle_shutdown(&mut self, now: Time) {
         for connection in self.connections.ids() {
@@ -308,6 +330,7 @@ impl Edge {
             Effect::ObserveNoMore { slot, path } => self.observe_no_more(now, slot, path),
             Effect::Taken { token, .. } if Lwm2m::is_ours(token) => self.on_lwm2m_taken(now, token),
             Effect::Taken { token, .. } => self.on_taken(now, token),
+            Effect::Directed { token } => self.outputs.push_back(Output::Directed { token }),
             Effect::UpAvailable { through } => self.outputs.push_back(Output::UpAvailable { through }),
             Effect::DownAcknowledged { through } => self.outputs.push_back(Output::DownAcknowledged { through }),
         }

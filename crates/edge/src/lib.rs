@@ -20,6 +20,7 @@
 //!         Output::Datagram { peer, datagram } => { /* send it */ }
 //!         Output::Close { connection } => { /* close it once all is written */ }
 //!         Output::Persist(batch) => { /* store it, then edge.handle_persisted(batch.ticket) */ }
+//!         Output::Directed { token } => { /* tell the operator */ }
 //!         Output::UpAvailable { through } => { /* tell the link */ }
 //!         Output::DownAcknowledged { through } => { /* tell the link */ }
 //!     }

@@ -7,6 +7,7 @@
 mod allocation_file;
 mod allocations;
 mod config;
+mod control;
 mod dtls;
 mod enrolment;
 mod http;
@@ -17,6 +18,7 @@ mod service;
 pub use allocation_file::{AllocationFileError, Complaint};
 pub use allocations::{Allocations, ReloadError};
 pub use config::{Config, ConfigError, Mqtt, Platform, Registration, UndecidedWord};
+pub use control::{Control, ControlError};
 pub use link::LinkState;
 pub use reactor::ReactorError;
 pub use service::{Gateway, StartError};

@@ -7,6 +7,7 @@
 
 mod command;
 mod datagrams;
+mod directions;
 mod keeper;
 mod listeners;
 mod socket;
@@ -29,6 +30,7 @@ pub(crate) use datagrams::Datagrams;
 pub(crate) use listeners::Listeners;
 
 use command::Persisted;
+use directions::Directions;
 use keeper::Keeper;
 use sockets::Sockets;
 
@@ -66,6 +68,7 @@ pub(crate) struct Reactor {
     commands: Receiver<Command>,
     edge: Edge,
     keeper: Keeper,
+    directions: Directions,
     clock: Clock,
     progress: Progress,
 }
@@ -81,17 +84,8 @@ impl Reactor {
         progress: Progress,
     ) -> Self {
         let keeper = Keeper::new(store, commands);
-        Self {
-            poll,
-            listeners,
-            datagrams,
-            sockets: Sockets::default(),
-            commands: receiver,
-            edge,
-            keeper,
-            clock,
-            progress,
-        }
+        let (sockets, directions) = (Sockets::default(), Directions::default());
+        Self { poll, listeners, datagrams, sockets, commands: receiver, edge, keeper, directions, clock, progress }
     }
 
     /// Serves until it is told to stop.
@@ -156,6 +150,12 @@ impl Reactor {
                     // Whoever asked may be gone.
                     let _ = conflicts.send(self.edge.handle_allocations(now, allocations));
                 }
+                Ok(Command::Direct { direction, directed }) => {
+                    self.directions.take(now, &mut self.edge, direction, directed);
+                }
+                Ok(Command::Show { after, limit, shown }) => {
+                    let _ = shown.send(self.edge.allocations(after, limit));
+                }
                 Ok(Command::Status(status)) => {
                     let _ = status.send(self.status());
                 }
@@ -198,6 +198,7 @@ impl Reactor {
                     self.sockets.close(now, connection);
                 }
                 Output::Persist(batch) => self.keeper.add(batch),
+                Output::Directed { token } => self.directions.done(token),
                 Output::UpAvailable { through } => up_available = Some(through),
                 Output::DownAcknowledged { through } => down_acknowledged = Some(through),
             }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::allocations::Allocations;
+use crate::control::ControlListener;
 use crate::http::{self, Probes};
 use crate::link::{self, LinkState, LinkTo};
 use crate::reactor::{Command, Commands, Datagrams, Listeners, Progress, Reactor, ReactorError};
@@ -40,6 +42,14 @@ pub enum StartError {
     /// A listener cannot be opened.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The socket of the gateway's own command line cannot be opened.
+    #[error("{path}: {source}")]
+    Control {
+        /// Where it was to be.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The system lacks something that every process needs.
     #[error("the system does not let the gateway start: {0}")]
     System(#[from] io::Error),
@@ -89,6 +99,7 @@ impl Gateway {
         let lwm2m_dtls = open("lwm2m.dtls_listen", config.lwm2m.dtls_listen, Security::Dtls)?;
         let http_listener = listen_tcp("http_listen", config.http_listen).await?;
         let http = http_listener.local_addr()?;
+        let control = ControlListener::open(&folder).map_err(|(path, source)| StartError::Control { path, source })?;
         let path = folder.file("gateway.db");
         let opened = spawn_blocking(move || GatewayStore::open(&path)).await;
         let (store, restored) = opened.expect("opening the store does not panic")?;
@@ -125,6 +136,7 @@ impl Gateway {
             state,
             shutdown: shutdown.clone(),
         }));
+        tasks.spawn(control.serve(commands.clone(), shutdown.clone()));
         let allocations = Allocations::new(config.allocations, commands.clone());
         tasks.spawn(allocations.clone().watch(shutdown.clone()));
         let probes = Probes { gateway: config.id, commands: commands.clone(), link: link.clone() };

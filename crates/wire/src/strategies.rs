@@ -202,7 +202,7 @@ fn allocation() -> impl Strategy<Value = Allocation> {
 }
 
 fn allocation_notice() -> impl Strategy<Value = AllocationNotice> {
-    let origin = select(vec![Origin::File, Origin::Platform]);
+    let origin = select(vec![Origin::File, Origin::Gateway, Origin::Platform]);
     (peripheral(), application(), groups(), initial_state(), labels(), origin).prop_map(
         |(peripheral, application, groups, initial_state, labels, origin)| AllocationNotice {
             peripheral,

@@ -1,13 +1,15 @@
-//! `bugle gateway`: runs a gateway, or manages those of the platform.
+//! `bugle gateway`: runs a gateway, manages those of the platform, and directs the one that runs here.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
 use bugle_api::{EnrollmentToken, Gateway, NewGateway, PageQuery};
 use bugle_core::GatewayId;
+use bugle_core::gateway::Direction;
 use clap::{Args, Subcommand};
 
 use super::Context;
+use super::gateway_allocations::{AllocateArgs, AllocationsArgs, Peripherals};
 use super::paging::Limit;
 use crate::cli::Global;
 use crate::failure::{Ended, Failure};
@@ -15,10 +17,12 @@ use crate::output::table;
 use crate::part::{PartArgs, shutdown_on_signals};
 use crate::when::Wall;
 
-/// Run a gateway, or manage the gateways of the platform
+/// Run a gateway, manage the gateways of the platform, or the allocations of the one that runs here
 ///
 /// Without a command it runs a gateway, which serves peripherals and dials the platform. Settings are
-/// overridden by variables as BUGLE_GATEWAY__MQTT__LISTEN=127.0.0.1:1884.
+/// overridden by variables as BUGLE_GATEWAY__MQTT__LISTEN=127.0.0.1:1884. enroll and list speak to the
+/// platform; the other commands speak to the gateway that runs on this machine with the same
+/// configuration, whether or not the platform can be reached.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -54,6 +58,17 @@ enum Command {
         #[command(flatten)]
         limit: Limit,
     },
+    Allocate(AllocateArgs),
+    /// Remove allocations that were made here, ending the registrations
+    #[command(after_long_help = "Example:\n  bugle gateway remove new-lamp --config gateway.toml")]
+    Remove(Peripherals),
+    /// Let blocked peripherals register, at the gateway itself
+    #[command(after_long_help = "Example:\n  bugle gateway release lamp-01 --config gateway.toml")]
+    Release(Peripherals),
+    /// End registrations at the gateway itself, and let the peripherals not register again until released
+    #[command(after_long_help = "Example:\n  bugle gateway block lamp-01 --config gateway.toml")]
+    Block(Peripherals),
+    Allocations(AllocationsArgs),
 }
 
 impl GatewayArgs {
@@ -68,6 +83,11 @@ impl GatewayArgs {
             }
             Some(Command::Enroll { gateway, expires }) => enroll(&Context::new(global)?, gateway, expires).await,
             Some(Command::List { limit }) => list(&Context::new(global)?, limit).await,
+            Some(Command::Allocate(args)) => args.run(&Context::new(global)?).await,
+            Some(Command::Remove(peripherals)) => peripherals.direct(&Context::new(global)?, Direction::Remove).await,
+            Some(Command::Release(peripherals)) => peripherals.direct(&Context::new(global)?, Direction::Release).await,
+            Some(Command::Block(peripherals)) => peripherals.direct(&Context::new(global)?, Direction::Block).await,
+            Some(Command::Allocations(args)) => args.run(&Context::new(global)?).await,
         }
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod events;
 pub(crate) mod gateway;
+mod gateway_allocations;
 pub(crate) mod group;
 pub(crate) mod paging;
 pub(crate) mod peripheral;

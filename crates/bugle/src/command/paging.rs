@@ -48,6 +48,13 @@ impl Limit {
 }
 
 impl<T> Found<T> {
+    /// As many as are shown, of items of which one more was asked for.
+    pub(crate) fn cut(mut items: Vec<T>, limit: Limit) -> Self {
+        let is_cut = items.len() > limit.limit as usize;
+        items.truncate(limit.limit as usize);
+        Self { items, is_cut }
+    }
+
     /// What to say below a table of them.
     pub(crate) fn note(&self) -> String {
         if self.is_cut {

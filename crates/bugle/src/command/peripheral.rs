@@ -6,7 +6,7 @@ use std::time::Duration;
 use bugle_api::{AllocationBody, PageQuery, Peripheral, PeripheralQuery, StrangerRecord};
 use bugle_client::Client;
 use bugle_core::credential::{PasswordVerifier, PreSharedKey};
-use bugle_core::{Credential, GatewayId, GroupId, InitialState, Origin, Protocol, ResourcePath, State, Waker};
+use bugle_core::{ApplicationId, Credential, GatewayId, GroupId, InitialState, Protocol, ResourcePath, State, Waker};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -77,8 +77,8 @@ struct ListArgs {
 
 /// Allocate a peripheral to groups, or change its allocation
 ///
-/// It counts once the gateway has it. An allocation that was made in the gateway's own file is
-/// changed there.
+/// It counts once the gateway has it. An allocation that was made in the gateway's own file, or
+/// at its command line, is changed there.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -87,6 +87,13 @@ Examples:
 struct AllocateArgs {
     /// Which, as GATEWAY/PERIPHERAL
     place: Place,
+    #[command(flatten)]
+    allocation: AllocationArgs,
+}
+
+/// What an allocation says of a peripheral.
+#[derive(Debug, Args)]
+pub(crate) struct AllocationArgs {
     /// To which group; may be given several times
     #[arg(long = "group", value_name = "GROUP", required = true)]
     groups: Vec<GroupId>,
@@ -228,6 +235,15 @@ fn tell_asked(context: &Context, place: &Place, what: &'static str) -> Result<()
 }
 
 impl AllocateArgs {
+    async fn run(self, context: &Context, client: &Client) -> Result<Ended, Failure> {
+        let body = self.allocation.into_body(context.connection.application()?.clone());
+        client.allocate(&self.place.gateway, &self.place.peripheral, &body).await?;
+        tell_asked(context, &self.place, "allocate")?;
+        Ok(Ended::Well)
+    }
+}
+
+impl AllocationArgs {
     /// What it must show, if anything; clap lets no more than one through.
     fn credential(&self) -> Option<Credential> {
         if let Some(verifier) = self.password_verifier.clone() {
@@ -239,10 +255,11 @@ impl AllocateArgs {
         self.certificate.clone().map(|subject| Credential::Certificate { subject: Some(subject) })
     }
 
-    async fn run(self, context: &Context, client: &Client) -> Result<Ended, Failure> {
+    /// The allocation, for this application.
+    pub(crate) fn into_body(self, application: ApplicationId) -> AllocationBody {
         let credential = self.credential();
-        let body = AllocationBody {
-            application: context.connection.application()?.clone(),
+        AllocationBody {
+            application,
             groups: self.groups.into_iter().collect::<BTreeSet<_>>(),
             initial_state: if self.blocked { InitialState::Blocked } else { InitialState::Allocated },
             credential,
@@ -250,10 +267,7 @@ impl AllocateArgs {
             labels: self.labels.into_iter().collect::<BTreeMap<_, _>>(),
             lifetime: self.lifetime.map(|lifetime| lifetime.as_secs()),
             idle: self.idle.map(|idle| idle.as_secs()),
-        };
-        client.allocate(&self.place.gateway, &self.place.peripheral, &body).await?;
-        tell_asked(context, &self.place, "allocate")?;
-        Ok(Ended::Well)
+        }
     }
 }
 
@@ -310,7 +324,7 @@ fn describe(known: &Peripheral) -> String {
         ("application", Some(known.application.to_string())),
         ("groups", Some(list(&known.groups))),
         ("labels", (!known.labels.is_empty()).then(|| list(labels))),
-        ("allocated in", Some(origin(known.origin).to_owned())),
+        ("allocated", Some(known.origin.place().to_owned())),
         ("state", Some(format!("{}, {}", known.state, wall.tell(known.since)))),
         ("next wake", known.next_wake.map(|wake| wall.tell(wake))),
         ("registration", known.registration.map(|registration| registration.to_string())),
@@ -329,12 +343,5 @@ const fn protocol(protocol: Protocol) -> &'static str {
         Protocol::Lwm2m10 => "LwM2M 1.0",
         Protocol::Lwm2m11 => "LwM2M 1.1",
         Protocol::Lwm2m12 => "LwM2M 1.2",
-    }
-}
-
-const fn origin(origin: Origin) -> &'static str {
-    match origin {
-        Origin::File => "the gateway's own file",
-        Origin::Platform => "the platform",
     }
 }

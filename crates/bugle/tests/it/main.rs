@@ -1,5 +1,6 @@
 //! The binary as a person or a script meets it: its help, its exit statuses, and `bugle up`.
 
+mod allocating;
 mod help;
 mod program;
 mod refusals;

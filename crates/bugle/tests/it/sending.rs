@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bugle_core::Protocol;
 use bugle_load::{Announcing, Behaviour, Command, MqttVersion, Options, Peripherals, Sleeping};
 use serde_json::Value;
 

@@ -1,7 +1,7 @@
 //! Allocating: the M2M user configures a peripheral into groups, before it ever appears.
 //!
-//! An allocation is changed only where it was made: in the gateway's own file, or through the
-//! platform. A change of what a registration rests on (application, groups, credential) ends the
+//! An allocation is changed only where it was made: in the gateway's own file, at its command line, or
+//! through the platform. A change of what a registration rests on (application, groups, credential) ends the
 //! registration; the peripheral asks again. Every change is told to the platform, without the
 //! credential.
 
@@ -17,7 +17,7 @@ use crate::{Allocation, AllocationNotice, EndCause, InitialState, Origin, Periph
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AllocationConflict {
     /// The peripheral is allocated already, from elsewhere.
-    #[error("peripheral {peripheral} is allocated {origin}; remove it there first", origin = match origin { Origin::File => "in the gateway's file", Origin::Platform => "through the platform" })]
+    #[error("peripheral {peripheral} is allocated {}; remove it there first", .origin.place())]
     Elsewhere {
         /// Which peripheral.
         peripheral: PeripheralId,
@@ -98,7 +98,12 @@ impl Gateway {
         }
     }
 
-    fn allocate(&mut self, now: Time, allocation: Allocation, origin: Origin) -> Result<(), AllocationConflict> {
+    pub(super) fn allocate(
+        &mut self,
+        now: Time,
+        allocation: Allocation,
+        origin: Origin,
+    ) -> Result<(), AllocationConflict> {
         let starts_blocked = allocation.initial_state == InitialState::Blocked;
         let Some(slot) = self.registry.slot(&allocation.peripheral) else {
             if self.registry.len() >= limits::ALLOCATIONS_MAX {
@@ -141,7 +146,7 @@ impl Gateway {
         self.tell_allocated(slot);
     }
 
-    fn remove(&mut self, now: Time, slot: Slot) {
+    pub(super) fn remove(&mut self, now: Time, slot: Slot) {
         self.refuse_ask(now, slot);
         self.dismiss(now, slot, EndCause::User);
         let known = self.registry.peripheral(slot).expect("only the allocated are removed");

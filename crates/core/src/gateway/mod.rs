@@ -12,6 +12,7 @@
 mod allocating;
 mod change;
 mod deregistration;
+mod directing;
 mod distribution;
 mod memory;
 mod observing;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 pub use allocating::AllocationConflict;
 pub use change::{Batch, Change, Settlement, StoredAllocation, StoredAsk, StoredRegistration, StoredRequest, Ticket};
+pub use directing::{Allocated, Direction, DirectionRefusal};
 pub use distribution::Rejection;
 pub use memory::Memory;
 pub use registration::{Hold, Presented, Refusal, RegistrationRequest, TransportIdentity};
@@ -172,6 +174,11 @@ pub enum Effect {
     Taken {
         /// Whose it was.
         slot: Slot,
+        /// The token.
+        token: u64,
+    },
+    /// What an operator directed with this token is on disk.
+    Directed {
         /// The token.
         token: u64,
     },

@@ -215,8 +215,14 @@ impl Registry {
     }
 
     pub(super) fn slots(&self) -> impl Iterator<Item = (Slot, &Peripheral)> {
+        self.slots_after(None)
+    }
+
+    pub(super) fn slots_after(&self, after: Option<Slot>) -> impl Iterator<Item = (Slot, &Peripheral)> {
         let number = |index: usize| Slot(u32::try_from(index).expect("slots are numbered with 32 bits"));
-        self.slots.iter().enumerate().filter_map(move |(index, entry)| Some((number(index), entry.as_ref()?)))
+        let first = after.map_or(0, |slot| slot.index() + 1);
+        let rest = self.slots.iter().enumerate().skip(first);
+        rest.filter_map(move |(index, entry)| Some((number(index), entry.as_ref()?)))
     }
 
     /// A slot that nobody is in.

@@ -149,6 +149,6 @@ impl Direct {
 fn check_origin(row: &PeripheralRow) -> Result<(), DirectRefusal> {
     match row.origin {
         Origin::Platform => Ok(()),
-        Origin::File => Err(DirectRefusal::AllocatedElsewhere("in the gateway's own file")),
+        origin @ (Origin::File | Origin::Gateway) => Err(DirectRefusal::AllocatedElsewhere(origin.place())),
     }
 }

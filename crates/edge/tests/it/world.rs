@@ -106,7 +106,7 @@ impl World {
                     }
                     Output::Datagram { peer, datagram } => self.datagrams.push((peer, datagram.to_vec())),
                     Output::Persist(batch) => self.unpersisted.push(batch),
-                    Output::UpAvailable { .. } | Output::DownAcknowledged { .. } => {}
+                    Output::Directed { .. } | Output::UpAvailable { .. } | Output::DownAcknowledged { .. } => {}
                 }
             }
             if self.is_disk_slow || self.unpersisted.is_empty() {

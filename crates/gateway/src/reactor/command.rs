@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use bugle_core::gateway::{AllocationConflict, Census, Link, Ticket};
+use bugle_core::gateway::{Allocated, AllocationConflict, Census, Direction, DirectionRefusal, Link, Slot, Ticket};
 use bugle_core::{Allocation, DownEntry};
 use bugle_edge::Counters;
 use bugle_store::sqlite::StoreError;
@@ -27,6 +27,10 @@ pub(crate) enum Command {
     UpAcknowledged { through: u64 },
     /// These are all the allocations of the gateway's own file.
     Allocations { allocations: Vec<Allocation>, conflicts: oneshot::Sender<Vec<AllocationConflict>> },
+    /// An operator directs something; answered when it is on disk.
+    Direct { direction: Direction, directed: oneshot::Sender<Result<(), DirectionRefusal>> },
+    /// Which allocations are there: at most so many after a slot?
+    Show { after: Option<Slot>, limit: usize, shown: oneshot::Sender<Vec<(Slot, Allocated)>> },
     /// How is it going?
     Status(oneshot::Sender<Status>),
     /// Tell the peripherals, finish what is being persisted, and stop.

@@ -31,7 +31,7 @@ macro_rules! words {
 
 words! {
     InitialState "initial_state" { Allocated, Blocked }
-    Origin "origin" { File, Platform }
+    Origin "origin" { File, Platform, Gateway }
     Protocol "protocol" { Mqtt311, Mqtt5, Lwm2m10, Lwm2m11, Lwm2m12 }
     EndCause "cause" { Peripheral, Application, User, LifetimeOver, Roamed, Refused, Unanswered }
     Sleepers "sleepers" { Queue, Skip }

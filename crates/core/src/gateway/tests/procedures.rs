@@ -2,8 +2,8 @@
 
 use super::world::{HOUR, World, allocation, application, group, peripheral, yes};
 use crate::credential::PasswordVerifier;
-use crate::gateway::{Effect, Link, Presented, Refusal};
-use crate::{Credential, DownEntry, EndCause, InitialState, Presence, State, UpEntry, Verdict, limits};
+use crate::gateway::{AllocationConflict, Direction, DirectionRefusal, Effect, Link, Presented, Refusal};
+use crate::{Credential, DownEntry, EndCause, InitialState, Origin, Presence, State, UpEntry, Verdict, limits};
 use std::time::Duration;
 
 fn refusal(world: &World, asker: u64) -> Option<&Refusal> {
@@ -292,6 +292,64 @@ fn the_file_is_the_whole_truth_about_its_own_allocations() {
     assert_eq!(world.state("p1"), State::Active, "what did not change goes on");
     assert!(world.up().contains(&UpEntry::Removed { peripheral: peripheral("p0"), application: application() }));
     assert_eq!(world.state("q"), State::Allocated);
+}
+
+#[test]
+fn what_is_directed_at_the_gateway_is_told_once_it_is_durable_and_survives_a_restart() {
+    let mut world = World::new(vec![]);
+    let directed = world.gateway.handle_direction(world.now, Direction::Allocate(allocation("p", &["g"])), 7);
+    assert_eq!(directed, Ok(()));
+    world.drain();
+    assert!(!world.effects.contains(&Effect::Directed { token: 7 }));
+    world.run();
+    assert!(world.effects.contains(&Effect::Directed { token: 7 }));
+    let told = world
+        .up()
+        .into_iter()
+        .any(|entry| matches!(entry, UpEntry::Allocated(notice) if notice.origin == Origin::Gateway));
+    assert!(told);
+    world.crash();
+    world.register("p");
+    let blocked = world.gateway.handle_direction(world.now, Direction::Block(peripheral("p")), 8);
+    assert_eq!(blocked, Ok(()));
+    world.run();
+    assert_eq!(world.state("p"), State::Blocked);
+    // The file, which never held it, and the platform leave it alone.
+    assert!(world.gateway.handle_allocations(world.now, vec![]).is_empty());
+    world.down(DownEntry::Remove { peripheral: peripheral("p") });
+    assert_eq!(world.state("p"), State::Blocked);
+    assert_eq!(world.gateway.handle_direction(world.now, Direction::Release(peripheral("p")), 9), Ok(()));
+    assert_eq!(world.state("p"), State::Allocated);
+    assert_eq!(world.gateway.handle_direction(world.now, Direction::Remove(peripheral("p")), 10), Ok(()));
+    world.run();
+    world.crash();
+    assert_eq!(world.gateway.slot(&peripheral("p")), None);
+}
+
+#[test]
+fn what_cannot_be_directed_changes_nothing() {
+    let mut world = World::with_members(1);
+    let mut direct = |direction| world.gateway.handle_direction(world.now, direction, 1);
+    let elsewhere = |origin| Err(AllocationConflict::Elsewhere { peripheral: peripheral("p0"), origin }.into());
+    assert_eq!(direct(Direction::Allocate(allocation("p0", &["h"]))), elsewhere(Origin::File));
+    assert_eq!(direct(Direction::Remove(peripheral("p0"))), elsewhere(Origin::File));
+    let unknown = Err(DirectionRefusal::Unknown(peripheral("q")));
+    for direction in [Direction::Remove, Direction::Release, Direction::Block] {
+        assert_eq!(direct(direction(peripheral("q"))), unknown);
+    }
+    assert!(matches!(direct(Direction::Allocate(allocation("q", &[]))), Err(DirectionRefusal::Invalid(_))));
+    world.run();
+    assert_eq!(world.effects, []);
+    assert_eq!(world.state("p0"), State::Active);
+}
+
+#[test]
+fn allocations_are_shown_in_pages() {
+    let world = World::new((0..5).map(|number| allocation(&format!("p{number}"), &["g"])).collect());
+    let first = world.gateway.allocations(None, 3);
+    let second = world.gateway.allocations(first.last().map(|(slot, _)| *slot), 3);
+    let names: Vec<_> = first.iter().chain(&second).map(|(_, shown)| shown.peripheral.to_string()).collect();
+    assert_eq!(names, ["p0", "p1", "p2", "p3", "p4"]);
 }
 
 #[test]
