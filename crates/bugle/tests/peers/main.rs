@@ -10,3 +10,4 @@ mod rough;
 #[path = "../system/mod.rs"]
 #[allow(dead_code, reason = "the other binary needs the rest")]
 mod system;
+mod tls;

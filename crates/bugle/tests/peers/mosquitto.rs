@@ -9,26 +9,26 @@ use serde_json::{Value, json};
 
 use super::system::{SOON, System, app, until};
 
-const PASSWORD: &str = "a long random text";
+pub(crate) const PASSWORD: &str = "a long random text";
 
 /// How a version is asked for, and how a session is to outlive the connection.
 #[derive(Clone, Copy)]
-struct Version {
+pub(crate) struct Version {
     name: &'static str,
     session: &'static [&'static str],
 }
 
-const MQTT_311: Version = Version { name: "mqttv311", session: &["-c"] };
-const MQTT_5: Version = Version { name: "mqttv5", session: &["-c", "-x", "3600"] };
+pub(crate) const MQTT_311: Version = Version { name: "mqttv311", session: &["-c"] };
+pub(crate) const MQTT_5: Version = Version { name: "mqttv5", session: &["-c", "-x", "3600"] };
 
-fn program(name: &str, version: Version, port: u16, id: &str, password: &str) -> Command {
+pub(crate) fn program(name: &str, version: Version, port: u16, id: &str, password: &str) -> Command {
     let mut command = Command::new(name);
     command.args(["-V", version.name, "-h", "127.0.0.1", "-p"]).arg(port.to_string());
     command.args(["-i", id, "-u", id, "-P", password, "-q", "1"]).args(version.session);
     command
 }
 
-fn spawn(mut command: Command) -> Child {
+pub(crate) fn spawn(mut command: Command) -> Child {
     let name = command.get_program().to_string_lossy().into_owned();
     command
         .stdin(Stdio::null())
@@ -39,7 +39,7 @@ fn spawn(mut command: Command) -> Child {
 }
 
 /// A subscriber, and what it prints.
-struct Subscriber {
+pub(crate) struct Subscriber {
     process: Child,
     lines: Receiver<String>,
 }
@@ -52,6 +52,11 @@ impl Subscriber {
         if let Some(count) = count {
             command.args(["-C", &count.to_string()]);
         }
+        Self::of(command)
+    }
+
+    /// Whatever this command is.
+    pub(crate) fn of(command: Command) -> Self {
         let mut process = spawn(command);
         let output = process.stdout.take().expect("it is piped");
         let (sender, lines) = channel();
@@ -65,7 +70,7 @@ impl Subscriber {
         Self { process, lines }
     }
 
-    fn request(&self) -> Value {
+    pub(crate) fn request(&self) -> Value {
         let line = self.lines.recv_timeout(SOON).expect("a request comes");
         serde_json::from_str(&line).expect("a request is JSON")
     }
@@ -78,7 +83,7 @@ impl Subscriber {
         self.process.wait().expect("it has ended");
     }
 
-    fn wait(mut self) -> ExitStatus {
+    pub(crate) fn wait(mut self) -> ExitStatus {
         self.process.wait().expect("it has ended")
     }
 }
@@ -104,11 +109,11 @@ fn allocations() -> String {
     format!("[defaults]\napplication = \"metering\"\ngroups = [\"meters\"]\n{}{}", one("meter-1"), one("meter-2"))
 }
 
-fn message(text: &str, receipt: &str) -> Value {
+pub(crate) fn message(text: &str, receipt: &str) -> Value {
     json!({"operation": {"do": "message", "content": {"text": text}}, "receipt": receipt, "deadline_seconds": 60})
 }
 
-fn id_of(request: &Value) -> RequestId {
+pub(crate) fn id_of(request: &Value) -> RequestId {
     request["request"].as_str().expect("a request names itself").parse().expect("a request id")
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::system::{SOON, System, allocations};
 
-struct Paho {
+pub(crate) struct Paho {
     process: Child,
     input: ChildStdin,
     said: Receiver<Value>,
@@ -18,12 +18,21 @@ struct Paho {
 
 impl Paho {
     fn start(port: u16, id: &str, task: &str) -> Self {
+        Self::start_with(&[&port.to_string(), id, task])
+    }
+
+    /// Over TLS, trusting this authority.
+    pub(crate) fn start_tls(port: u16, id: &str, task: &str, authority: &Path) -> Self {
+        Self::start_with(&[&port.to_string(), id, task, &authority.display().to_string()])
+    }
+
+    fn start_with(arguments: &[&str]) -> Self {
         let python = std::env::var("BUGLE_TEST_PYTHON")
             .expect("BUGLE_TEST_PYTHON names a Python with paho-mqtt; `cargo xtask test` makes one and sets it");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/paho_peripheral.py");
         let mut process = Command::new(python)
             .arg(script)
-            .args([&port.to_string(), id, task])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -42,7 +51,7 @@ impl Paho {
         Self { process, input, said }
     }
 
-    fn next(&self, what: &str) -> Value {
+    pub(crate) fn next(&self, what: &str) -> Value {
         let said = self.said.recv_timeout(SOON).unwrap_or_else(|_| panic!("paho says {what}"));
         assert_eq!(said["what"], what, "{said}");
         said

@@ -1,6 +1,6 @@
 """One peripheral on paho-mqtt, checked for what MQTT 5 says beside the payload.
 
-Arguments: port, client id, what to do. Prints one JSON object for each thing that happens.
+Arguments: port, client id, what to do, and for TLS the file of the authority to trust. Prints one JSON object for each thing that happens.
 """
 
 import json
@@ -68,6 +68,8 @@ client.on_message = on_message
 client.on_disconnect = on_disconnect
 session = Properties(PacketTypes.CONNECT)
 session.SessionExpiryInterval = 600
+if len(sys.argv) > 4:
+    client.tls_set(ca_certs=sys.argv[4])
 client.connect("127.0.0.1", port, keepalive=30, clean_start=False, properties=session)
 client.loop_start()
 for line in sys.stdin:

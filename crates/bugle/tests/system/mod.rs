@@ -215,6 +215,11 @@ impl System {
     }
 
     pub(crate) async fn add_gateway(&mut self, id: &'static str, allocations: &str) {
+        self.add_gateway_with(id, allocations, "").await;
+    }
+
+    /// With more settings of MQTT.
+    pub(crate) async fn add_gateway_with(&mut self, id: &'static str, allocations: &str, more_mqtt: &str) {
         let new = NewGateway { id: id.parse().expect("a gateway id"), expires_in_seconds: None };
         let token = self.client.add_gateway(&new).await.expect("the gateway is added").token;
         let path = self.folder.path();
@@ -224,7 +229,7 @@ impl System {
         let config = format!(
             "id = \"{id}\"\ndata_folder = {:?}\nallocations = {file:?}\nhttp_listen = \"127.0.0.1:{http}\"\n\
              [platform]\nurl = {:?}\nenrollment_token = {token:?}\n[mqtt]\nlisten = \"127.0.0.1:{mqtt}\"\n\
-             [registration]\nanswer_seconds = 5\n",
+             {more_mqtt}[registration]\nanswer_seconds = 5\n",
             path.join(format!("{id}-data")),
             self.url
         );
