@@ -2,6 +2,7 @@
 
 mod approvals;
 mod groups;
+mod metrics;
 mod problem;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use bugle_api::ProblemCode;
 use bugle_core::ApplicationId;
+use bugle_store::application::ApplicationStore;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -30,6 +32,7 @@ pub(crate) struct Api {
     pub(crate) reach: watch::Receiver<Reach>,
     pub(crate) policy: Option<PolicyFile>,
     pub(crate) token: Token,
+    pub(crate) store: Arc<ApplicationStore>,
 }
 
 /// What `/v1/status` says.
@@ -53,6 +56,7 @@ struct Status {
 pub(crate) fn routes(api: Api) -> Router {
     let api = Arc::new(api);
     let protected = Router::new()
+        .route("/metrics", get(metrics::metrics))
         .route("/v1/status", get(status))
         .route("/v1/groups", get(groups::list))
         .route("/v1/groups/{group}", get(groups::show))

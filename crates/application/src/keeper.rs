@@ -52,6 +52,8 @@ pub(crate) struct Census {
     pub(crate) now: bugle_core::Time,
     /// Answers that the platform has not taken.
     pub(crate) outgoing: usize,
+    /// Answers since the start.
+    pub(crate) answered: u64,
 }
 
 /// Asks the keeper.
@@ -107,6 +109,8 @@ struct Session {
     outgoing: VecDeque<OutgoingAnswer>,
     /// Answers that the courier has.
     in_flight: usize,
+    /// Answers since the session began.
+    answered: u64,
     /// The reader and the courier. Aborted with the session.
     tasks: JoinSet<Result<(), StoreError>>,
 }
@@ -136,7 +140,7 @@ impl<A: Authorizer> Keeper<A> {
         let configurations = GroupConfigurations::restore(restored.recorded);
         let (groups, cursor) = (configurations.groups().len(), configurations.cursor());
         tracing::info!(groups, cursor, outgoing = outgoing.len(), "restored");
-        Ok(Session { configurations, committed: cursor, outgoing, in_flight: 0, tasks: JoinSet::new() })
+        Ok(Session { configurations, committed: cursor, outgoing, in_flight: 0, answered: 0, tasks: JoinSet::new() })
     }
 
     /// Goes on until the store fails.
@@ -156,7 +160,7 @@ impl<A: Authorizer> Keeper<A> {
                 }
                 Some(work) = self.commands.recv() => {
                     let outgoing = session.outgoing.len() + session.in_flight;
-                    let census = Census { now: self.clock.now(), outgoing };
+                    let census = Census { now: self.clock.now(), outgoing, answered: session.answered };
                     answered = Some(work(&mut session.configurations, &census, &mut changes));
                 }
                 Some(batch) = batches.recv(), if session.outgoing.len() < OUTGOING_MAX => {
@@ -194,7 +198,9 @@ impl<A: Authorizer> Keeper<A> {
         if changes.is_empty() && cursor.abs_diff(session.committed) < UNCOMMITTED_EVENTS_MAX {
             return Ok(());
         }
-        session.outgoing.extend(self.store.commit(cursor, changes).await?);
+        let answers = self.store.commit(cursor, changes).await?;
+        session.answered += answers.len() as u64;
+        session.outgoing.extend(answers);
         session.committed = cursor;
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bugle_client::{Client, ClientError};
 use bugle_core::application::Authorizer;
@@ -23,6 +24,8 @@ use crate::token::{TOKEN_FILE, Token, TokenError};
 
 /// The file of the store in the data folder.
 const STORE_FILE: &str = "application.db";
+/// How long those who are being answered may take when the application ends.
+const END_TIME: Duration = Duration::from_secs(3);
 
 /// The application service. See the [crate] for how to start it.
 #[derive(Debug, Clone, Copy)]
@@ -136,11 +139,19 @@ async fn start<A: Authorizer + Sync + 'static>(
     let mut tasks = JoinSet::new();
     let (commands, waiting) = Commands::new();
     let reach = watch::Sender::new(Reach::Out("not connected yet".into()));
-    let api = Api { application: config.id.clone(), commands, reach: reach.subscribe(), policy: policy.clone(), token };
+    let store = Arc::new(store);
+    let api = Api {
+        application: config.id.clone(),
+        commands,
+        reach: reach.subscribe(),
+        policy: policy.clone(),
+        token,
+        store: Arc::clone(&store),
+    };
     let keeper = Keeper {
         application: config.id.clone(),
         client,
-        store: Arc::new(store),
+        store,
         authorizer,
         clock: Clock::start(),
         commands: waiting,
@@ -159,14 +170,23 @@ async fn start<A: Authorizer + Sync + 'static>(
             Ok(())
         });
     }
+    let stopping = shutdown.clone();
     let serve = axum::serve(listener, http::routes(api));
-    tasks.spawn(async move { serve.await.map_err(ServiceError::Http) });
+    let serve = serve.with_graceful_shutdown(async move { stopping.requested().await });
     tasks.spawn(async move {
-        shutdown.requested().await;
-        Ok(())
+        tokio::select! {
+            served = serve => served.map_err(ServiceError::Http),
+            () = out_of_patience(&shutdown) => Ok(()),
+        }
     });
     tracing::info!(application = %config.id, %address, "the application has started");
     Ok(Handle { address, token_file, tasks })
+}
+
+/// Returns some time after the shutdown was requested: whoever still waits for an answer then gets none.
+async fn out_of_patience(shutdown: &Shutdown) {
+    shutdown.requested().await;
+    tokio::time::sleep(END_TIME).await;
 }
 
 /// What blocks.

@@ -1,4 +1,6 @@
-//! How the gateway is doing, for probes and people: `/healthz`, `/readyz`, `/v1/status`.
+//! How the gateway is doing, for probes and people: `/healthz`, `/readyz`, `/v1/status`, `/metrics`.
+
+mod metrics;
 
 use std::sync::Arc;
 
@@ -8,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use bugle_core::{GatewayId, Time};
+use bugle_store::gateway::GatewayStore;
 use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 
@@ -19,6 +22,7 @@ pub(crate) struct Probes {
     pub(crate) gateway: GatewayId,
     pub(crate) commands: Commands,
     pub(crate) link: watch::Receiver<LinkState>,
+    pub(crate) store: Arc<GatewayStore>,
 }
 
 /// What `/v1/status` says.
@@ -59,6 +63,7 @@ pub(crate) fn routes(probes: Probes) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics::metrics))
         .route("/v1/status", get(report))
         .with_state(Arc::new(probes))
 }

@@ -161,6 +161,8 @@ impl Reactor {
                 }
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => {
                     self.edge.handle_shutdown(now);
+                    // Whoever is sent away comes back at once, and would keep it from ending.
+                    self.listeners.close();
                     return Ok(true);
                 }
                 Err(TryRecvError::Empty) => return Ok(false),

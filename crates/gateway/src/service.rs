@@ -127,7 +127,7 @@ impl Gateway {
         tasks.spawn(link::run(LinkTo {
             config: config.clone(),
             folder,
-            store,
+            store: Arc::clone(&store),
             commands: commands.clone(),
             clock,
             boot: seed,
@@ -139,7 +139,7 @@ impl Gateway {
         tasks.spawn(control.serve(commands.clone(), shutdown.clone()));
         let allocations = Allocations::new(config.allocations, commands.clone());
         tasks.spawn(allocations.clone().watch(shutdown.clone()));
-        let probes = Probes { gateway: config.id, commands: commands.clone(), link: link.clone() };
+        let probes = Probes { gateway: config.id, commands: commands.clone(), link: link.clone(), store };
         tasks.spawn(serve_http(http_listener, probes, shutdown.clone()));
         let stopping = shutdown.clone();
         tasks.spawn(async move {

@@ -8,6 +8,7 @@ mod extract;
 mod gateways;
 mod groups;
 mod health;
+mod metrics;
 mod peripherals;
 mod requests;
 mod schedules;
@@ -17,11 +18,11 @@ mod tests;
 mod view;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{MethodFilter, MethodRouter, on};
-use bugle_api::{Access, Endpoint, Method};
+use axum::routing::{MethodFilter, MethodRouter, get, on};
+use bugle_api::{Access, Endpoint, Method, Scope};
 
 pub(crate) use server::serve;
 
@@ -41,19 +42,26 @@ pub(crate) fn router(platform: Platform) -> Router {
         }
         router = router.route(endpoint.path(), route);
     }
+    // For Prometheus and not of the API: its form is not ours to describe.
+    let guard = auth::Guard { platform: platform.clone(), scope: Scope::Operator };
+    let measured = get(metrics::metrics).route_layer(middleware::from_fn_with_state(guard, auth::authorize));
     router
+        .route("/metrics", measured)
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn(trace))
+        .layer(middleware::from_fn_with_state(platform.clone(), trace))
         .with_state(platform)
 }
 
 /// Tells of every request in the log, with the ids that its path names.
-async fn trace(request: Request, next: Next) -> Response {
+async fn trace(State(platform): State<Platform>, request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = next.run(request).await;
-    tracing::debug!(%method, path, status = response.status().as_u16(), "answered");
+    let status = response.status().as_u16();
+    tracing::debug!(%method, path, status, "answered");
+    let class = usize::from(status / 100).saturating_sub(1);
+    platform.counters().count(|counts| counts.answers.iter_mut().skip(class).take(1).for_each(|count| *count += 1));
     response
 }
 

@@ -10,6 +10,7 @@
 mod calendar;
 mod clockwork;
 mod config;
+mod counters;
 mod enrolment;
 mod http;
 mod link;

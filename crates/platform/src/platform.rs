@@ -13,6 +13,7 @@ use bugle_store::sqlite::StoreError;
 use thiserror::Error;
 use tokio::sync::{Notify, watch};
 
+use crate::counters::{Counters, Counts};
 use crate::link::Links;
 use crate::notifier::Notifier;
 use crate::secret::{self, NoRandomness};
@@ -29,6 +30,7 @@ struct Shared {
     authority: Authority,
     link_address: String,
     links: Links,
+    counters: Counters,
     new_for_gateway: Notifier<GatewayId>,
     new_for_application: Notifier<ApplicationId>,
     new_deadline: Notify,
@@ -78,6 +80,7 @@ impl Platform {
             authority,
             link_address,
             links: Links::default(),
+            counters: Counters::default(),
             new_for_gateway: Notifier::default(),
             new_for_application: Notifier::default(),
             new_deadline: Notify::new(),
@@ -115,6 +118,10 @@ impl Platform {
         &self.0.links
     }
 
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
     /// Performs a procedure, and when it is on disk wakes those whom it concerns. It is on its way
     /// when this returns; the answer is to be waited for.
     pub(crate) fn perform<P>(
@@ -146,10 +153,12 @@ impl Platform {
         gateway: &GatewayId,
         entries: Vec<(u64, UpEntry)>,
     ) -> impl Future<Output = Result<Applied, Failure<UpError>>> + Send + use<> {
-        let gateway = gateway.clone();
+        let (platform, gateway) = (self.clone(), gateway.clone());
+        let brought = Counts::of(&entries);
         let applied = self.perform(ApplyUp { gateway: gateway.clone(), entries });
         async move {
             let applied = applied.await?;
+            platform.counters().count(|counts| counts.add(&brought));
             if applied.ignored > 0 {
                 tracing::debug!(%gateway, ignored = applied.ignored, "entries speak of what is unknown here or over");
             }
@@ -234,7 +243,11 @@ impl Platform {
             match self.perform(submit).await {
                 // One of this very millisecond has the same random part: the next one will not.
                 Err(Failure::Refused(SubmitRefusal::IdTaken)) => {}
-                result => return Ok(result?),
+                result => {
+                    let id = result?;
+                    self.counters().count(|counts| counts.requests += 1);
+                    return Ok(id);
+                }
             }
         }
     }

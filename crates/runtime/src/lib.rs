@@ -6,7 +6,7 @@
 //! - [`DataFolder`]: where a service keeps its files, for one process at a time;
 //! - [`listener`]: sockets, and the rule that plain ones beyond loopback are asked for by name;
 //! - [`tls`] and [`Authority`]: certificates;
-//! - [`Telemetry`] and [`Shutdown`];
+//! - [`Telemetry`], [`Metrics`] and [`Shutdown`];
 //! - [`Backoff`]: how long to wait before trying again;
 //! - [`link`]: the stream between a gateway and the platform.
 //!
@@ -21,6 +21,7 @@ mod data_folder;
 pub mod datagrams;
 pub mod link;
 pub mod listener;
+mod metrics;
 mod shutdown;
 mod telemetry;
 pub mod tls;
@@ -29,5 +30,6 @@ pub use authority::{Authority, AuthorityError, Issued};
 pub use backoff::Backoff;
 pub use clock::Clock;
 pub use data_folder::{DataFolder, DataFolderError};
+pub use metrics::{METRICS_CONTENT_TYPE, Metrics};
 pub use shutdown::Shutdown;
 pub use telemetry::{LogFormat, Telemetry, TelemetryError};

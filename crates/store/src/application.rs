@@ -14,7 +14,7 @@ use bugle_core::ApplicationId;
 use bugle_core::application::{Answer, Change, Recorded};
 use thiserror::Error;
 
-use crate::sqlite::{Connection, Database, Layout, OpenError, OptionalExtension, StoreError, params};
+use crate::sqlite::{Connection, Database, Layout, Measures, OpenError, OptionalExtension, StoreError, params};
 
 const LAYOUT: Layout =
     Layout { kind: "application", application_id: 0x4275_6170, migrations: &[include_str!("application/1.sql")] };
@@ -75,6 +75,12 @@ impl ApplicationStore {
             return Err(ApplicationStoreError::Foreign { found, wanted: application.clone() });
         }
         Ok(Self { database })
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn measures(&self) -> Measures {
+        self.database.measures()
     }
 
     /// Reads everything back.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bugle_core::gateway::{Batch, Restored, Ticket};
 
-use crate::sqlite::{Answer, Database, Layout, OpenError, Row, StoreError};
+use crate::sqlite::{Answer, Database, Layout, Measures, OpenError, Row, StoreError};
 
 /// The tables. Slots are small integers given by the gateway's machine, so that rows are written in
 /// order and found without an index.
@@ -88,6 +88,12 @@ impl GatewayStore {
             other => OpenError::Io { path: path.to_owned(), reason: other.to_string() },
         })?;
         Ok((Self { database }, restored))
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn measures(&self) -> Measures {
+        self.database.measures()
     }
 
     /// Makes `batches` durable, all or none, and calls `then` with the last one's ticket.

@@ -34,7 +34,7 @@ pub use list::{
 };
 pub use logs::EventLog;
 
-use crate::sqlite::{Answer, Connection, Database, Layout, OpenError, StoreError};
+use crate::sqlite::{Answer, Connection, Database, Layout, Measures, OpenError, StoreError};
 use names::Names;
 
 const LAYOUT: Layout = Layout {
@@ -94,6 +94,12 @@ impl PlatformStore {
     /// disk does not let it be opened.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         Database::open(path, &LAYOUT).map(|database| Self { database })
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn measures(&self) -> Measures {
+        self.database.measures()
     }
 
     /// Performs a procedure. The answer comes when what it decided is on disk.
@@ -176,6 +182,11 @@ impl PlatformStore {
     /// The schedule that is due next, and when.
     pub fn next_schedule(&self) -> Answer<Option<(ScheduleKey, ScheduleRow, Time)>, StoreError> {
         self.read(schedules::next)
+    }
+
+    /// How many group requests have not ended.
+    pub fn open_requests(&self) -> Answer<u64, StoreError> {
+        self.read(retention::open_requests)
     }
 
     /// Removes a page of what is over age, and says whether there may be more.

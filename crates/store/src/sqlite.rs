@@ -14,8 +14,10 @@ mod error;
 mod job;
 mod layout;
 mod lock;
+mod measures;
 
 pub use database::{Answer, Database};
 pub use error::{OpenError, StoreError};
 pub use layout::Layout;
+pub use measures::Measures;
 pub use rusqlite::{Connection, OptionalExtension, Row, params};

@@ -2,6 +2,7 @@
 
 mod allocating;
 mod help;
+mod operating;
 mod program;
 mod refusals;
 mod sending;

@@ -90,8 +90,7 @@ async fn a_bad_file_of_allocations_is_refused_whole_and_the_running_set_stays() 
 async fn sigterm_stops_a_gateway_cleanly_and_it_goes_on_where_it_was() {
     let (mut system, peripherals) = system_with_members().await;
     let part = &mut system.gateway("north").part;
-    let told = Command::new("kill").args(["-TERM", &part.process_id().to_string()]).status().expect("kill is there");
-    assert!(told.success());
+    part.terminate();
     assert!(part.ended().await, "it ends well");
     until("the platform to notice", async || (!system.gateway_is_connected("north").await).then_some(())).await;
     system.gateway("north").part.start();

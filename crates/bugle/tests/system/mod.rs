@@ -84,6 +84,12 @@ impl Part {
         self.process.as_ref().expect("it runs").id()
     }
 
+    /// Tells it to end in good order, as the system's service manager does.
+    pub(crate) fn terminate(&self) {
+        let told = Command::new("kill").args(["-TERM", &self.process_id().to_string()]).status();
+        assert!(told.expect("kill is there").success());
+    }
+
     /// Waits for the process to end by itself; whether it ended well.
     pub(crate) async fn ended(&mut self) -> bool {
         let mut process = self.process.take().expect("it runs");
@@ -120,7 +126,7 @@ pub(crate) struct System {
     pub(crate) gateways: BTreeMap<&'static str, GatewayPart>,
     pub(crate) client: Client,
     pub(crate) url: String,
-    application_url: String,
+    pub(crate) application_url: String,
     pub(crate) folder: TempDir,
 }
 

@@ -42,7 +42,7 @@ pub use restore::Restored;
 
 use crate::{
     Content, DownEntry, EndCause, GatewayId, GroupRequest, PeripheralId, Report, RequestId, ResourcePath, State, Time,
-    limits,
+    Totals, limits,
 };
 use distribution::TakenRequest;
 use outbox::Outbox;
@@ -383,6 +383,9 @@ impl Gateway {
             registered: self.registry.registered_len(),
             registering: self.asks.len(),
             requests: self.requests.len(),
+            members_waiting: self.requests.values().map(|taken| taken.unsettled).sum(),
+            outcomes: self.outbox.totals(),
+            unpersisted: self.outbox.unpersisted(),
             up_log: self.up_log.len(),
             down_applied: self.down_applied,
         }
@@ -405,6 +408,12 @@ pub struct Census {
     pub registering: usize,
     /// Group requests that have not ended.
     pub requests: usize,
+    /// Members of those that have no outcome yet.
+    pub members_waiting: usize,
+    /// Outcomes since the start, by kind; the members are not counted.
+    pub outcomes: Totals,
+    /// Batches that were given out and are not durable yet.
+    pub unpersisted: u64,
     /// Entries of the up log that the platform has not acknowledged.
     pub up_log: u64,
     /// The last entry of the down log that is applied.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::change::{Batch, Change, Settlement, Ticket};
 use super::up_log::UpLog;
 use super::{Effect, Slot};
-use crate::{MemberOutcome, Outcome, RequestId, UpEntry, limits};
+use crate::{MemberOutcome, Outcome, RequestId, Totals, UpEntry, limits};
 
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -15,6 +15,8 @@ pub(super) struct Outbox {
     outcomes: BTreeMap<RequestId, Gathered>,
     /// Effects in order, each with the batch that must be durable first.
     effects: VecDeque<(Ticket, Effect)>,
+    /// Outcomes since the start, by kind.
+    totals: Totals,
     issued: Ticket,
     persisted: Ticket,
 }
@@ -41,6 +43,7 @@ impl Outbox {
 
     /// Records the outcome of a request for one member that the request waited for.
     pub(super) fn settle(&mut self, request: RequestId, slot: Slot, receipt: MemberOutcome) {
+        self.totals.add(receipt.outcome.kind(), 1);
         let gathered = self.outcomes.entry(request).or_default();
         gathered.slots.push(slot);
         gathered.receipts.push(receipt);
@@ -48,6 +51,7 @@ impl Outbox {
 
     /// Records outcomes that stood when the members were fixed: nothing ever waited for them.
     pub(super) fn settle_at_once(&mut self, request: RequestId, receipts: Vec<MemberOutcome>) {
+        receipts.iter().for_each(|receipt| self.totals.add(receipt.outcome.kind(), 1));
         self.outcomes.entry(request).or_default().receipts.extend(receipts);
     }
 
@@ -91,6 +95,10 @@ impl Outbox {
     pub(super) fn persisted(&mut self, ticket: Ticket) {
         assert!(ticket <= self.issued, "only what was given out can be durable");
         self.persisted = self.persisted.max(ticket);
+    }
+
+    pub(super) const fn totals(&self) -> Totals {
+        self.totals
     }
 
     pub(super) const fn unpersisted(&self) -> u64 {

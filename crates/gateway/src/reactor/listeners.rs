@@ -60,6 +60,11 @@ impl Listeners {
         is_one
     }
 
+    /// Takes nobody in any more.
+    pub(super) fn close(&mut self) {
+        self.0.clear();
+    }
+
     pub(super) fn next_timeout(&self) -> Option<Time> {
         self.0.iter().filter_map(|known| known.ready_at).min()
     }

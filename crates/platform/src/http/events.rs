@@ -41,6 +41,7 @@ pub(crate) async fn events(
     if !is_stream {
         return Ok(page(&log, after));
     }
+    platform.counters().count(|counts| counts.streams += 1);
     let reader = Reader { platform, application, news, after };
     let events = reader.into_stream(log);
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
@@ -103,6 +104,13 @@ struct Reader {
     application: ApplicationId,
     news: watch::Receiver<()>,
     after: u64,
+}
+
+/// Counts a reader for as long as it lives.
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.platform.counters().count(|counts| counts.streams -= 1);
+    }
 }
 
 impl Reader {

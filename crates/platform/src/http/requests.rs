@@ -143,8 +143,12 @@ pub(crate) async fn decide(
     if decisions.len() > DECISIONS_MAX {
         return Err(ApiError::invalid(format!("The body is not valid: at most {DECISIONS_MAX} decisions at once.")));
     }
+    let count = decisions.len() as u64;
     match platform.perform(Decide { application: application.clone(), decisions }).await {
-        Ok(results) => Ok(Answer(DecisionsAnswer { results })),
+        Ok(results) => {
+            platform.counters().count(|counts| counts.decisions += count);
+            Ok(Answer(DecisionsAnswer { results }))
+        }
         Err(Failure::Refused(DecideRefusal::UnknownApplication)) => Err(ApiError::unknown_application(&application)),
         Err(error) => Err(error.into()),
     }

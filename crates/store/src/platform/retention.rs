@@ -49,3 +49,9 @@ pub(super) fn next_deadline(connection: &Connection) -> Result<Option<(RequestId
     let sql = "SELECT number, deadline FROM request WHERE completed_at IS NULL ORDER BY deadline LIMIT 1";
     one(connection, sql, [], |row| Ok((row::request_id(row, "number")?, Time::from_millis(plain(row, "deadline")?))))
 }
+
+/// How many group requests have not ended.
+pub(super) fn open_requests(connection: &Connection) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) AS open FROM request WHERE completed_at IS NULL";
+    Ok(one(connection, sql, [], |row| plain(row, "open"))?.unwrap_or_default())
+}

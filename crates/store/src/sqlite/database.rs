@@ -1,6 +1,8 @@
 //! The open file and its threads.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -10,7 +12,8 @@ use tokio::sync::oneshot;
 
 use super::job::{Job, Task, Verdict};
 use super::lock::Lock;
-use super::{Layout, OpenError, StoreError};
+use super::measures::Counts;
+use super::{Layout, Measures, OpenError, StoreError};
 
 /// Jobs that wait for the thread that writes; one more is told to come back later.
 const WRITES_WAITING_MAX: usize = 4_096;
@@ -28,6 +31,7 @@ pub struct Database {
     writes: Option<SyncSender<Box<dyn Job>>>,
     reads: Option<SyncSender<Box<dyn Job>>>,
     threads: Vec<JoinHandle<()>>,
+    counts: Arc<Counts>,
     lock: Option<Lock>,
 }
 
@@ -71,16 +75,26 @@ impl Database {
             let thread = std::thread::Builder::new().name(name).spawn(run);
             thread.map_err(|error| OpenError::from_io(path, &error))
         };
+        let counts = Arc::new(Counts::default());
         let (writes, waiting) = sync_channel(WRITES_WAITING_MAX);
-        let mut threads = vec![spawn(format!("{}-writer", layout.kind), Box::new(move || write(&writer, &waiting)))?];
+        let counted = Arc::clone(&counts);
+        let run = Box::new(move || write(&writer, &waiting, &counted));
+        let mut threads = vec![spawn(format!("{}-writer", layout.kind), run)?];
         let (reads, waiting) = sync_channel(READS_WAITING_MAX);
         let waiting = Arc::new(Mutex::new(waiting));
         for number in 0..READERS {
             let reader = Layout::open_to_read(path)?;
-            let waiting = Arc::clone(&waiting);
-            threads.push(spawn(format!("{}-reader-{number}", layout.kind), Box::new(move || read(&reader, &waiting)))?);
+            let (waiting, counted) = (Arc::clone(&waiting), Arc::clone(&counts));
+            let run = Box::new(move || read(&reader, &waiting, &counted.reads_waiting));
+            threads.push(spawn(format!("{}-reader-{number}", layout.kind), run)?);
         }
-        Ok(Self { path: path.to_owned(), writes: Some(writes), reads: Some(reads), threads, lock: Some(lock) })
+        Ok(Self { path: path.to_owned(), writes: Some(writes), reads: Some(reads), threads, counts, lock: Some(lock) })
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn measures(&self) -> Measures {
+        self.counts.measures(&self.path)
     }
 
     /// Queues a job that writes. Its changes are kept if it returns `Ok`, and are on disk when the
@@ -107,7 +121,7 @@ impl Database {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        submit(self.writes.as_ref(), Box::new(Task::new(job, then)));
+        self.submit(self.writes.as_ref(), &self.counts.writes_waiting, Box::new(Task::new(job, then)));
     }
 
     /// Queues a job that reads. It sees one state of the file, with every change in it whose answer
@@ -118,8 +132,23 @@ impl Database {
         E: From<StoreError> + Send + 'static,
     {
         let (answer, receiver) = oneshot::channel();
-        submit(self.reads.as_ref(), Box::new(Task::new(job, move |result| drop(answer.send(result)))));
+        let task = Box::new(Task::new(job, move |result| drop(answer.send(result))));
+        self.submit(self.reads.as_ref(), &self.counts.reads_waiting, task);
         Answer(receiver)
+    }
+
+    fn submit(&self, queue: Option<&SyncSender<Box<dyn Job>>>, waiting: &AtomicU64, job: Box<dyn Job>) {
+        let queue = queue.expect("the queues close only when the database is dropped");
+        // Before it is queued: whoever takes it counts it down.
+        waiting.fetch_add(1, Relaxed);
+        let (job, error) = match queue.try_send(job) {
+            Ok(()) => return,
+            Err(TrySendError::Full(job)) => (job, StoreError::Busy),
+            Err(TrySendError::Disconnected(job)) => (job, StoreError::Stopped),
+        };
+        waiting.fetch_sub(1, Relaxed);
+        self.counts.turned_away.fetch_add(1, Relaxed);
+        job.answer(Err(error));
     }
 }
 
@@ -138,20 +167,19 @@ impl Drop for Database {
     }
 }
 
-fn submit(queue: Option<&SyncSender<Box<dyn Job>>>, job: Box<dyn Job>) {
-    let queue = queue.expect("the queues close only when the database is dropped");
-    match queue.try_send(job) {
-        Ok(()) => {}
-        Err(TrySendError::Full(job)) => job.answer(Err(StoreError::Busy)),
-        Err(TrySendError::Disconnected(job)) => job.answer(Err(StoreError::Stopped)),
-    }
-}
-
 /// The thread that writes.
-fn write(connection: &Connection, waiting: &Receiver<Box<dyn Job>>) {
+fn write(connection: &Connection, waiting: &Receiver<Box<dyn Job>>, counts: &Counts) {
     while let Ok(first) = waiting.recv() {
         let mut jobs = vec![first];
-        let committed = commit(connection, waiting, &mut jobs);
+        counts.writes_waiting.fetch_sub(1, Relaxed);
+        let mut next = || {
+            let job = waiting.try_recv().ok()?;
+            counts.writes_waiting.fetch_sub(1, Relaxed);
+            Some(job)
+        };
+        let committed = commit(connection, &mut next, &mut jobs);
+        let outcome = if committed.is_ok() { &counts.commits } else { &counts.failed_commits };
+        outcome.fetch_add(1, Relaxed);
         if let Err(error) = &committed {
             tracing::error!(%error, jobs = jobs.len(), "nothing was stored");
         }
@@ -164,15 +192,15 @@ fn write(connection: &Connection, waiting: &Receiver<Box<dyn Job>>) {
 /// Runs what waits in one transaction. On failure none of it has happened.
 fn commit(
     connection: &Connection,
-    waiting: &Receiver<Box<dyn Job>>,
+    next: &mut impl FnMut() -> Option<Box<dyn Job>>,
     jobs: &mut Vec<Box<dyn Job>>,
 ) -> Result<(), StoreError> {
     let result = statement(connection, "BEGIN IMMEDIATE").and_then(|()| {
         for number in 0.. {
             if number == jobs.len() {
-                match (number < JOBS_PER_COMMIT_MAX).then(|| waiting.try_recv()) {
-                    Some(Ok(job)) => jobs.push(job),
-                    Some(Err(_)) | None => break,
+                match (number < JOBS_PER_COMMIT_MAX).then(&mut *next).flatten() {
+                    Some(job) => jobs.push(job),
+                    None => break,
                 }
             }
             let verdict = run(connection, jobs[number].as_mut())?;
@@ -208,10 +236,11 @@ fn run(connection: &Connection, job: &mut dyn Job) -> Result<Verdict, StoreError
 }
 
 /// A thread that reads.
-fn read(connection: &Connection, waiting: &Mutex<Receiver<Box<dyn Job>>>) {
+fn read(connection: &Connection, waiting: &Mutex<Receiver<Box<dyn Job>>>, count: &AtomicU64) {
     loop {
         let received = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(mut job) = received else { return };
+        count.fetch_sub(1, Relaxed);
         let ended = statement(connection, "BEGIN").and_then(|()| {
             job.run(connection);
             statement(connection, "COMMIT")
@@ -303,6 +332,8 @@ mod tests {
         let release = hold(&database);
         let mut waiting: Vec<_> = (0..WRITES_WAITING_MAX as i64).map(|value| database.write(insert(value))).collect();
         assert_eq!(database.write(insert(-1)).wait(), Err(StoreError::Busy));
+        let measures = database.measures();
+        assert_eq!((measures.writes_waiting, measures.turned_away), (WRITES_WAITING_MAX as u64, 1));
         drop(release);
         assert!(waiting.drain(..).all(|answer| answer.wait().is_ok()));
         assert_eq!(numbers(&database).len(), WRITES_WAITING_MAX);
