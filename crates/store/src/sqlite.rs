@@ -9,6 +9,8 @@
 //! What a file holds is told by its [`Layout`]: an application id that marks whose file it is, and
 //! the migrations that lead from an empty file to the present tables.
 
+mod checker;
+mod copy;
 mod database;
 mod error;
 mod job;
@@ -16,6 +18,7 @@ mod layout;
 mod lock;
 mod measures;
 
+pub use copy::{copy, look_through};
 pub use database::{Answer, Database};
 pub use error::{OpenError, StoreError};
 pub use layout::Layout;

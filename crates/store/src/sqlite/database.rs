@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::checker::Checker;
 use super::job::{Job, Task, Verdict};
+use super::layout::CHECKED_BYTES_MAX;
 use super::lock::Lock;
 use super::measures::Counts;
 use super::{Layout, Measures, OpenError, StoreError};
@@ -32,6 +34,9 @@ pub struct Database {
     reads: Option<SyncSender<Box<dyn Job>>>,
     threads: Vec<JoinHandle<()>>,
     counts: Arc<Counts>,
+    /// What is wrong with the file, once that is known.
+    damage: Arc<OnceLock<String>>,
+    checker: Option<Checker>,
     lock: Option<Lock>,
 }
 
@@ -88,7 +93,20 @@ impl Database {
             let run = Box::new(move || read(&reader, &waiting, &counted.reads_waiting));
             threads.push(spawn(format!("{}-reader-{number}", layout.kind), run)?);
         }
-        Ok(Self { path: path.to_owned(), writes: Some(writes), reads: Some(reads), threads, counts, lock: Some(lock) })
+        let damage = Arc::default();
+        let bytes = std::fs::metadata(path).map_err(|error| OpenError::from_io(path, &error))?.len();
+        let is_large = bytes > CHECKED_BYTES_MAX;
+        let checker = is_large.then(|| Checker::start(path, layout.kind, Arc::clone(&damage))).transpose()?;
+        Ok(Self {
+            path: path.to_owned(),
+            writes: Some(writes),
+            reads: Some(reads),
+            threads,
+            counts,
+            damage,
+            checker,
+            lock: Some(lock),
+        })
     }
 
     /// How it is doing.
@@ -138,6 +156,9 @@ impl Database {
     }
 
     fn submit(&self, queue: Option<&SyncSender<Box<dyn Job>>>, waiting: &AtomicU64, job: Box<dyn Job>) {
+        if let Some(reason) = self.damage.get() {
+            return job.answer(Err(StoreError::Corrupt(reason.clone())));
+        }
         let queue = queue.expect("the queues close only when the database is dropped");
         // Before it is queued: whoever takes it counts it down.
         waiting.fetch_add(1, Relaxed);
@@ -156,6 +177,9 @@ impl Drop for Database {
     fn drop(&mut self) {
         self.writes = None;
         self.reads = None;
+        if let Some(checker) = self.checker.take() {
+            checker.stop();
+        }
         let this_thread = std::thread::current().id();
         for thread in self.threads.drain(..) {
             // The last to hold a database may be an answer, run by the very thread to wait for.

@@ -17,9 +17,9 @@ const CHECKPOINT_PAGES: u32 = 4_000;
 /// What the write-ahead log is cut back to after a burst.
 const JOURNAL_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// Files up to this size are checked through and through when they are opened, which takes less
-/// than a second. Larger ones are not, as a start must not take minutes: their damage shows as
-/// [`StoreError::Corrupt`](super::StoreError::Corrupt) when a damaged page is met.
-const CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// than a second. Larger ones are looked through beside the work (`checker.rs`), as a start must not
+/// take minutes.
+pub(super) const CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Statements that a connection keeps prepared.
 const STATEMENTS_MAX: usize = 256;
 

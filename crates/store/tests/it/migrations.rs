@@ -1,0 +1,61 @@
+//! A file of every earlier layout is brought to the present one, with all that it held.
+
+use bugle_store::sqlite::{Connection, look_through};
+use tempfile::TempDir;
+
+use super::file::Kind;
+
+/// The statements that make the tables of a file, in the order of their names.
+fn tables(path: &std::path::Path) -> Vec<(String, String)> {
+    let connection = Connection::open(path).expect("it is there");
+    let sql = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY name";
+    let mut statement = connection.prepare(sql).expect("sound");
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("read");
+    rows.collect::<Result<_, _>>().expect("read")
+}
+
+fn layout(path: &std::path::Path) -> usize {
+    let connection = Connection::open(path).expect("it is there");
+    connection.pragma_query_value(None, "user_version", |row| row.get(0)).expect("read")
+}
+
+#[test]
+fn a_file_of_every_earlier_layout_ends_as_one_of_today() {
+    for kind in Kind::ALL {
+        let folder = TempDir::new().expect("a folder");
+        let fresh = folder.path().join("fresh.db");
+        drop(kind.open(&fresh).unwrap_or_else(|error| panic!("{error}")));
+        let present = layout(&fresh);
+        let kept = kind.layouts().len();
+        assert!(
+            kept + 1 >= present,
+            "keep a file of layout {} of the {kind:?} under tests/it/layouts, as others are kept there",
+            present - 1
+        );
+        for earlier in 1..=kept {
+            let path = kind.make(&folder, earlier);
+            let opened = kind.open(&path).unwrap_or_else(|error| panic!("{kind:?} {earlier}: {error}"));
+            let held = match kind {
+                Kind::Gateway => 4,
+                Kind::Platform => 6,
+                Kind::Application => 5,
+            };
+            assert_eq!(opened.count(), Ok(held), "{kind:?} {earlier}");
+            drop(opened);
+            assert_eq!(layout(&path), present);
+            assert_eq!(tables(&path), tables(&fresh), "{kind:?} {earlier}");
+            look_through(&path).expect("sound");
+        }
+    }
+}
+
+/// Before the first layout was settled, one index had a column less.
+#[test]
+fn a_platforms_file_from_before_its_first_layout_was_settled_serves_as_it_is() {
+    let folder = TempDir::new().expect("a folder");
+    let path = Kind::Platform.make(&folder, 1);
+    let older = "DROP INDEX peripheral_by_id; CREATE INDEX peripheral_by_id ON peripheral (application, id)";
+    Connection::open(&path).and_then(|connection| connection.execute_batch(older)).expect("sound");
+    let opened = Kind::Platform.open(&path).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(opened.count(), Ok(6));
+}
