@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::command::application::ApplicationArgs;
 use crate::command::approval::ApprovalArgs;
+use crate::command::backup::{BackupArgs, RestoreArgs};
 use crate::command::completions::CompletionsArgs;
 use crate::command::config::ConfigCommand;
 use crate::command::events::EventsArgs;
@@ -113,6 +114,8 @@ pub(crate) enum Command {
     Platform(PlatformArgs),
     Application(ApplicationArgs),
     Token(TokenCommand),
+    Backup(BackupArgs),
+    Restore(RestoreArgs),
     Config(ConfigCommand),
     Completions(CompletionsArgs),
 }

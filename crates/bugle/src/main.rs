@@ -7,6 +7,7 @@
 //! in one process and tells the story of it.
 
 mod application_api;
+mod backup;
 mod bars;
 mod cli;
 mod command;

@@ -2,6 +2,7 @@
 
 pub(crate) mod application;
 pub(crate) mod approval;
+pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod events;
@@ -58,6 +59,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Ended, Failure> {
         Command::Platform(args) => args.run().await,
         Command::Application(args) => args.run(&cli.global).await,
         Command::Token(command) => command.run(&context()?).await,
+        Command::Backup(args) => args.run(&context()?).await,
+        Command::Restore(args) => args.run(&context()?).await,
         Command::Config(command) => command.run(),
         Command::Completions(args) => args.run(),
     }

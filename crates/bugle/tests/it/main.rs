@@ -1,6 +1,7 @@
 //! The binary as a person or a script meets it: its help, its exit statuses, and `bugle up`.
 
 mod allocating;
+mod backing_up;
 mod help;
 mod operating;
 mod program;
