@@ -12,6 +12,8 @@ use serde_json::json;
 use super::system::{System, allocations, fleet, ids, until};
 
 const MEMBERS: usize = 50;
+/// What whoever operates it is told.
+const OPERATIONS: &str = include_str!("../../../../docs/OPERATIONS.md");
 /// How long a part may take to end under load.
 const ENDING_TIME: Duration = Duration::from_secs(10);
 
@@ -47,6 +49,11 @@ async fn metrics(url: &str, token: Option<&str>) -> BTreeMap<String, u64> {
         let (name, value) = line.rsplit_once(' ').expect("a name and a value");
         let family = name.split('{').next().expect("a name");
         assert!(page.contains(&format!("# HELP {family} ")) && page.contains(&format!("# TYPE {family} ")), "{line}");
+        let (_, own) = family.split_once('_').and_then(|(_, rest)| rest.split_once('_')).expect("a prefix");
+        assert!(
+            OPERATIONS.contains(&format!("`{own}`")) || OPERATIONS.contains(&format!("`{own}{{")),
+            "{own} is explained"
+        );
         assert!(values.insert(name.to_owned(), value.parse().expect("a number")).is_none(), "{name} twice");
     }
     values
