@@ -64,6 +64,7 @@ impl Counts {
                 | UpEntry::Removed { .. }
                 | UpEntry::PresenceChanged { .. }
                 | UpEntry::MembersFixed { .. }
+                | UpEntry::Progress { .. }
                 | UpEntry::Stranger(_) => {}
             }
         }

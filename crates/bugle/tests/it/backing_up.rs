@@ -124,7 +124,7 @@ async fn a_backup_under_load_is_one_state_of_the_store() {
         for request in requests {
             let shown = store.members(request.id, MembersShown::All, MemberCursor::default(), 1_000);
             let settled =
-                shown.recv().await.expect("read").iter().filter(|(_, (_, _, outcome))| outcome.is_some()).count();
+                shown.recv().await.expect("read").iter().filter(|(_, (_, _, row))| row.outcome.is_some()).count();
             assert_eq!(settled as u64, request.row.totals.settled(), "totals and members are of one moment");
         }
     }

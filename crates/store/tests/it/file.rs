@@ -32,7 +32,7 @@ impl Kind {
     pub(crate) const fn layouts(self) -> &'static [&'static str] {
         match self {
             Self::Gateway => &[include_str!("layouts/gateway-1.sql")],
-            Self::Platform => &[include_str!("layouts/platform-1.sql")],
+            Self::Platform => &[include_str!("layouts/platform-1.sql"), include_str!("layouts/platform-2.sql")],
             Self::Application => &[include_str!("layouts/application-1.sql")],
         }
     }
