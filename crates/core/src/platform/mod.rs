@@ -36,6 +36,7 @@ mod decision;
 mod deregistration;
 mod direction;
 mod foresight;
+mod memory;
 mod needs;
 mod receipts;
 mod registration;
@@ -52,6 +53,7 @@ pub use closing::{CLOSING_PAGE, Close, Closed};
 pub use decision::{Decide, DecideRefusal, Decision, DecisionResult};
 pub use direction::{Direct, DirectRefusal, Direction};
 pub use foresight::{Foresight, LateMember, Sleeper, Standing, foresee};
+pub use memory::Memory;
 pub use needs::{Closing, Needs};
 pub use rows::{
     ApplicationGroup, GatewayRow, GroupCount, IdempotencyRow, MemberKey, MemberRow, PeripheralKey, PeripheralRow,

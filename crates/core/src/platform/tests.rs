@@ -1,7 +1,6 @@
 //! The rules on rows in memory.
 
 mod foresight;
-mod memory;
 mod operations;
 mod progress;
 mod registering;
@@ -10,8 +9,6 @@ mod scheduling;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-use memory::Memory;
 
 use super::*;
 use crate::{
@@ -136,6 +133,36 @@ fn decision(at_gateway: &str, name: &str, registration: u64, verdict: Verdict) -
 
 fn yes(in_groups: &[&str]) -> Verdict {
     Verdict::Authorized { groups: groups(in_groups), lease: Duration::from_secs(60) }
+}
+
+/// What tests ask of a store besides.
+impl Memory {
+    /// Applies entries that follow on what was applied before.
+    fn up(&mut self, gateway: &str, entries: Vec<UpEntry>) -> Applied {
+        let gateway = self::gateway(gateway);
+        let next = self.gateways[&gateway].up_applied + 1;
+        let entries = (next..).zip(entries).collect();
+        self.perform(&ApplyUp { gateway, entries }, at(1)).expect("the entries are in order")
+    }
+
+    fn forget_logs(&mut self) {
+        self.events.clear();
+        self.down.clear();
+    }
+
+    fn events(&self) -> Vec<Event> {
+        self.events.values().cloned().collect()
+    }
+
+    fn sent_to(&self, gateway: &str) -> Vec<&DownEntry> {
+        self.down.iter().filter(|((to, _), _)| to.as_str() == gateway).map(|(_, entry)| entry).collect()
+    }
+
+    fn count(&self, group: &str, gateway: &str) -> (u64, u64, u64) {
+        let key = ((application(), self::group(group)), self::gateway(gateway));
+        let count = self.counts.get(&key).copied().unwrap_or_default();
+        (count.allocated, count.members, count.active)
+    }
 }
 
 /// Two gateways; `m1` and `m2` are allocated to `east` at the first, `m3` at the second.

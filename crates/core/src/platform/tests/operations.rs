@@ -150,7 +150,7 @@ impl Run {
             assert_eq!(row.gateways_fixed as usize, parts.count());
             assert_eq!(row.state == RequestState::Complete, row.is_settled());
             let is_end = |event: &&Event| matches!(event, Event::RequestCompleted { request: of, .. } if of == request);
-            let ends = self.memory.events.iter().filter(is_end).count();
+            let ends = self.memory.events().iter().filter(is_end).count();
             assert_eq!(ends, usize::from(row.state == RequestState::Complete));
         }
     }

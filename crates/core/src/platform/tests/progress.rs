@@ -40,7 +40,7 @@ fn a_member_is_shown_where_it_was_seen_last_and_when_it_was_where() {
     let member = &memory.members[&key];
     assert_eq!(member.stage, Stage::Activating);
     assert_eq!((member.seen.at_gateway, member.seen.asleep, member.seen.sent), (Some(at(1)), Some(at(4)), None));
-    assert!(matches!(&memory.events[..], [Event::Progress { members, .. }] if members.len() == 1));
+    assert!(matches!(&memory.events()[..], [Event::Progress { members, .. }] if members.len() == 1));
     let mut delivered = MemberOutcome {
         peripheral: peripheral("m2"),
         outcome: Outcome::Delivered,
@@ -64,7 +64,7 @@ fn progress_of_who_is_no_member_counts_for_nothing() {
     memory.forget_logs();
     memory.up("gw1", vec![progress(request, &[("m1", &[Stage::Sent]), ("m2", &[])])]);
     memory.up("gw2", vec![progress(request, &[("m2", &[Stage::Sent])])]);
-    assert!(memory.events.is_empty());
+    assert!(memory.events().is_empty());
     assert_agreement(&memory, request);
 }
 

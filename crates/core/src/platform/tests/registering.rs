@@ -50,7 +50,7 @@ fn a_registration_goes_to_the_application_and_its_decision_back_to_the_gateway_o
     let mut memory = world();
     memory.up("gw1", vec![asked("m1", 7, &["east"])]);
     assert_eq!(state(&memory, "gw1", "m1"), State::Registering);
-    assert!(matches!(memory.events.as_slice(), [Event::RegistrationAsked { .. }]));
+    assert!(matches!(memory.events().as_slice(), [Event::RegistrationAsked { .. }]));
     let decide = decision("gw1", "m1", 7, yes(&["east"]));
     assert_eq!(memory.perform(&decide, at(4)), Ok(vec![DecisionResult::Passed]));
     assert_eq!(memory.perform(&decide, at(4)), Ok(vec![DecisionResult::Stale]));
@@ -121,7 +121,7 @@ fn the_end_of_an_older_registration_is_told_to_nobody() {
     let applied = memory.up("gw1", vec![deregistered("m1", 1, EndCause::LifetimeOver)]);
     assert_eq!(applied.ignored, 1);
     assert_eq!(state(&memory, "gw1", "m1"), State::Active);
-    assert!(memory.events.is_empty());
+    assert!(memory.events().is_empty());
 }
 
 #[test]
@@ -200,5 +200,5 @@ fn what_concerns_an_unknown_peripheral_is_passed_over() {
         UpEntry::ReportsLost { application: "other".parse().expect("an application id"), count: 3 },
     ];
     assert_eq!(memory.up("gw1", entries).ignored, 5);
-    assert!(memory.events.is_empty());
+    assert!(memory.events().is_empty());
 }

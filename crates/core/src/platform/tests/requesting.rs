@@ -8,7 +8,7 @@ fn completed(memory: &Memory) -> Vec<Totals> {
         Event::RequestCompleted { totals, .. } => Some(*totals),
         _ => None,
     };
-    memory.events.iter().filter_map(totals).collect()
+    memory.events().iter().filter_map(totals).collect()
 }
 
 /// Closes page by page until nothing is left, and says how many pages it took.
@@ -118,7 +118,7 @@ fn the_first_outcome_of_a_member_stands_and_others_have_none() {
     memory.up("gw1", vec![twice, receipts(request, &[("m2", Outcome::Cancelled)])]);
     assert_eq!(memory.requests[&request].totals.settled(), 1);
     assert_eq!(memory.requests[&request].totals.count(OutcomeKind::Delivered), 1);
-    let [Event::Receipts { receipts, .. }] = &memory.events[..] else { panic!("one event: {:?}", memory.events) };
+    let [Event::Receipts { receipts, .. }] = &memory.events()[..] else { panic!("one event: {:?}", memory.events()) };
     assert_eq!(receipts.len(), 1);
 }
 

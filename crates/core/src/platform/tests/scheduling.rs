@@ -69,7 +69,7 @@ fn a_request_that_cannot_be_accepted_is_passed_over_and_told() {
     memory.forget_logs();
     let fired = memory.perform(&fire("s", 100, 1, Some(200)), at(100));
     assert_eq!(fired, Ok(Fired::PassedOver(SubmitRefusal::UnknownGroup)));
-    assert!(matches!(&memory.events[..], [Event::SchedulePassedOver { due, .. }] if *due == at(100)));
+    assert!(matches!(&memory.events()[..], [Event::SchedulePassedOver { due, .. }] if *due == at(100)));
     assert_eq!(memory.schedules[&key("s")].next_due, Some(at(200)));
     assert!(memory.requests.is_empty());
 }
