@@ -193,6 +193,15 @@ impl Gateway {
         self.outbox.effect(Effect::Deliver { slot, delivery, is_repeat, request });
     }
 
+    /// Whether a delivery was settled, or cut off, while it waited for the disk.
+    pub(super) fn is_overtaken(&self, effect: &Effect) -> bool {
+        let Effect::Deliver { slot, delivery, .. } = effect else { return false };
+        !self.registry.registration(*slot).is_some_and(|registration| {
+            registration.in_flight.is_some()
+                && registration.waiting.front().is_some_and(|waiting| waiting.delivery == *delivery)
+        })
+    }
+
     /// The transport has acknowledged a delivery.
     pub fn handle_acknowledged(&mut self, now: Time, slot: Slot, delivery: u16) {
         let Some(registration) = self.registry.registration_mut(slot) else { return };
@@ -310,13 +319,14 @@ impl Gateway {
         taken.is_cancelled = true;
         self.outbox.record(Change::Cancelled { request });
         for slot in self.unsettled_members(request) {
-            let is_with_it = self.registry.registration(slot).is_some_and(|registration| {
-                registration.in_flight.is_some()
-                    && registration.waiting.front().is_some_and(|waiting| waiting.request == request)
-            });
-            if !is_with_it {
-                self.settle(now, slot, request, Outcome::Cancelled);
+            let Some(registration) = self.registry.registration(slot) else { continue };
+            let is_first = registration.waiting.front().is_some_and(|waiting| waiting.request == request);
+            if is_first && registration.in_flight.is_some() {
+                continue;
             }
+            let was_sent = registration.waiting.iter().any(|waiting| waiting.request == request && waiting.is_repeat);
+            let outcome = if was_sent { cancelled_under_way() } else { Outcome::Cancelled };
+            self.settle(now, slot, request, outcome);
         }
     }
 

@@ -342,8 +342,10 @@ impl Gateway {
 
     /// What is to be persisted, or done, next.
     pub fn poll_output(&mut self) -> Option<Output> {
-        if let Some(effect) = self.outbox.poll_effect() {
-            return Some(Output::Effect(effect));
+        while let Some(effect) = self.outbox.poll_effect() {
+            if !self.is_overtaken(&effect) {
+                return Some(Output::Effect(effect));
+            }
         }
         self.outbox.settle_into(&mut self.up_log);
         self.outbox.poll_batch().map(Output::Persist)

@@ -104,7 +104,8 @@ impl Decide {
             return Err(DecideRefusal::DownLogFull(gateway.clone()));
         }
         row.asked = None;
-        row.decided = Some(*registration);
+        // A no is in force with its gateway's next word, if there is one: nothing waits for it.
+        row.decided = matches!(verdict, Verdict::Authorized { .. }).then_some(*registration);
         let entry = DownEntry::Decision {
             peripheral: peripheral.clone(),
             registration: *registration,

@@ -69,7 +69,7 @@ pub struct PeripheralRow {
     pub next_wake: Option<Time>,
     /// The registration that awaits the application's decision.
     pub asked: Option<RegistrationAsked>,
-    /// The registration that was decided about, until its gateway has put that in force.
+    /// The registration that was authorized, until its gateway has put that in force.
     pub decided: Option<RegistrationId>,
     /// The registration that its gateway was told to end because it registered elsewhere.
     pub roamed: Option<RegistrationId>,

@@ -223,6 +223,27 @@ fn cancelling_stops_what_was_not_sent_and_nothing_else() {
 }
 
 #[test]
+fn what_was_with_a_peripheral_before_it_was_cut_off_does_not_count_as_never_sent() {
+    let mut world = World::with_members(1);
+    world.send(request(1, world.now + HOUR));
+    assert_eq!(world.deliveries("p0").len(), 1);
+    world.sleep("p0");
+    world.down(DownEntry::Cancel { request: RequestId::from_number(1).expect("a request id") });
+    assert!(matches!(world.outcome(1, "p0"), Some(Outcome::Failed { .. })));
+}
+
+#[test]
+fn what_is_settled_while_it_waits_for_the_disk_is_not_sent() {
+    let mut world = World::with_members(1);
+    let deadline = world.now + HOUR;
+    world.gateway.handle_down(world.now, 100, DownEntry::Request(request(1, deadline)));
+    world.gateway.handle_down(world.now, 101, DownEntry::Block { peripheral: peripheral("p0") });
+    world.run();
+    assert_eq!(world.deliveries("p0"), []);
+    assert_eq!(world.outcome(1, "p0"), Some(Outcome::Left));
+}
+
+#[test]
 fn a_cancelled_request_is_not_put_again_to_a_peripheral_that_was_cut_off() {
     let mut world = World::with_members(1);
     world.send(request(1, world.now + HOUR));

@@ -83,6 +83,8 @@ fn a_refused_registration_leaves_the_peripheral_in_its_initial_state() {
     memory.up("gw1", vec![asked("m1", 7, &["east"])]);
     let no = decision("gw1", "m1", 7, Verdict::Refused { reason: "unknown meter".into() });
     assert_eq!(memory.perform(&no, at(4)), Ok(vec![DecisionResult::Passed]));
+    // The gateway has nothing to tell of a registration that never was.
+    assert_eq!(state(&memory, "gw1", "m1"), State::Allocated);
     memory.up("gw1", vec![deregistered("m1", 7, EndCause::Refused)]);
     assert_eq!(state(&memory, "gw1", "m1"), State::Allocated);
 }
