@@ -1,0 +1,54 @@
+//! Nobody is registered before its application has said yes, on disk.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use bugle_core::gateway::Change;
+use bugle_core::{GatewayId, GroupId, PeripheralId, RegistrationId, Verdict, application};
+
+use super::Checker;
+use super::places::Places;
+use crate::fact::Fact;
+use crate::network::Stamp;
+use crate::state::State;
+
+#[derive(Debug, Default)]
+pub(super) struct Authorized {
+    places: Places,
+    /// For which groups applications have said yes.
+    yes: BTreeMap<(GatewayId, PeripheralId, RegistrationId), BTreeSet<GroupId>>,
+}
+
+impl Checker for Authorized {
+    fn promise(&self) -> &'static str {
+        "nobody is registered before the application has said yes"
+    }
+
+    fn observe(&mut self, _: Stamp, fact: &Fact<'_>) -> Result<(), String> {
+        match fact {
+            Fact::ApplicationKept { change: application::Change::Answered(answer), .. } => {
+                if let Verdict::Authorized { groups, .. } = &answer.verdict {
+                    let asked = (answer.gateway.clone(), answer.peripheral.clone(), answer.registration);
+                    self.yes.entry(asked).or_default().extend(groups.iter().cloned());
+                }
+            }
+            Fact::GatewayKept { gateway, change } => {
+                self.places.observe(gateway, change);
+                if let Change::Registered { slot, registration } = change {
+                    let peripheral = self.places.at(gateway, *slot)?;
+                    let groups = self.yes.get(&((*gateway).clone(), peripheral.clone(), registration.id));
+                    if !groups.is_some_and(|groups| registration.groups.is_subset(groups)) {
+                        let id = registration.id;
+                        return Err(format!("{gateway} has registered {peripheral} under {id} without a yes"));
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn conclude(&mut self, _: &State<'_>) -> Result<(), String> {
+        Ok(())
+    }
+}

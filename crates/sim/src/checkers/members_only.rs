@@ -1,0 +1,86 @@
+//! Nothing is delivered to who is not registered: to no peripheral that is blocked, refused, removed or
+//! has left.
+
+use std::collections::BTreeMap;
+
+use bugle_core::gateway::Change;
+use bugle_core::{GatewayId, PeripheralId, RequestId};
+
+use super::Checker;
+use super::places::Places;
+use crate::fact::Fact;
+use crate::network::Stamp;
+use crate::state::State;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Registered,
+    Gone,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct MembersOnly {
+    places: Places,
+    /// How a peripheral stood with a gateway since when, on its disk.
+    history: BTreeMap<(GatewayId, PeripheralId), Vec<(Stamp, Standing)>>,
+}
+
+impl Checker for MembersOnly {
+    fn promise(&self) -> &'static str {
+        "nothing is delivered to who is not registered"
+    }
+
+    fn observe(&mut self, stamp: Stamp, fact: &Fact<'_>) -> Result<(), String> {
+        match fact {
+            Fact::GatewayKept { gateway, change } => {
+                self.places.observe(gateway, change);
+                let (slot, standing) = match change {
+                    Change::Registered { slot, .. } => (*slot, Standing::Registered),
+                    Change::Deregistered { slot } | Change::Removed { slot } => (*slot, Standing::Gone),
+                    Change::Allocated(stored) if stored.is_blocked => (stored.slot, Standing::Gone),
+                    _ => return Ok(()),
+                };
+                let peripheral = self.places.at(gateway, slot)?;
+                self.history.entry(((*gateway).clone(), peripheral)).or_default().push((stamp, standing));
+                Ok(())
+            }
+            Fact::Received { gateway, peripheral, request, sent, .. } => {
+                self.check(gateway, peripheral, *sent, *request)
+            }
+            Fact::Connected { gateway, peripheral } => self.check_let_in(gateway, peripheral),
+            _ => Ok(()),
+        }
+    }
+
+    fn conclude(&mut self, _: &State<'_>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl MembersOnly {
+    fn check(
+        &self,
+        gateway: &GatewayId,
+        peripheral: &PeripheralId,
+        sent: Stamp,
+        request: RequestId,
+    ) -> Result<(), String> {
+        let history = self.history.get(&(gateway.clone(), peripheral.clone()));
+        let then = history.and_then(|history| history.iter().rfind(|(since, _)| *since < sent));
+        match then {
+            Some((_, Standing::Registered)) => Ok(()),
+            _ => Err(format!("{peripheral} got request {request} of {gateway}, where it is not registered")),
+        }
+    }
+
+    /// One that is let in and sent away in one commit learns of both, so it need not be registered then.
+    fn check_let_in(&self, gateway: &GatewayId, peripheral: &PeripheralId) -> Result<(), String> {
+        let history = self.history.get(&(gateway.clone(), peripheral.clone()));
+        let was_registered =
+            |history: &Vec<(Stamp, Standing)>| history.iter().any(|(_, standing)| *standing == Standing::Registered);
+        if history.is_some_and(was_registered) {
+            return Ok(());
+        }
+        Err(format!("{peripheral} was let in by {gateway}, where it was never registered"))
+    }
+}

@@ -1,0 +1,97 @@
+//! A member never gets a request twice as new, none after its outcome is settled, and all in the order
+//! of acceptance.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bugle_core::gateway::Change;
+use bugle_core::{GatewayId, PeripheralId, RequestId, UpEntry};
+
+use super::Checker;
+use crate::fact::Fact;
+use crate::network::Stamp;
+use crate::state::State;
+
+type Member = (GatewayId, PeripheralId);
+
+#[derive(Debug, Default)]
+pub(super) struct Once {
+    /// What came as new, in which session.
+    new: BTreeSet<(Member, u64, RequestId)>,
+    /// When the outcome of a member was on the gateway's disk.
+    settled: BTreeMap<(Member, RequestId), Stamp>,
+    /// The requests in the order in which each gateway took them.
+    taken: BTreeMap<(GatewayId, RequestId), usize>,
+    taken_count: BTreeMap<GatewayId, usize>,
+    /// The last that came.
+    last: BTreeMap<Member, (usize, RequestId)>,
+}
+
+impl Checker for Once {
+    fn promise(&self) -> &'static str {
+        "a member gets a request once, before it is settled, and in order"
+    }
+
+    fn observe(&mut self, stamp: Stamp, fact: &Fact<'_>) -> Result<(), String> {
+        match fact {
+            Fact::GatewayKept { gateway, change: Change::Taken(stored) } => {
+                let count = self.taken_count.entry((*gateway).clone()).or_default();
+                *count += 1;
+                self.taken.insert(((*gateway).clone(), stored.request.id), *count);
+            }
+            Fact::GatewayKept {
+                gateway,
+                change: Change::Up { entry: UpEntry::Receipts { request, receipts }, .. },
+            } => {
+                for receipt in receipts {
+                    let member = ((*gateway).clone(), receipt.peripheral.clone());
+                    if self.settled.insert((member, *request), stamp).is_some() {
+                        let peripheral = &receipt.peripheral;
+                        return Err(format!("{gateway} has two receipts of {peripheral} for request {request}"));
+                    }
+                }
+            }
+            Fact::Received { gateway, peripheral, request, is_repeat, session, sent } => {
+                let member = ((*gateway).clone(), (*peripheral).clone());
+                return self.received(member, *request, *is_repeat, *session, *sent);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn conclude(&mut self, _: &State<'_>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl Once {
+    fn received(
+        &mut self,
+        member: Member,
+        request: RequestId,
+        is_repeat: bool,
+        session: u64,
+        sent: Stamp,
+    ) -> Result<(), String> {
+        let (gateway, peripheral) = &member;
+        if self.settled.get(&(member.clone(), request)).is_some_and(|settled| *settled < sent) {
+            return Err(format!("{peripheral} got request {request} after its outcome was settled at {gateway}"));
+        }
+        let Some(position) = self.taken.get(&(gateway.clone(), request)).copied() else {
+            return Err(format!("{peripheral} got request {request} before {gateway} had it on disk"));
+        };
+        if let Some((last, before)) = self.last.get(&member)
+            && position < *last
+        {
+            return Err(format!(
+                "{peripheral} got request {request} of {gateway} after {before}, which is a later one"
+            ));
+        }
+        self.last.insert(member.clone(), (position, request));
+        let text = format!("{peripheral} got request {request} of {gateway} twice as new");
+        if !is_repeat && !self.new.insert((member, session, request)) {
+            return Err(text);
+        }
+        Ok(())
+    }
+}

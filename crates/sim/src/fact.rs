@@ -1,0 +1,42 @@
+//! What checkers learn of the world.
+
+use bugle_core::platform::Changes;
+use bugle_core::{ApplicationId, GatewayId, PeripheralId, RequestId, application, gateway};
+
+use crate::network::Stamp;
+
+/// Something that happened, and that somebody may build on from now on.
+#[derive(Debug)]
+pub(crate) enum Fact<'a> {
+    /// A gateway's change is on disk.
+    GatewayKept { gateway: &'a GatewayId, change: &'a gateway::Change },
+    /// The platform's changes are on disk.
+    PlatformKept { changes: &'a Changes },
+    /// The platform has trimmed a down log.
+    DownTrimmed { gateway: &'a GatewayId, through: u64 },
+    /// An application's change is on disk.
+    ApplicationKept { change: &'a application::Change },
+    /// An application has taken an event.
+    EventTaken { application: &'a ApplicationId, sequence: u64 },
+    /// An application has started over from a snapshot.
+    StartedOver { application: &'a ApplicationId, sequence: u64 },
+    /// An application goes on from what its disk holds.
+    Restarted { application: &'a ApplicationId },
+    /// Whoever submitted a group request was told that it is accepted.
+    Accepted { request: RequestId },
+    /// A peripheral was let in.
+    Connected { gateway: &'a GatewayId, peripheral: &'a PeripheralId },
+    /// A group request came to a peripheral.
+    Received {
+        gateway: &'a GatewayId,
+        peripheral: &'a PeripheralId,
+        request: RequestId,
+        is_repeat: bool,
+        session: u64,
+        sent: Stamp,
+    },
+    /// A peripheral has answered a request, or refused it.
+    Answered { peripheral: &'a PeripheralId, request: RequestId, answer: Option<&'a [u8]> },
+    /// A gateway has told a peripheral that it has its report.
+    ReportTaken { report: &'a str },
+}

@@ -1,0 +1,331 @@
+//! What a seed draws before a run: its size, its options, its faults and what is wanted of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU16;
+use std::ops::Range;
+use std::time::Duration;
+
+use bugle_core::gateway::{Config, Undecided};
+use bugle_core::platform::{Direct, Direction, Submitted};
+use bugle_core::{
+    Activation, Allocation, ApplicationId, Content, GatewayId, GroupId, InitialState, Operation, PeripheralId,
+    Protocol, Receipt, Sleepers, Waker,
+};
+use bugle_edge::Settings;
+
+use crate::application::Habits;
+use crate::clock;
+use crate::disk::DiskConditions;
+use crate::fault::{Fault, Manner, Ways};
+use crate::network::{Conditions, Place};
+use crate::peripheral::{Answering, Character};
+use crate::random::Random;
+use crate::work::Work;
+use crate::{gateway, platform};
+
+/// What a seed draws.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) gateways: Vec<GatewayPlan>,
+    pub(crate) platform: platform::Windows,
+    pub(crate) applications: Vec<(ApplicationId, Habits)>,
+    pub(crate) peripherals: Vec<(PeripheralId, Character)>,
+    pub(crate) network: Conditions,
+    pub(crate) disks: DiskConditions,
+    /// How long faults and work go on.
+    pub(crate) safety: Duration,
+    pub(crate) faults: Vec<(Duration, Fault)>,
+    pub(crate) works: Vec<(Duration, Work)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct GatewayPlan {
+    pub(crate) settings: Settings,
+    pub(crate) windows: gateway::Windows,
+    pub(crate) file: Vec<Allocation>,
+}
+
+/// Draws a plan.
+struct Draw {
+    random: Random,
+    gateways: usize,
+    applications: usize,
+    peripherals: usize,
+    groups: usize,
+    safety: Duration,
+}
+
+impl Plan {
+    /// What this seed draws.
+    pub(crate) fn draw(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        // Small worlds mostly, because few need more to go wrong.
+        let most = *random.pick(&[3, 8, 20]);
+        let peripherals = 1 + random.index(most);
+        let gateways = 1 + random.index(3);
+        let applications = 1 + usize::from(random.chance(300));
+        let groups = 1 + random.index(3);
+        let safety = random.seconds(30..180);
+        let mut draw = Draw { random, gateways, applications, peripherals, groups, safety };
+        draw.plan()
+    }
+
+    /// One gateway, one peripheral, nothing that goes wrong.
+    #[cfg(test)]
+    pub(crate) fn thin(seed: u64) -> Self {
+        let random = Random::new(seed);
+        let safety = Duration::from_secs(60);
+        let mut draw = Draw { random, gateways: 1, applications: 1, peripherals: 1, groups: 1, safety };
+        let mut plan = draw.plan();
+        plan.network = Conditions { delay: 1..20, stall: 0, split: 0, loss: 0, duplication: 0 };
+        plan.disks = DiskConditions { commit: 1..10, stall: 0, failure: 0 };
+        plan.faults.clear();
+        plan.works.retain(|(_, work)| matches!(work, Work::Submit { .. }));
+        plan
+    }
+}
+
+impl Draw {
+    fn plan(&mut self) -> Plan {
+        let gateways = (0..self.gateways).map(|number| self.gateway(number)).collect();
+        let applications = (0..self.applications).map(|number| self.application(number)).collect();
+        let peripherals = (0..self.peripherals).map(|number| self.peripheral(number)).collect();
+        let platform = platform::Windows {
+            ahead: self.random.of(1..200),
+            message: self.random.of(1..50),
+            weight: self.random.of(1..100) as usize,
+        };
+        let (network, disks) = (self.network(), self.disks());
+        let faults = self.faults();
+        let works = self.works();
+        let safety = self.safety;
+        Plan { gateways, platform, applications, peripherals, network, disks, safety, faults, works }
+    }
+
+    fn gateway(&mut self, number: usize) -> GatewayPlan {
+        let random = &mut self.random;
+        let config = Config {
+            gateway: gateway_id(number),
+            decision_time: random.seconds(2..15),
+            undecided: if random.chance(700) { Undecided::Refuse } else { Undecided::Hold },
+            retry_after: random.seconds(1..10),
+            answer_time: random.seconds(2..20),
+        };
+        let mut settings = Settings::new(config);
+        settings.reconnect_grace = random.seconds(1..30);
+        settings.mqtt.receive_maximum = NonZeroU16::new(64).expect("not zero");
+        settings.mqtt.session_expiry_max = random.seconds(30..400);
+        let windows =
+            gateway::Windows { ahead: random.of(1..200), message: random.of(1..50), undone: random.of(1..100) };
+        let mut file = Vec::new();
+        for peripheral in 0..self.peripherals {
+            if self.random.chance(700) {
+                file.push(self.allocation(peripheral));
+            }
+        }
+        GatewayPlan { settings, windows, file }
+    }
+
+    fn application(&mut self, number: usize) -> (ApplicationId, Habits) {
+        let refused = (0..self.peripherals).filter(|_| self.random.chance(100)).map(peripheral_id).collect();
+        let pause: Range<u64> = if self.random.chance(200) { 1_000..8_000 } else { 20..500 };
+        let lease = self.random.seconds(0..90);
+        let batch = 1 + self.random.index(50);
+        (application_id(number), Habits { refused, lease, pause, batch })
+    }
+
+    fn peripheral(&mut self, number: usize) -> (PeripheralId, Character) {
+        let random = &mut self.random;
+        let mut gateways: Vec<usize> = (0..self.gateways).collect();
+        if random.chance(500) {
+            gateways = vec![*random.pick(&gateways)];
+        }
+        let character = Character {
+            protocol: *random.pick(&[Protocol::Mqtt5, Protocol::Mqtt5, Protocol::Mqtt311]),
+            keep_alive: if random.chance(100) { Duration::ZERO } else { random.seconds(3..40) },
+            session_expiry: if random.chance(150) { Duration::ZERO } else { random.seconds(5..300) },
+            answering: *random.pick(&[
+                Answering::Answers,
+                Answering::Answers,
+                Answering::Refuses,
+                Answering::Silent,
+                Answering::Deaf,
+            ]),
+            gateways,
+            calm_seconds: random.of(1..20),
+            away_seconds: random.of(1..40),
+        };
+        (peripheral_id(number), character)
+    }
+
+    fn network(&mut self) -> Conditions {
+        let random = &mut self.random;
+        let slow = *random.pick(&[5, 50, 400]);
+        Conditions {
+            delay: 1..slow + 2,
+            stall: random.of(0..30),
+            split: random.of(0..300),
+            loss: random.of(0..150),
+            duplication: random.of(0..100),
+        }
+    }
+
+    fn disks(&mut self) -> DiskConditions {
+        let random = &mut self.random;
+        let slow = *random.pick(&[3, 20, 150]);
+        DiskConditions { commit: 1..slow + 2, stall: random.of(0..20), failure: random.of(0..20) }
+    }
+
+    fn faults(&mut self) -> Vec<(Duration, Fault)> {
+        let count = self.random.index(14);
+        (0..count).map(|_| (self.moment(), self.fault())).collect()
+    }
+
+    fn fault(&mut self) -> Fault {
+        let lasts = self.random.millis(50..30_000);
+        let gateway = self.random.index(self.gateways);
+        let application = self.random.index(self.applications);
+        match self.random.of(0..100) {
+            0..45 => Fault::Crash {
+                place: self.node(),
+                outputs: self.random.of(0..12) as u32,
+                down_for: self.random.millis(10..15_000),
+                manner: if self.random.chance(500) { Manner::ProcessOnly } else { Manner::Power },
+            },
+            45..65 => {
+                let (from, to) = self.way();
+                let ways = if self.random.chance(500) { Ways::One } else { Ways::Both };
+                Fault::Partition { from, to, ways, lasts }
+            }
+            65..72 => Fault::FullDisk { place: self.node(), lasts },
+            72..80 => {
+                let direction =
+                    if self.random.chance(500) { clock::Direction::Forward } else { clock::Direction::Back };
+                Fault::ClockStep { place: self.node(), by: self.random.millis(1..60_000), direction }
+            }
+            80..86 => Fault::LinkBreak { gateway },
+            86..92 => Fault::ConnectionsBreak { gateway },
+            92..97 => Fault::Idle { application, lasts },
+            _ => Fault::Forgetting { application },
+        }
+    }
+
+    /// One of those that have processes and disks.
+    fn node(&mut self) -> Place {
+        match self.random.of(0..10) {
+            0..6 => Place::Gateway(self.random.index(self.gateways)),
+            6..8 => Place::Platform,
+            _ => Place::Application(self.random.index(self.applications)),
+        }
+    }
+
+    fn way(&mut self) -> (Place, Place) {
+        let gateway = Place::Gateway(self.random.index(self.gateways));
+        let (one, other) = match self.random.of(0..10) {
+            0..4 => (gateway, Place::Platform),
+            4..6 => (Place::Application(self.random.index(self.applications)), Place::Platform),
+            _ => (Place::Peripheral(self.random.index(self.peripherals)), gateway),
+        };
+        if self.random.chance(500) { (one, other) } else { (other, one) }
+    }
+
+    fn works(&mut self) -> Vec<(Duration, Work)> {
+        let count = 2 + self.random.index(50);
+        (0..count).map(|_| (self.moment(), self.work())).collect()
+    }
+
+    fn work(&mut self) -> Work {
+        let application = self.random.index(self.applications);
+        match self.random.of(0..100) {
+            0..60 => Work::Submit { application, submitted: self.submitted() },
+            60..68 => Work::Cancel { application, choice: self.random.next() },
+            68..92 => Work::Direct { application, direct: self.direct(application) },
+            _ => {
+                let peripheral = self.random.index(self.peripherals);
+                let allocation = self.allocation(peripheral);
+                Work::Edit { gateway: self.random.index(self.gateways), allocation }
+            }
+        }
+    }
+
+    fn submitted(&mut self) -> Submitted {
+        let group = group_id(self.random.index(self.groups));
+        let random = &mut self.random;
+        Submitted {
+            group,
+            operation: Operation::Message { content: Content::text(format!("word {}", random.of(0..1_000))) },
+            activation: *random.pick(&[
+                Activation::All,
+                Activation::All,
+                Activation::None,
+                Activation::Count(1),
+                Activation::Percentage(50),
+            ]),
+            sleepers: if random.chance(750) { Sleepers::Queue } else { Sleepers::Skip },
+            receipt: if random.chance(500) { Receipt::Delivered } else { Receipt::Executed },
+            lifespan: random.seconds(1..120),
+        }
+    }
+
+    fn direct(&mut self, application: usize) -> Direct {
+        let number = self.random.index(self.peripherals);
+        let direction = match self.random.of(0..100) {
+            0..30 => Direction::Allocate(self.allocation_of(number, application)),
+            30..40 => Direction::Remove,
+            40..55 => Direction::Release,
+            55..70 => Direction::Block,
+            70..85 => Direction::Deregister,
+            _ => Direction::Standby,
+        };
+        Direct {
+            application: Some(application_id(application)),
+            gateway: gateway_id(self.random.index(self.gateways)),
+            peripheral: peripheral_id(number),
+            direction,
+        }
+    }
+
+    fn allocation(&mut self, peripheral: usize) -> Allocation {
+        // A peripheral has an application of its own, mostly.
+        let application = if self.random.chance(900) { peripheral } else { self.random.next() as usize };
+        self.allocation_of(peripheral, application % self.applications)
+    }
+
+    fn allocation_of(&mut self, peripheral: usize, application: usize) -> Allocation {
+        let groups: BTreeSet<GroupId> =
+            (0..self.groups).filter(|_| self.random.chance(600)).map(group_id).chain([group_id(0)]).collect();
+        let random = &mut self.random;
+        Allocation {
+            peripheral: peripheral_id(peripheral),
+            application: application_id(application),
+            groups,
+            initial_state: if random.chance(60) { InitialState::Blocked } else { InitialState::Allocated },
+            credential: None,
+            waker: Waker::Window,
+            labels: BTreeMap::new(),
+            lifetime: random.chance(300).then(|| random.seconds(10..200)),
+            idle: random.chance(200).then(|| random.seconds(5..60)),
+        }
+    }
+
+    fn moment(&mut self) -> Duration {
+        let millis = self.safety.as_millis() as u64;
+        self.random.millis(0..millis)
+    }
+}
+
+pub(crate) fn gateway_id(number: usize) -> GatewayId {
+    GatewayId::new(format!("gateway-{number}")).expect("a gateway id")
+}
+
+pub(crate) fn application_id(number: usize) -> ApplicationId {
+    ApplicationId::new(format!("application-{number}")).expect("an application id")
+}
+
+pub(crate) fn peripheral_id(number: usize) -> PeripheralId {
+    PeripheralId::new(format!("peripheral-{number}")).expect("a peripheral id")
+}
+
+fn group_id(number: usize) -> GroupId {
+    GroupId::new(format!("group-{number}")).expect("a group id")
+}

@@ -1,0 +1,142 @@
+//! Calls of the HTTP API, and the people who make some of them until they have an answer.
+
+use std::time::Duration;
+
+use bugle_core::platform::{Cancel, IdempotencyKey};
+
+use super::{Happening, World};
+use crate::call::{Ask, CallId, Reply};
+use crate::fact::Fact;
+use crate::network::Place;
+use crate::work::Work;
+
+/// After how long somebody asks again who has no answer.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// Who has made a call.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Caller {
+    /// A process of an application, which has its own name for the call.
+    Process { application: usize, start: u32, call: CallId },
+    /// Somebody who wants something.
+    Wish(usize),
+}
+
+/// Something that somebody wants, until it is granted or refused.
+#[derive(Debug)]
+pub(super) struct Wish {
+    application: usize,
+    ask: Ask,
+    answer: Option<Reply>,
+}
+
+impl Wish {
+    pub(super) const fn is_granted(&self) -> bool {
+        self.answer.is_some()
+    }
+}
+
+impl World {
+    pub(super) fn call_of_application(&mut self, application: usize, call: CallId, ask: Ask) {
+        let start = self.applications[application].starts();
+        self.call(Place::Application(application), Caller::Process { application, start, call }, ask);
+    }
+
+    /// The platform answers a call.
+    pub(super) fn reply(&mut self, call: CallId, reply: Reply) {
+        let Some(caller) = self.calls.get(&call) else { return };
+        let (Caller::Process { application, .. } | Caller::Wish(application)) = *caller;
+        let application = match caller {
+            Caller::Process { .. } => application,
+            Caller::Wish(wish) => self.wishes[*wish].application,
+        };
+        for at in self.network.call(self.now, Place::Platform, Place::Application(application)) {
+            self.schedule.plan(at, Happening::Replied { call, reply: reply.clone() });
+        }
+    }
+
+    pub(super) fn on_replied(&mut self, call: CallId, reply: Reply) {
+        match self.calls.get(&call).copied() {
+            Some(Caller::Process { application, start, call }) if self.applications[application].starts() == start => {
+                let mut out = Vec::new();
+                self.applications[application].handle_reply(self.now, call, reply, &mut out);
+                self.carry_application(application, out);
+            }
+            Some(Caller::Wish(number)) => self.on_wish_answered(number, reply),
+            _ => {}
+        }
+    }
+
+    /// Somebody wants something.
+    pub(super) fn want(&mut self, work: Work) {
+        let (application, ask) = match work {
+            Work::Submit { application, submitted } => {
+                let key = format!("wish-{}", self.wishes.len());
+                let key = IdempotencyKey::new(key).expect("visible ASCII");
+                let of = self.applications[application].id().clone();
+                (application, Ask::Submit { application: of, key, submitted })
+            }
+            Work::Cancel { application, choice } => {
+                let accepted = &self.accepted[application];
+                if accepted.is_empty() {
+                    return;
+                }
+                let request = accepted[(choice % accepted.len() as u64) as usize];
+                let of = self.applications[application].id().clone();
+                (application, Ask::Cancel(Cancel { application: of, request }))
+            }
+            Work::Direct { application, direct } => (application, Ask::Direct(direct)),
+            Work::Edit { gateway, allocation } => return self.edit(gateway, allocation),
+        };
+        self.note(&Place::Application(application), format_args!("wants {ask:?}"));
+        self.wishes.push(Wish { application, ask, answer: None });
+        self.look_after(self.wishes.len() - 1);
+    }
+
+    /// Asks, and again if no answer comes.
+    pub(super) fn look_after(&mut self, number: usize) {
+        let wish = &self.wishes[number];
+        if wish.is_granted() {
+            return;
+        }
+        let (place, ask) = (Place::Application(wish.application), wish.ask.clone());
+        self.call(place, Caller::Wish(number), ask);
+        self.schedule.plan(self.now + PATIENCE, Happening::Wish(number));
+    }
+
+    fn on_wish_answered(&mut self, number: usize, reply: Reply) {
+        let wish = &mut self.wishes[number];
+        if wish.answer.is_some() || reply == Reply::Unavailable {
+            return;
+        }
+        wish.answer = Some(reply.clone());
+        let application = wish.application;
+        self.note(&Place::Application(application), format_args!("wish {number} is answered {reply:?}"));
+        if let Reply::Accepted(request) = reply {
+            self.accepted[application].push(request);
+            self.tell(&Fact::Accepted { request });
+        }
+    }
+
+    fn call(&mut self, from: Place, caller: Caller, ask: Ask) {
+        self.calls_made += 1;
+        let call = CallId(self.calls_made);
+        self.calls.insert(call, caller);
+        for at in self.network.call(self.now, from, Place::Platform) {
+            self.schedule.plan(at, Happening::Asked { call, ask: ask.clone() });
+        }
+    }
+
+    fn edit(&mut self, number: usize, allocation: bugle_core::Allocation) {
+        self.note(&Place::Gateway(number), format_args!("its file is edited: {}", allocation.peripheral));
+        let gateway = &mut self.gateways[number];
+        let before = gateway.file.len();
+        gateway.file.retain(|known| known.peripheral != allocation.peripheral);
+        if gateway.file.len() == before {
+            gateway.file.push(allocation);
+        }
+        let mut out = Vec::new();
+        gateway.reload(self.now, &mut out);
+        self.carry_gateway(number, out);
+    }
+}

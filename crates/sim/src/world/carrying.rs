@@ -1,0 +1,157 @@
+//! What somebody gives out is carried on.
+
+use bugle_core::UpEntry;
+use bugle_core::gateway::Change;
+
+use super::{Happening, World};
+use crate::fact::Fact;
+use crate::network::{End, Piece, Place, StreamId};
+use crate::peripheral::{Output as PeripheralOutput, Word};
+use crate::{application, gateway, platform};
+
+impl World {
+    pub(super) fn carry_gateway(&mut self, number: usize, out: Vec<gateway::Output>) {
+        let place = Place::Gateway(number);
+        for output in out {
+            match output {
+                gateway::Output::Dial => {
+                    let stream = self.network.open(place, Place::Platform);
+                    self.send(place, stream, Piece::Open);
+                    let mut more = Vec::new();
+                    self.gateways[number].handle_dialled(self.now, stream, &mut more);
+                    self.carry_gateway(number, more);
+                }
+                gateway::Output::Send { stream, bytes } => self.send(place, stream, Piece::Bytes(bytes)),
+                gateway::Output::Tell { stream, frame } => self.send(place, stream, Piece::Frame(frame)),
+                gateway::Output::Close { stream } => self.send(place, stream, Piece::Close),
+                gateway::Output::Commit { takes } => {
+                    let start = self.gateways[number].starts();
+                    self.schedule.plan(self.now + takes, Happening::Committed { place, start });
+                }
+                gateway::Output::Kept(change) => self.on_gateway_kept(number, &change),
+                gateway::Output::Note(what) => self.note(&place, format_args!("{what}")),
+                gateway::Output::Broken(what) => self.break_promise("both ends of a link fit together", what),
+                gateway::Output::Died => self.die(place),
+            }
+        }
+    }
+
+    fn on_gateway_kept(&mut self, number: usize, change: &Change) {
+        let place = Place::Gateway(number);
+        match change {
+            Change::Up { sequence, entry } => {
+                let entry: &UpEntry = entry;
+                self.note(&place, format_args!("keeps {sequence} of the up log: {entry:?}"));
+            }
+            change => self.note(&place, format_args!("keeps {change:?}")),
+        }
+        let gateway = self.gateways[number].id().clone();
+        self.tell(&Fact::GatewayKept { gateway: &gateway, change });
+    }
+
+    pub(super) fn carry_platform(&mut self, out: Vec<platform::Output>) {
+        let place = Place::Platform;
+        for output in out {
+            match output {
+                platform::Output::Tell { stream, frame } => self.send(place, stream, Piece::Frame(frame)),
+                platform::Output::Close { stream } => self.send(place, stream, Piece::Close),
+                platform::Output::Commit { takes } => {
+                    let start = self.platform.starts();
+                    self.schedule.plan(self.now + takes, Happening::Committed { place, start });
+                }
+                platform::Output::Kept(changes) => {
+                    if let Some((gateway, through)) = &changes.up_applied {
+                        self.note(&place, format_args!("has applied {through} of {gateway}"));
+                    }
+                    for (gateway, entry) in &changes.down {
+                        self.note(&place, format_args!("has for {gateway}: {entry:?}"));
+                    }
+                    for (application, event) in &changes.events {
+                        self.note(&place, format_args!("has for {application}: {event:?}"));
+                    }
+                    self.tell(&Fact::PlatformKept { changes: &changes });
+                }
+                platform::Output::Trimmed { gateway, through } => {
+                    self.tell(&Fact::DownTrimmed { gateway: &gateway, through });
+                }
+                platform::Output::Reply { call, reply } => self.reply(call, reply),
+                platform::Output::Note(what) => self.note(&place, format_args!("{what}")),
+                platform::Output::Broken(what) => self.break_promise("both ends of a link fit together", what),
+                platform::Output::Died => self.die(place),
+            }
+        }
+    }
+
+    pub(super) fn carry_application(&mut self, number: usize, out: Vec<application::Output>) {
+        let place = Place::Application(number);
+        let id = self.applications[number].id().clone();
+        for output in out {
+            match output {
+                application::Output::Call { call, ask } => self.call_of_application(number, call, ask),
+                application::Output::Commit { takes } => {
+                    let start = self.applications[number].starts();
+                    self.schedule.plan(self.now + takes, Happening::Committed { place, start });
+                }
+                application::Output::Kept(change) => {
+                    self.note(&place, format_args!("keeps {change:?}"));
+                    self.tell(&Fact::ApplicationKept { change: &change });
+                }
+                application::Output::Taken { sequence } => {
+                    self.note(&place, format_args!("takes event {sequence}"));
+                    self.tell(&Fact::EventTaken { application: &id, sequence });
+                }
+                application::Output::StartedOver { sequence } => {
+                    self.note(&place, format_args!("starts over with all up to event {sequence}"));
+                    self.tell(&Fact::StartedOver { application: &id, sequence });
+                }
+                application::Output::Restarted => self.tell(&Fact::Restarted { application: &id }),
+                application::Output::Note(what) => self.note(&place, format_args!("{what}")),
+                application::Output::Died => self.die(place),
+            }
+        }
+    }
+
+    pub(super) fn carry_peripheral(&mut self, number: usize) {
+        let place = Place::Peripheral(number);
+        while let Some(output) = self.peripherals[number].poll_output() {
+            match output {
+                PeripheralOutput::Open { gateway } => {
+                    let stream = self.network.open(place, Place::Gateway(gateway));
+                    self.note(&place, format_args!("opens {stream} to gateway-{gateway}"));
+                    self.peripherals[number].handle_stream(stream);
+                    self.send(place, stream, Piece::Open);
+                }
+                PeripheralOutput::Send { stream, bytes } => self.send(place, stream, Piece::Bytes(bytes)),
+                PeripheralOutput::Close { stream } => self.send(place, stream, Piece::Close),
+                PeripheralOutput::Vanish { stream } => drop(self.orphans.insert(stream)),
+                PeripheralOutput::Tell { gateway, word } => self.on_word(number, gateway, &word),
+            }
+        }
+    }
+
+    fn on_word(&mut self, number: usize, gateway: usize, word: &Word) {
+        self.note(&Place::Peripheral(number), format_args!("{word:?}"));
+        let (gateway, peripheral) = (self.gateways[gateway].id().clone(), self.peripherals[number].id().clone());
+        let (gateway, peripheral) = (&gateway, &peripheral);
+        match word {
+            Word::Connected { .. } => self.tell(&Fact::Connected { gateway, peripheral }),
+            Word::Received { request, is_repeat, session, sent } => {
+                let (request, is_repeat, session, sent) = (*request, *is_repeat, *session, *sent);
+                self.tell(&Fact::Received { gateway, peripheral, request, is_repeat, session, sent });
+            }
+            Word::Answered { request, answer } => {
+                self.tell(&Fact::Answered { peripheral, request: *request, answer: answer.as_deref() });
+            }
+            Word::ReportTaken { report } => self.tell(&Fact::ReportTaken { report }),
+            Word::Refused { .. } | Word::Did(_) => {}
+        }
+    }
+
+    /// Sends a piece from somebody's end of a stream towards the other.
+    pub(super) fn send(&mut self, from: Place, stream: StreamId, piece: Piece) {
+        let to = if self.network.place(stream, End::Dialler) == from { End::Listener } else { End::Dialler };
+        for (at, arrival) in self.network.send(self.now, stream, to, piece, self.stamp) {
+            self.schedule.plan(at, Happening::Arrives(arrival));
+        }
+    }
+}
