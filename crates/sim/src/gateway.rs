@@ -323,6 +323,7 @@ impl Gateway {
                         out.push(Output::Close { stream });
                     }
                 }
+                EdgeOutput::Datagram { .. } => {}
                 EdgeOutput::Persist(batch) => process.waiting.push(batch),
                 EdgeOutput::UpAvailable { through } => process.up_available = through,
                 EdgeOutput::DownAcknowledged { through } => process.down_acknowledged = through,

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use bugle_core::{PeripheralId, Protocol, RequestId, Time};
+use bugle_core::{PeripheralId, RequestId, Time};
+use bugle_mqtt::Version;
 
 use crate::network::{Stamp, StreamId};
 use crate::random::Random;
@@ -32,7 +33,7 @@ const OUTBOX_MAX: usize = 20;
 /// What a peripheral is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Character {
-    pub(crate) protocol: Protocol,
+    pub(crate) version: Version,
     pub(crate) keep_alive: Duration,
     /// Zero if its session ends with its connection.
     pub(crate) session_expiry: Duration,
@@ -168,7 +169,7 @@ pub(crate) struct Peripheral {
 impl Peripheral {
     pub(crate) fn new(now: Time, id: PeripheralId, character: Character, mut random: Random) -> Self {
         let until = now + random.millis(0..5_000);
-        let packets = Packets::new(character.protocol);
+        let packets = Packets::new(character.version);
         Self {
             id,
             character,
@@ -270,7 +271,7 @@ impl Peripheral {
         match self.phase {
             Phase::Away { until } if until <= now => {
                 self.phase = Phase::Waiting { until: now + PATIENCE };
-                self.packets = Packets::new(self.character.protocol);
+                self.packets = Packets::new(self.character.version);
                 self.pinged = None;
                 self.outputs.push_back(Output::Open { gateway: self.gateway() });
             }

@@ -8,10 +8,11 @@ use std::time::Duration;
 use bugle_core::gateway::{Config, Undecided};
 use bugle_core::platform::{Direct, Direction, Submitted};
 use bugle_core::{
-    Activation, Allocation, ApplicationId, Content, GatewayId, GroupId, InitialState, Operation, PeripheralId,
-    Protocol, Receipt, Sleepers, Waker,
+    Activation, Allocation, ApplicationId, Content, GatewayId, GroupId, InitialState, Operation, PeripheralId, Receipt,
+    Sleepers, Waker,
 };
 use bugle_edge::Settings;
+use bugle_mqtt::Version;
 
 use crate::application::Habits;
 use crate::clock;
@@ -141,7 +142,7 @@ impl Draw {
             gateways = vec![*random.pick(&gateways)];
         }
         let character = Character {
-            protocol: *random.pick(&[Protocol::Mqtt5, Protocol::Mqtt5, Protocol::Mqtt311]),
+            version: *random.pick(&[Version::Mqtt5, Version::Mqtt5, Version::Mqtt311]),
             keep_alive: if random.chance(100) { Duration::ZERO } else { random.seconds(3..40) },
             session_expiry: if random.chance(150) { Duration::ZERO } else { random.seconds(5..300) },
             answering: *random.pick(&[

@@ -60,6 +60,8 @@ pub(crate) enum Phase {
         /// Whether it goes on with the session of an earlier connection.
         is_resumed: bool,
     },
+    /// Its peripheral has left with this packet, and is not told yet that it is known.
+    Leaving { packet_id: PacketId },
     /// It holds no registration any more.
     Idle,
 }

@@ -188,7 +188,8 @@ impl Edge {
                 self.release(slot);
                 self.gateway.handle_deregistration(now, slot);
                 self.gateway.confirm(slot, token);
-                self.set_idle(connection);
+                let phase = packet_id.map_or(Phase::Idle, |packet_id| Phase::Leaving { packet_id });
+                self.set_phase(connection, phase);
             }
             Topic::Report(_) if packet_id.is_none() && self.store == Store::Failing => {
                 self.counters.reports_dropped += 1;
@@ -200,7 +201,10 @@ impl Edge {
     /// A word from a connection that holds nothing: it has left, or was dismissed.
     fn on_word_of_nobody(&mut self, connection: ConnectionId, event: &Event) {
         let Some(known) = self.connections.get_mut(connection) else { return };
-        if matches!(event, Event::Subscribe { .. } | Event::Publish(_)) {
+        if matches!(known.phase, Phase::Leaving { .. }) {
+            // Cut off now, it would never learn that it has left, and would leave again and again.
+            self.counters.noise += 1;
+        } else if matches!(event, Event::Subscribe { .. } | Event::Publish(_)) {
             known.mqtt.disconnect(Ending::AdministrativeAction);
         }
     }
@@ -220,7 +224,7 @@ impl Edge {
                 self.holders.remove(&slot);
                 self.on_holder_gone(now, slot, keep_alive, closed);
             }
-            Phase::Holding { .. } | Phase::Opening | Phase::Idle => {}
+            Phase::Holding { .. } | Phase::Opening | Phase::Leaving { .. } | Phase::Idle => {}
         }
     }
 
@@ -343,7 +347,7 @@ impl Edge {
         let connection = self.holders.get(&slot).copied();
         self.release(slot);
         if let Some(connection) = connection {
-            self.set_idle(connection);
+            self.set_phase(connection, Phase::Idle);
             self.end(now, connection, ending);
         }
     }
@@ -359,6 +363,9 @@ impl Edge {
         let (connection, Some(packet_id)) = ConnectionId::of_token(token) else { return };
         let Some(known) = self.connections.get_mut(connection) else { return };
         known.mqtt.acknowledge(now, packet_id);
+        if matches!(known.phase, Phase::Leaving { packet_id: last } if last == packet_id) {
+            known.phase = Phase::Idle;
+        }
         self.after_mqtt(now, connection);
     }
 
@@ -376,9 +383,9 @@ impl Edge {
         }
     }
 
-    fn set_idle(&mut self, connection: ConnectionId) {
+    fn set_phase(&mut self, connection: ConnectionId, phase: Phase) {
         if let Some(known) = self.connections.get_mut(connection) {
-            known.phase = Phase::Idle;
+            known.phase = phase;
         }
     }
 

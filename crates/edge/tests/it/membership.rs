@@ -100,6 +100,20 @@ fn a_deregistration_notice_is_acknowledged_and_ends_the_registration() {
 }
 
 #[test]
+fn a_peripheral_that_says_more_before_it_knows_that_it_has_left_is_told_so() {
+    let mut world = World::new(&["p"]);
+    let connection = world.join("p");
+    world.is_disk_slow = true;
+    world.publish(connection, QoS::AtLeastOnce, "bugle/p/deregister".into(), "");
+    world.publish_as(78, connection, QoS::AtLeastOnce, "bugle/p/reports/count".into(), "1");
+    assert!(!world.is_closed(connection));
+    world.is_disk_slow = false;
+    world.run();
+    assert!(matches!(world.replies(connection).last(), Some(v5::Packet::PublishAck(ack)) if ack.packet_id.get() == 77));
+    assert_eq!(world.reports(), []);
+}
+
+#[test]
 fn connecting_twice_takes_the_session_over() {
     let mut world = World::new(&["p"]);
     let first = world.join("p");

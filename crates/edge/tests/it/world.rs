@@ -262,6 +262,18 @@ impl World {
     }
 
     pub(crate) fn publish(&mut self, connection: ConnectionId, qos: QoS, topic: String, payload: &'static str) {
+        self.publish_as(77, connection, qos, topic, payload);
+    }
+
+    /// Publishes under a packet id.
+    pub(crate) fn publish_as(
+        &mut self,
+        packet_id: u16,
+        connection: ConnectionId,
+        qos: QoS,
+        topic: String,
+        payload: &'static str,
+    ) {
         self.send(
             connection,
             v5::Packet::from(Publish {
@@ -269,7 +281,7 @@ impl World {
                 retain: false,
                 qos,
                 topic: topic.into(),
-                packet_id: NonZeroU16::new(77).filter(|_| qos != QoS::AtMostOnce),
+                packet_id: NonZeroU16::new(packet_id).filter(|_| qos != QoS::AtMostOnce),
                 payload: Bytes::from_static(payload.as_bytes()),
                 properties: None,
             }),

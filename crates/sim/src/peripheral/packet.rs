@@ -3,7 +3,8 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use bugle_core::{Protocol, RequestId};
+use bugle_core::RequestId;
+use bugle_mqtt::Version;
 use bytes::{Bytes, BytesMut};
 use rmqtt_codec::types::{Publish, QoS};
 use rmqtt_codec::{v3, v5};
@@ -107,10 +108,10 @@ enum Codec {
 }
 
 impl Packets {
-    pub(crate) fn new(protocol: Protocol) -> Self {
-        let codec = match protocol {
-            Protocol::Mqtt311 => Codec::V3(v3::Codec::new(PACKET_BYTES_MAX)),
-            Protocol::Mqtt5 => Codec::V5(v5::Codec::new(PACKET_BYTES_MAX, 0)),
+    pub(crate) fn new(version: Version) -> Self {
+        let codec = match version {
+            Version::Mqtt311 => Codec::V3(v3::Codec::new(PACKET_BYTES_MAX)),
+            Version::Mqtt5 => Codec::V5(v5::Codec::new(PACKET_BYTES_MAX, 0)),
         };
         Self { codec, received: BytesMut::new() }
     }
