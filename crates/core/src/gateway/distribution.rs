@@ -37,9 +37,21 @@ pub(super) struct TakenRequest {
 /// The delivery that is with a peripheral.
 #[derive(Debug)]
 pub(super) struct InFlight {
+    passage: Passage,
     is_acknowledged: bool,
     /// An answer that came before the acknowledgement, with the token of whoever handed it over.
     answer: Option<(Content, u64)>,
+}
+
+/// How far a delivery has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passage {
+    /// It waits for the disk, and was never sent.
+    Unsent,
+    /// It waits for the disk to be sent again.
+    Resent,
+    /// It is with the peripheral.
+    Left,
 }
 
 /// A peripheral, or its protocol, says no to a delivery.
@@ -186,20 +198,21 @@ impl Gateway {
         waiting.tries += 1;
         let (delivery, is_repeat) = (waiting.delivery, waiting.is_repeat);
         waiting.is_repeat = true;
-        registration.in_flight = Some(InFlight { is_acknowledged: false, answer: None });
+        let passage = if is_repeat { Passage::Resent } else { Passage::Unsent };
+        registration.in_flight = Some(InFlight { passage, is_acknowledged: false, answer: None });
         self.timers.set(Timer::Answer(slot), now + self.config.answer_time);
         self.observe(now, slot);
         let request = Arc::clone(&self.requests.get(&request).expect("what waits is taken").request);
         self.outbox.effect(Effect::Deliver { slot, delivery, is_repeat, request });
     }
 
-    /// Whether a delivery was settled, or cut off, while it waited for the disk.
-    pub(super) fn is_overtaken(&self, effect: &Effect) -> bool {
-        let Effect::Deliver { slot, delivery, .. } = effect else { return false };
-        !self.registry.registration(*slot).is_some_and(|registration| {
-            registration.in_flight.is_some()
-                && registration.waiting.front().is_some_and(|waiting| waiting.delivery == *delivery)
-        })
+    /// A delivery is about to leave. Not one that was settled, or cut off, while it waited for the disk.
+    pub(super) fn may_leave(&mut self, slot: Slot, delivery: u16) -> bool {
+        let Some(registration) = self.registry.registration_mut(slot) else { return false };
+        let is_next = registration.waiting.front().is_some_and(|waiting| waiting.delivery == delivery);
+        let Some(in_flight) = registration.in_flight.as_mut().filter(|_| is_next) else { return false };
+        in_flight.passage = Passage::Left;
+        true
     }
 
     /// The transport has acknowledged a delivery.
@@ -320,12 +333,16 @@ impl Gateway {
         self.outbox.record(Change::Cancelled { request });
         for slot in self.unsettled_members(request) {
             let Some(registration) = self.registry.registration(slot) else { continue };
-            let is_first = registration.waiting.front().is_some_and(|waiting| waiting.request == request);
-            if is_first && registration.in_flight.is_some() {
-                continue;
-            }
-            let was_sent = registration.waiting.iter().any(|waiting| waiting.request == request && waiting.is_repeat);
-            let outcome = if was_sent { cancelled_under_way() } else { Outcome::Cancelled };
+            let waiting = registration.waiting.iter().enumerate().find(|(_, waiting)| waiting.request == request);
+            let Some((position, waiting)) = waiting else { continue };
+            let passage = registration.in_flight.as_ref().filter(|_| position == 0).map(|in_flight| in_flight.passage);
+            let outcome = match passage {
+                Some(Passage::Left) => continue,
+                Some(Passage::Unsent) => Outcome::Cancelled,
+                Some(Passage::Resent) => cancelled_under_way(),
+                None if waiting.is_repeat => cancelled_under_way(),
+                None => Outcome::Cancelled,
+            };
             self.settle(now, slot, request, outcome);
         }
     }

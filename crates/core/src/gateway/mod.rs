@@ -343,8 +343,9 @@ impl Gateway {
     /// What is to be persisted, or done, next.
     pub fn poll_output(&mut self) -> Option<Output> {
         while let Some(effect) = self.outbox.poll_effect() {
-            if !self.is_overtaken(&effect) {
-                return Some(Output::Effect(effect));
+            match effect {
+                Effect::Deliver { slot, delivery, .. } if !self.may_leave(slot, delivery) => {}
+                effect => return Some(Output::Effect(effect)),
             }
         }
         self.outbox.settle_into(&mut self.up_log);

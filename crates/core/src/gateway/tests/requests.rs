@@ -233,6 +233,18 @@ fn what_was_with_a_peripheral_before_it_was_cut_off_does_not_count_as_never_sent
 }
 
 #[test]
+fn what_is_cancelled_while_it_waits_for_the_disk_is_not_sent() {
+    let mut world = World::with_members(1);
+    let deadline = world.now + HOUR;
+    let id = RequestId::from_number(1).expect("a request id");
+    world.gateway.handle_down(world.now, 100, DownEntry::Request(request(1, deadline)));
+    world.gateway.handle_down(world.now, 101, DownEntry::Cancel { request: id });
+    world.run();
+    assert_eq!(world.deliveries("p0"), []);
+    assert_eq!(world.outcome(1, "p0"), Some(Outcome::Cancelled));
+}
+
+#[test]
 fn what_is_settled_while_it_waits_for_the_disk_is_not_sent() {
     let mut world = World::with_members(1);
     let deadline = world.now + HOUR;
