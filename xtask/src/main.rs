@@ -10,6 +10,7 @@ mod layout;
 mod plan;
 mod report;
 mod setup;
+mod sim;
 mod step;
 mod tally;
 mod workspace;
@@ -21,10 +22,12 @@ use anyhow::Context;
 use crate::plan::Plan;
 use crate::workspace::Workspace;
 
-const USAGE: &str = "usage: cargo xtask check | test
+const USAGE: &str = "usage: cargo xtask check | test | sim OPTIONS
 
   check   the quick loop: layout, format, lints, unit tests, documentation, licences
   test    installs what the tests need, then runs all of them and everything of check but the licences
+  sim     runs the simulation of the whole: --seeds N [--from SEED] runs many seeds, --seed SEED runs one
+          and prints everything that happens in it
 
 Advisories are not looked up: the advisory database is a download that neither of them makes.";
 
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
     let plan = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["check"] => Plan::check(),
         ["test"] => Plan::test(),
+        ["sim", ref options @ ..] => return simulate(options),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -40,6 +44,16 @@ fn main() -> ExitCode {
     };
     match Workspace::load().context("cannot read the workspace") {
         Ok(workspace) => report::run(&plan, &workspace),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn simulate(options: &[&str]) -> ExitCode {
+    match Workspace::load().and_then(|workspace| sim::run_with(&workspace, options)) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

@@ -5,7 +5,7 @@ use crate::step::OnFailure::{GoOn, Stop};
 use crate::step::{Step, has_program};
 use crate::tally::Tally;
 use crate::workspace::Workspace;
-use crate::{fuzz, layout, setup, step};
+use crate::{fuzz, layout, setup, sim, step};
 
 /// Steps in order.
 pub(crate) struct Plan {
@@ -38,6 +38,7 @@ const TEST: &[Step] = &[
     Step { name: "install the fuzzer", action: Call(setup::fuzzer), on_failure: Stop },
     Step { name: "tests", action: Call(all_tests), on_failure: GoOn },
     DOCUMENTATION_TESTS,
+    Step { name: "simulation", action: Call(sim::run_some), on_failure: GoOn },
     LINTS,
     DOCUMENTATION,
     Step { name: "fuzzing, briefly", action: Call(fuzz::run_all), on_failure: GoOn },

@@ -20,6 +20,8 @@ use crate::random::Random;
 
 /// Answers in one call.
 const LOAD_MAX: usize = 8;
+/// How long an application that is quick waits between two calls for events, in milliseconds.
+const PAUSE_CALM: Range<u64> = 20..200;
 /// How long a call may take.
 const CALL_TIME: Duration = Duration::from_secs(5);
 /// How long after a failure it is tried again.
@@ -53,7 +55,7 @@ impl Authorizer for Habits {
 pub(crate) enum Output {
     Call {
         call: CallId,
-        ask: Ask,
+        ask: Box<Ask>,
     },
     Commit {
         takes: Duration,
@@ -175,8 +177,11 @@ impl Application {
         }
     }
 
-    /// The process does not die after all.
-    pub(crate) const fn spare(&mut self) {
+    /// From now on it is quick, and does not die.
+    pub(crate) fn calm(&mut self, now: Time) {
+        self.disk.calm();
+        self.idle_until = now;
+        self.habits.pause = PAUSE_CALM;
         if let Some(process) = &mut self.process {
             process.dies_after = None;
         }
@@ -304,7 +309,7 @@ impl Application {
             self.calls += 1;
             let call = CallId(self.calls);
             process.reading = Calling::Under { call, until: shown + CALL_TIME };
-            out.push(Output::Call { call, ask });
+            out.push(Output::Call { call, ask: Box::new(ask) });
         }
         if process.in_commit.is_none() && !process.outgoing.is_empty() && is_due(process.carrying) {
             process.load = process.outgoing.len().min(LOAD_MAX);
@@ -312,7 +317,8 @@ impl Application {
             self.calls += 1;
             let call = CallId(self.calls);
             process.carrying = Calling::Under { call, until: shown + CALL_TIME };
-            out.push(Output::Call { call, ask: Ask::Decide(Decide { application: self.id.clone(), decisions }) });
+            let ask = Box::new(Ask::Decide(Decide { application: self.id.clone(), decisions }));
+            out.push(Output::Call { call, ask });
         }
         if let Some(left) = &mut process.dies_after {
             *left = left.saturating_sub(out.len() as u32);

@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// How long the first wait before it tries again is; the next are longer.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(16);
+/// How often a peripheral without keep-alive lets hear from it all the same, once it behaves.
+const KEEP_ALIVE_CALM: Duration = Duration::from_secs(20);
 /// How long it waits after a no for good, once it behaves.
 const LONG_WAIT: Duration = Duration::from_secs(120);
 /// Refusals that say to try again: unavailable and busy, in both versions.
@@ -227,6 +229,10 @@ impl Peripheral {
     pub(crate) fn calm(&mut self, now: Time) {
         self.mood = Mood::Calm;
         self.failures = 0;
+        if self.character.keep_alive.is_zero() {
+            // Or it would never know that its gateway was without power.
+            self.character.keep_alive = KEEP_ALIVE_CALM;
+        }
         match &mut self.phase {
             Phase::Away { until } => *until = (*until).min(now + FIRST_WAIT),
             Phase::Waiting { .. } | Phase::Present { .. } => {}

@@ -1,5 +1,5 @@
-//! A member never gets a request twice as new, none after its outcome is settled, and all in the order
-//! of acceptance.
+//! A member never gets a request twice as new, none after its outcome or the request's cancellation is on
+//! disk, and all in the order of acceptance.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,8 @@ pub(super) struct Once {
     new: BTreeSet<(Member, u64, RequestId)>,
     /// When the outcome of a member was on the gateway's disk.
     settled: BTreeMap<(Member, RequestId), Stamp>,
+    /// When the cancellation of a request was on a gateway's disk.
+    cancelled: BTreeMap<(GatewayId, RequestId), Stamp>,
     /// The requests in the order in which each gateway took them.
     taken: BTreeMap<(GatewayId, RequestId), usize>,
     taken_count: BTreeMap<GatewayId, usize>,
@@ -50,6 +52,9 @@ impl Checker for Once {
                     }
                 }
             }
+            Fact::GatewayKept { gateway, change: Change::Cancelled { request } } => {
+                self.cancelled.entry(((*gateway).clone(), *request)).or_insert(stamp);
+            }
             Fact::Received { gateway, peripheral, request, is_repeat, session, sent } => {
                 let member = ((*gateway).clone(), (*peripheral).clone());
                 return self.received(member, *request, *is_repeat, *session, *sent);
@@ -76,6 +81,9 @@ impl Once {
         let (gateway, peripheral) = &member;
         if self.settled.get(&(member.clone(), request)).is_some_and(|settled| *settled < sent) {
             return Err(format!("{peripheral} got request {request} after its outcome was settled at {gateway}"));
+        }
+        if self.cancelled.get(&(gateway.clone(), request)).is_some_and(|cancelled| *cancelled < sent) {
+            return Err(format!("{peripheral} got request {request} after {gateway} knew that it is cancelled"));
         }
         let Some(position) = self.taken.get(&(gateway.clone(), request)).copied() else {
             return Err(format!("{peripheral} got request {request} before {gateway} had it on disk"));

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bugle_core::platform::{MemberKey, RequestState};
-use bugle_core::{Event, Outcome, RequestId, Totals};
+use bugle_core::{DownEntry, Event, Outcome, RequestId, Totals};
 
 use super::Checker;
 use crate::fact::Fact;
@@ -49,6 +49,14 @@ impl Checker for Outcomes {
                     let before = self.states.insert(put.key, row.state);
                     if before.is_some_and(|before| rank(before) > rank(row.state)) {
                         return Err(format!("request {} went back to {}", put.key, row.state));
+                    }
+                    let cancel =
+                        |entry: &DownEntry| matches!(entry, DownEntry::Cancel { request } if *request == put.key);
+                    let told = changes.down.iter().filter(|(_, entry)| cancel(entry)).count() as u64;
+                    let is_news = row.state == RequestState::Cancelling && before != Some(row.state);
+                    if is_news && told != row.gateways {
+                        let of = row.gateways;
+                        return Err(format!("{told} of {of} gateways hear that request {} is cancelled", put.key));
                     }
                 }
                 for put in &changes.members {

@@ -166,7 +166,6 @@ pub(super) fn closing(reason: CloseReason) -> FromPlatform {
 }
 
 /// Decodes entries and puts them into batches of about one weight, in order.
-#[expect(clippy::type_complexity, reason = "batches of numbered entries, or what is wrong with one")]
 fn batches(entries: Option<Entries>, most: usize) -> Result<Vec<Vec<(u64, UpEntry)>>, Option<String>> {
     let mut batches: Vec<Vec<(u64, UpEntry)>> = Vec::new();
     let mut sum = 0;

@@ -26,7 +26,7 @@ impl World {
                 self.send(place, stream, Piece::Open);
             }
             Piece::Bytes(bytes) | Piece::Frame(bytes) if gateway.knows(stream) => {
-                gateway.handle_bytes(now, stream, &bytes, &mut out)
+                gateway.handle_bytes(now, stream, &bytes, &mut out);
             }
             Piece::Close if gateway.knows(stream) => gateway.handle_closed(now, stream, &mut out),
             Piece::Open | Piece::Bytes(_) | Piece::Frame(_) => self.refuse(place, stream),

@@ -90,9 +90,7 @@ impl World {
         self.platform.disk.calm();
         self.platform.spare();
         for application in &mut self.applications {
-            application.disk.calm();
-            application.spare();
-            application.idle_until = self.now;
+            application.calm(self.now);
         }
         for peripheral in &mut self.peripherals {
             peripheral.calm(self.now);

@@ -87,7 +87,7 @@ impl World {
         let id = self.applications[number].id().clone();
         for output in out {
             match output {
-                application::Output::Call { call, ask } => self.call_of_application(number, call, ask),
+                application::Output::Call { call, ask } => self.call_of_application(number, call, *ask),
                 application::Output::Commit { takes } => {
                     let start = self.applications[number].starts();
                     self.schedule.plan(self.now + takes, Happening::Committed { place, start });
