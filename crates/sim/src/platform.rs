@@ -241,7 +241,7 @@ impl Platform {
             }),
             Ask::Submit { application, key, submitted } => {
                 let id = RequestId::compose(shown, self.random.next() as u32);
-                let submit = Submit { application, id, idempotency_key: Some(key), submitted };
+                let submit = Submit { application, id, idempotency_key: Some(key), submitted, schedule: None };
                 self.perform(now, &submit, out, |accepted| {
                     then(accepted.map_or_else(|refusal| Reply::Refused(refusal.to_string()), Reply::Accepted))
                 });
