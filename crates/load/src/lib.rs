@@ -31,20 +31,17 @@
 //! [`measure`] has what is measured with them: how long one message takes to all members of a group,
 //! and how fast a fleet registers, at a Bugle or, for comparison, at a plain MQTT server.
 
-mod behaviour;
-mod connection;
 mod event;
 pub mod measure;
+mod mqtt;
 mod open_files;
-mod packet;
-mod peripheral;
 mod peripherals;
 mod seed;
-mod worker;
 
-pub use behaviour::{Announcing, Answering, Behaviour, Reconnecting, Reporting, Sleeping, Subscription};
 pub use bugle_mqtt::Version as MqttVersion;
 pub use event::{Counts, Delivery, Ending, Event, Happening, Session};
+pub use mqtt::{
+    Announcing, Answering, Behaviour, Command, Credentials, Peripheral, Reconnecting, Reporting, Sleeping, Subscription,
+};
 pub use open_files::OpenFilesError;
-pub use peripheral::{Command, Credentials, Peripheral};
 pub use peripherals::{Options, Peripherals, StartError};

@@ -10,9 +10,9 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::event::{Counters, Counts, Event};
+use crate::mqtt::{Command, Peripheral};
+use crate::mqtt::{Order, Pace, Worker};
 use crate::open_files::{self, OpenFilesError};
-use crate::peripheral::{Command, Peripheral};
-use crate::worker::{Order, Pace, Worker};
 
 /// Files that a process needs beside its connections.
 const OTHER_FILES: usize = 256;

@@ -14,9 +14,9 @@ use bugle_mqtt::Version;
 use super::fleet::{Fleet, Goal};
 use super::target::Member;
 use super::{MeasureError, Samples, Target};
-use crate::behaviour::{Behaviour, Subscription};
 use crate::event::Happening;
-use crate::peripheral::Command;
+use crate::mqtt::Command;
+use crate::mqtt::{Behaviour, Subscription};
 
 const TOPIC: &str = "everybody";
 

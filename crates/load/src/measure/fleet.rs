@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::MeasureError;
 use super::target::{Member, Target};
-use crate::behaviour::Behaviour;
 use crate::event::{Ending, Event, Happening};
-use crate::peripheral::{Command, Peripheral};
+use crate::mqtt::Behaviour;
+use crate::mqtt::{Command, Peripheral};
 use crate::peripherals::{Options, Peripherals, StartError};
 
 /// Events that one peripheral brings at most between two looks: a few of a connection, two of a message.

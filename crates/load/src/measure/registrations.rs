@@ -7,8 +7,8 @@ use bugle_mqtt::Version;
 
 use super::fleet::{Fleet, Goal};
 use super::{MeasureError, Samples, Target};
-use crate::behaviour::{Behaviour, Subscription};
 use crate::event::Happening;
+use crate::mqtt::{Behaviour, Subscription};
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use bugle_core::{Content, PeripheralId, RequestId, Totals};
 
 use super::MeasureError;
 use super::mosquitto::Mosquitto;
-use crate::peripheral::Credentials;
+use crate::mqtt::Credentials;
 
 /// Fewer than the hundred that mosquitto lets wait (`listen` in its net.c): one more would be made to
 /// wait for a second by the kernel.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use crate::event::Session;
-use crate::packet::{Dup, ToPublish};
+use crate::mqtt::packet::{Dup, ToPublish};
 
 /// Messages that wait for a server to take them; one more is given up.
 const MESSAGES_MAX: usize = 64;

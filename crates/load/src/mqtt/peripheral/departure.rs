@@ -9,8 +9,8 @@ use bytes::Bytes;
 use super::outbox::Outbox;
 use super::timers::Timer;
 use super::{Output, Phase, SimulatedPeripheral, Subscribed};
-use crate::behaviour::Announcing;
 use crate::event::{Ending, Happening};
+use crate::mqtt::behaviour::Announcing;
 
 /// How it departs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

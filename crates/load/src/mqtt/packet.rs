@@ -13,7 +13,7 @@ use thiserror::Error;
 use tokio_util::codec::{Decoder, Encoder};
 
 use crate::event::Session;
-use crate::peripheral::Credentials;
+use crate::mqtt::peripheral::Credentials;
 
 /// The largest packet that is taken from a server.
 const PACKET_BYTES_MAX: u32 = 256 * 1024;

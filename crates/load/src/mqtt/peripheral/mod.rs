@@ -36,9 +36,9 @@ use self::requests::{Answer, Reply, Request, Requests};
 use self::resources::Resources;
 use self::timers::{Timer, Timers};
 pub use self::told::{Command, Credentials, Peripheral};
-use crate::behaviour::{Answering, Behaviour, Subscription};
 use crate::event::{Delivery, Ending, Happening, Session};
-use crate::packet::{Connect, FromServer, Message, Start, ToServer};
+use crate::mqtt::behaviour::{Answering, Behaviour, Subscription};
+use crate::mqtt::packet::{Connect, FromServer, Message, Start, ToServer};
 use crate::seed::Numbers;
 
 /// The reason code for what was given up because too much waits: Quota exceeded (MQTT 5, 2.4).

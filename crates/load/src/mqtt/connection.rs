@@ -10,7 +10,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Socket, Type};
 
-use crate::packet::{Codec, FromServer, PacketError, ToServer};
+use crate::mqtt::packet::{Codec, FromServer, PacketError, ToServer};
 
 /// A socket and what belongs to it.
 #[derive(Debug)]

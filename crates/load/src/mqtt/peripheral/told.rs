@@ -8,7 +8,7 @@ use std::time::Duration;
 use bugle_core::PeripheralId;
 use bytes::Bytes;
 
-use crate::behaviour::Behaviour;
+use crate::mqtt::behaviour::Behaviour;
 
 /// A peripheral to simulate.
 #[derive(Debug, Clone)]

@@ -3,8 +3,8 @@
 use bugle_core::{Content, PeripheralId, RequestId};
 
 use super::*;
-use crate::behaviour::{Announcing, Reconnecting, Reporting, Sleeping};
-use crate::packet::{Dup, ToPublish};
+use crate::mqtt::behaviour::{Announcing, Reconnecting, Reporting, Sleeping};
+use crate::mqtt::packet::{Dup, ToPublish};
 
 const READ: &str = r#"{"request":"01M8QZ4T7B0XK","do":"read","path":"/3/0/2"}"#;
 

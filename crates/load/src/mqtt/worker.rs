@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use bugle_core::Time;
 use mio::{Events, Poll, Token, Waker};
 
-use crate::connection::{Connection, Got, Progress};
 use crate::event::{Counters, Event, Happening};
-use crate::packet::ToServer;
-use crate::peripheral::{Command, Output, Peripheral, SimulatedPeripheral};
+use crate::mqtt::connection::{Connection, Got, Progress};
+use crate::mqtt::packet::ToServer;
+use crate::mqtt::peripheral::{Command, Output, Peripheral, SimulatedPeripheral};
 use crate::seed::Numbers;
 
 const WAKE: Token = Token(usize::MAX);

@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use serde::Deserialize;
 
 use super::outbox::{Draft, Purpose};
-use crate::packet::Message;
+use crate::mqtt::packet::Message;
 
 /// Requests that a peripheral remembers, so that it does none of them twice.
 const REMEMBERED_MAX: usize = 32;

@@ -4,7 +4,7 @@ use bugle_core::{Content, PeripheralId, RequestId};
 use proptest::prelude::*;
 
 use super::*;
-use crate::behaviour::Reporting;
+use crate::mqtt::behaviour::Reporting;
 
 /// Something that happens to it.
 #[derive(Debug, Clone)]
