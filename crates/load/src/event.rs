@@ -19,42 +19,44 @@ pub struct Event {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Happening {
-    /// The server has accepted it: at a gateway, it is registered.
+    /// The server has accepted it: at a gateway, it is registered, or awake again.
     Connected {
         /// Whether the server remembers it.
         session: Session,
     },
-    /// Its subscription is in place.
+    /// MQTT: its subscription is in place.
     Subscribed,
-    /// The server has refused the connection or the subscription.
+    /// LwM2M: the server has heard that it is still there.
+    Updated,
+    /// The server has refused the connection, the registration or the subscription.
     Refused {
-        /// The reason code of MQTT 5, or the return code of 3.1.1.
+        /// The reason code of MQTT 5, the return code of 3.1.1, or the response code of CoAP.
         code: u8,
         /// In words, if the server said more.
         reason: Option<String>,
     },
     /// A message came.
     Received {
-        /// Which request it is; none if it is not one.
+        /// Which request it is; none if it is not one, or does not say, as with LwM2M.
         request: Option<RequestId>,
-        /// Whether it came before.
+        /// Whether it came before. With LwM2M, repetitions are only counted.
         delivery: Delivery,
     },
-    /// The acknowledgement of a message has gone out.
+    /// The acknowledgement of a message has gone out; with LwM2M, the answer with it.
     Acknowledged,
-    /// The server has taken the answer to this request.
+    /// MQTT: the server has taken the answer to this request.
     Answered {
         /// Which.
         request: RequestId,
     },
-    /// The server has taken another message of its own: a report, or what it was told to publish.
+    /// The server has taken another message of its own: a report, or what it was told to publish or send.
     Published,
     /// The server has not taken a message of its own.
     Rejected {
-        /// The reason code.
+        /// As in [`Happening::Refused`].
         code: u8,
     },
-    /// The connection has ended, or never came to be.
+    /// The connection or the registration has ended, or never came to be.
     Disconnected(Ending),
     /// It tried as often as it may, and stays away.
     GaveUp,
@@ -78,7 +80,7 @@ pub enum Delivery {
     Again,
 }
 
-/// How a connection ended.
+/// How a connection or a registration ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
     /// It went to sleep.
@@ -92,7 +94,7 @@ pub enum Ending {
         /// The reason code, if the server gave one.
         code: Option<u8>,
     },
-    /// It broke, could not be made, or the server went silent.
+    /// It broke, could not be made, or the server is silent.
     Broken {
         /// In words.
         reason: String,
@@ -122,12 +124,14 @@ macro_rules! counts {
 }
 
 counts! {
-    /// Connections that the server accepted.
+    /// Connections or registrations that the server accepted, and sleepers that it has heard wake.
     connected,
     /// Of those, the ones that have ended.
     ended,
     /// Subscriptions in place.
     subscribed,
+    /// Registrations kept alive.
+    updated,
     /// Refusals by the server.
     refused,
     /// Messages that came for the first time.
@@ -144,7 +148,7 @@ counts! {
     rejected,
     /// Sleeps begun.
     slept,
-    /// Connections that broke or could not be made.
+    /// Connections that broke or could not be made, and words that the server did not answer.
     broken,
     /// Peripherals that gave up.
     gave_up,
@@ -165,6 +169,7 @@ impl Counters {
         let counter = match happening {
             Happening::Connected { .. } => &self.connected,
             Happening::Subscribed => &self.subscribed,
+            Happening::Updated => &self.updated,
             Happening::Refused { .. } => &self.refused,
             Happening::Received { delivery: Delivery::First, .. } => &self.received,
             Happening::Received { delivery: Delivery::Again, .. } => &self.repeated,

@@ -17,7 +17,7 @@ pub struct OpenFilesError {
 ///
 /// # Errors
 /// If the system does not allow so many.
-pub(crate) fn allow(needed: usize) -> Result<(), OpenFilesError> {
+pub fn allow(needed: usize) -> Result<(), OpenFilesError> {
     let needed = needed as u64;
     let (soft, hard) = Resource::NOFILE.get().unwrap_or((0, 0));
     if soft >= needed {

@@ -9,25 +9,48 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::command::{Command, Order};
 use crate::event::{Counters, Counts, Event};
-use crate::mqtt::{Command, Peripheral};
-use crate::mqtt::{Order, Pace, Worker};
 use crate::open_files::{self, OpenFilesError};
+use crate::told::Told;
+use crate::turns::Pace;
+use crate::{lwm2m, mqtt};
 
 /// Files that a process needs beside its connections.
 const OTHER_FILES: usize = 256;
+
+/// A peripheral to simulate.
+#[derive(Debug, Clone)]
+pub enum Peripheral {
+    /// One that speaks MQTT.
+    Mqtt(mqtt::Peripheral),
+    /// One that speaks LwM2M.
+    Lwm2m(lwm2m::Peripheral),
+}
+
+impl From<mqtt::Peripheral> for Peripheral {
+    fn from(peripheral: mqtt::Peripheral) -> Self {
+        Self::Mqtt(peripheral)
+    }
+}
+
+impl From<lwm2m::Peripheral> for Peripheral {
+    fn from(peripheral: lwm2m::Peripheral) -> Self {
+        Self::Lwm2m(peripheral)
+    }
+}
 
 /// How peripherals are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// What everything that looks random is drawn from.
     pub seed: u64,
-    /// Threads that share the peripherals.
+    /// Threads that share the peripherals of one protocol.
     pub workers: NonZeroUsize,
-    /// Connections that are being made at once: a server has only so long a queue of them. A
-    /// connection is made when the server has accepted or refused it.
+    /// Connections, or registrations, that are being made at once: a server has only so long a queue
+    /// of them. One is made when the server has accepted or refused it.
     pub connecting_max: NonZeroUsize,
-    /// Connections begun in a second; without a limit, as fast as the server goes along.
+    /// Connections, or registrations, begun in a second; without a limit, as fast as the server goes along.
     pub connects_per_second: Option<NonZeroUsize>,
     /// Events that wait to be fetched; further ones are lost, and counted as such.
     pub events_max: usize,
@@ -60,9 +83,21 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Peripherals {
     workers: Vec<Handle>,
+    /// Where each of them is.
+    places: Vec<Place>,
     counters: Arc<Counters>,
     events: Receiver<Event>,
 }
+
+/// One seat at one worker.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    worker: usize,
+    seat: usize,
+}
+
+/// The peripherals of one thread, each with its place among all.
+type Share<P> = Vec<(usize, P)>;
 
 #[derive(Debug)]
 struct Handle {
@@ -76,31 +111,29 @@ impl Peripherals {
     ///
     /// # Errors
     /// If the process may not open enough files, or a thread cannot be started.
-    pub fn start(peripherals: Vec<Peripheral>, options: Options) -> Result<Self, StartError> {
-        open_files::allow(peripherals.len() + OTHER_FILES)?;
+    pub fn start(
+        peripherals: impl IntoIterator<Item = impl Into<Peripheral>>,
+        options: Options,
+    ) -> Result<Self, StartError> {
+        let mut shares = Shares::new(options.workers);
+        peripherals.into_iter().for_each(|peripheral| shares.add(peripheral.into()));
+        open_files::allow(shares.places.len() + OTHER_FILES)?;
         let counters = Arc::new(Counters::default());
         let (events_in, events) = mpsc::sync_channel(options.events_max);
-        let workers = options.workers.get();
-        let pace = Pace {
-            connecting_max: options.connecting_max.get().div_ceil(workers),
-            between_connects: options
-                .connects_per_second
-                .map(|rate| Duration::from_secs_f64(workers as f64 / rate.get() as f64)),
-        };
-        let mut shares: Vec<Vec<(usize, Peripheral)>> = vec![Vec::new(); workers];
-        for (index, peripheral) in peripherals.into_iter().enumerate() {
-            shares[index % workers].push((index, peripheral));
-        }
-        let mut handles = Vec::with_capacity(workers);
-        for share in shares {
+        let told = Told { counters: Arc::clone(&counters), events: (options.events_max > 0).then_some(events_in) };
+        let pace = options.pace();
+        let mut workers = Vec::with_capacity(2 * options.workers.get());
+        for share in shares.mqtt {
             let (orders, orders_out) = mpsc::channel();
-            let events = (options.events_max > 0).then(|| events_in.clone());
-            let worker = Worker::new(share, options.seed, pace, Arc::clone(&counters), events, orders_out)?;
-            let waker = worker.waker();
-            let thread = thread::Builder::new().name("peripherals".into()).spawn(move || worker.run())?;
-            handles.push(Handle { orders, waker, thread: Some(thread) });
+            let worker = mqtt::Worker::new(share, options.seed, pace, told.clone(), orders_out)?;
+            workers.push(Handle::start(orders, worker.waker(), move || worker.run())?);
         }
-        Ok(Self { workers: handles, counters, events })
+        for share in shares.lwm2m {
+            let (orders, orders_out) = mpsc::channel();
+            let worker = lwm2m::Worker::new(share, options.seed, pace, told.clone(), orders_out)?;
+            workers.push(Handle::start(orders, worker.waker(), move || worker.run())?);
+        }
+        Ok(Self { workers, places: shares.places, counters, events })
     }
 
     /// What has happened so far.
@@ -117,7 +150,9 @@ impl Peripherals {
 
     /// Tells the peripheral at place `peripheral` what to do. One that does not exist does nothing.
     pub fn command(&self, peripheral: usize, command: Command) {
-        self.workers[peripheral % self.workers.len()].order(Order::Tell(peripheral / self.workers.len(), command));
+        if let Some(Place { worker, seat }) = self.places.get(peripheral).copied() {
+            self.workers[worker].order(Order::Tell(seat, command));
+        }
     }
 
     /// Tells all of them.
@@ -146,7 +181,59 @@ impl Peripherals {
     }
 }
 
+impl Options {
+    /// That of one of the threads.
+    fn pace(&self) -> Pace {
+        let workers = self.workers.get();
+        Pace {
+            connecting_max: self.connecting_max.get().div_ceil(workers),
+            between_connects: self
+                .connects_per_second
+                .map(|rate| Duration::from_secs_f64(workers as f64 / rate.get() as f64)),
+        }
+    }
+}
+
+/// Peripherals dealt out to threads. Each protocol has threads of its own; those of MQTT come first.
+struct Shares {
+    mqtt: Vec<Share<mqtt::Peripheral>>,
+    lwm2m: Vec<Share<lwm2m::Peripheral>>,
+    places: Vec<Place>,
+}
+
+impl Shares {
+    fn new(workers: NonZeroUsize) -> Self {
+        let workers = workers.get();
+        Self { mqtt: vec![Vec::new(); workers], lwm2m: vec![Vec::new(); workers], places: Vec::new() }
+    }
+
+    fn add(&mut self, peripheral: Peripheral) {
+        let index = self.places.len();
+        let turn = index % self.mqtt.len();
+        let (worker, seat) = match peripheral {
+            Peripheral::Mqtt(peripheral) => {
+                self.mqtt[turn].push((index, peripheral));
+                (turn, self.mqtt[turn].len() - 1)
+            }
+            Peripheral::Lwm2m(peripheral) => {
+                self.lwm2m[turn].push((index, peripheral));
+                (self.mqtt.len() + turn, self.lwm2m[turn].len() - 1)
+            }
+        };
+        self.places.push(Place { worker, seat });
+    }
+}
+
 impl Handle {
+    fn start(
+        orders: Sender<Order>,
+        waker: Arc<mio::Waker>,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Result<Self, StartError> {
+        let thread = thread::Builder::new().name("peripherals".into()).spawn(run)?;
+        Ok(Self { orders, waker, thread: Some(thread) })
+    }
+
     /// A worker that has ended takes no orders, and needs none.
     fn order(&self, order: Order) {
         if self.orders.send(order).is_ok()

@@ -14,6 +14,14 @@ impl Numbers {
         numbers
     }
 
+    /// What a CoAP endpoint makes its tokens and message ids of.
+    pub(crate) fn secret(&mut self) -> [u8; 16] {
+        let mut secret = [0; 16];
+        secret[..8].copy_from_slice(&self.next().to_be_bytes());
+        secret[8..].copy_from_slice(&self.next().to_be_bytes());
+        secret
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;

@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use bugle_load::{
-    Announcing, Behaviour, Command, Credentials, Event, Happening, MqttVersion, Options, Peripheral, Peripherals,
-    Reconnecting, Sleeping,
-};
+use bugle_load::mqtt::{Announcing, Behaviour, Credentials, Peripheral, Reconnecting, Sleeping};
+use bugle_load::{Command, Event, Happening, MqttVersion, Options, Peripherals};
 
 use super::parts::Parts;
 use super::town::{Kind, Town};

@@ -7,7 +7,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bugle_load::{Behaviour, MqttVersion, Options, Peripherals};
+use bugle_load::mqtt::Behaviour;
+use bugle_load::{MqttVersion, Options, Peripherals};
 use serde_json::json;
 
 use super::system::{SOON, System, allocations, fleet, ids, until};

@@ -10,7 +10,8 @@ use bugle_api::{Decision, NewGateway, Request, RequestState, Submission};
 use bugle_client::Client;
 use bugle_core::{ApplicationId, Content, Event, GroupId, Operation, Receipt, Verdict};
 use bugle_gateway::{Config, Gateway};
-use bugle_load::{Behaviour, MqttVersion, Options, Peripheral, Peripherals};
+use bugle_load::mqtt::{Behaviour, Peripheral};
+use bugle_load::{MqttVersion, Options, Peripherals};
 
 use bugle_runtime::Shutdown;
 use tempfile::TempDir;
@@ -80,7 +81,7 @@ impl World {
             credentials: None,
             behaviour: Arc::clone(&behaviour),
         };
-        Peripherals::start((0..MEMBERS).map(one).collect(), Options::default()).expect("they start")
+        Peripherals::start((0..MEMBERS).map(one), Options::default()).expect("they start")
     }
 
     /// Says yes to all that ask, until so many are registered.

@@ -14,8 +14,8 @@ use bugle_mqtt::Version;
 use super::fleet::{Fleet, Goal};
 use super::target::Member;
 use super::{MeasureError, Samples, Target};
+use crate::command::Command;
 use crate::event::Happening;
-use crate::mqtt::Command;
 use crate::mqtt::{Behaviour, Subscription};
 
 const TOPIC: &str = "everybody";

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::MeasureError;
 use super::target::{Member, Target};
+use crate::command::Command;
 use crate::event::{Ending, Event, Happening};
 use crate::mqtt::Behaviour;
-use crate::mqtt::{Command, Peripheral};
+use crate::mqtt::Peripheral;
 use crate::peripherals::{Options, Peripherals, StartError};
 
 /// Events that one peripheral brings at most between two looks: a few of a connection, two of a message.
@@ -68,15 +69,12 @@ impl Fleet {
             events_max: members.len() * EVENTS_PER_PERIPHERAL,
             ..Options::default()
         };
-        let peripherals = members
-            .into_iter()
-            .map(|member| Peripheral {
-                id: member.id,
-                server: member.gateway,
-                credentials: member.credentials,
-                behaviour: Arc::clone(&behaviour),
-            })
-            .collect();
+        let peripherals = members.into_iter().map(|member| Peripheral {
+            id: member.id,
+            server: member.gateway,
+            credentials: member.credentials,
+            behaviour: Arc::clone(&behaviour),
+        });
         Ok(Self { server: target.name(), peripherals: Peripherals::start(peripherals, options)?, patience })
     }
 

@@ -7,5 +7,5 @@ mod peripheral;
 mod worker;
 
 pub use behaviour::{Announcing, Answering, Behaviour, Reconnecting, Reporting, Sleeping, Subscription};
-pub use peripheral::{Command, Credentials, Peripheral};
-pub(crate) use worker::{Order, Pace, Worker};
+pub use peripheral::{Credentials, Peripheral};
+pub(crate) use worker::Worker;

@@ -1,43 +1,27 @@
 //! One thread's share of the simulated peripherals: sockets, timers and orders in one loop.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::io;
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use bugle_core::Time;
 use mio::{Events, Poll, Token, Waker};
 
-use crate::event::{Counters, Event, Happening};
+use crate::command::{Command, Order};
+use crate::event::Happening;
 use crate::mqtt::connection::{Connection, Got, Progress};
 use crate::mqtt::packet::ToServer;
-use crate::mqtt::peripheral::{Command, Output, Peripheral, SimulatedPeripheral};
+use crate::mqtt::peripheral::{Output, Peripheral, SimulatedPeripheral};
 use crate::seed::Numbers;
+use crate::told::Told;
+use crate::turns::{Pace, Turns};
 
 const WAKE: Token = Token(usize::MAX);
 const EVENTS_AT_ONCE: usize = 1024;
 const SCRATCH_BYTES: usize = 64 * 1024;
-
-/// What a worker is told.
-#[derive(Debug)]
-pub(crate) enum Order {
-    /// Tell the peripheral at this place of its share.
-    Tell(usize, Command),
-    /// Tell all of its share.
-    TellAll(Command),
-    /// End.
-    Stop,
-}
-
-/// How fast a worker makes connections.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
-    pub(crate) connecting_max: usize,
-    pub(crate) between_connects: Option<Duration>,
-}
 
 /// One thread's share.
 pub(crate) struct Worker {
@@ -46,12 +30,8 @@ pub(crate) struct Worker {
     began: Instant,
     seats: Vec<Seat>,
     timeouts: BTreeSet<(Time, usize)>,
-    /// Who waits for a connection to be made.
-    opening: VecDeque<usize>,
     /// Connections being made.
-    connecting: usize,
-    pace: Pace,
-    next_connect: Instant,
+    turns: Turns,
     scratch: Box<[u8]>,
     told: Told,
     orders: Receiver<Order>,
@@ -84,30 +64,12 @@ impl Link {
     }
 }
 
-/// Where what happened is told.
-struct Told {
-    counters: Arc<Counters>,
-    events: Option<SyncSender<Event>>,
-}
-
-impl Told {
-    fn tell(&self, peripheral: usize, what: Happening) {
-        self.counters.count(&what);
-        if let Some(events) = &self.events
-            && events.try_send(Event { peripheral, at: Instant::now(), what }).is_err()
-        {
-            self.counters.events_lost.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
 impl Worker {
     pub(crate) fn new(
         share: Vec<(usize, Peripheral)>,
         seed: u64,
         pace: Pace,
-        counters: Arc<Counters>,
-        events: Option<SyncSender<Event>>,
+        told: Told,
         orders: Receiver<Order>,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
@@ -126,12 +88,9 @@ impl Worker {
             waker,
             began,
             timeouts: BTreeSet::new(),
-            opening: VecDeque::new(),
-            connecting: 0,
-            pace,
-            next_connect: began,
+            turns: Turns::new(began, pace),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
-            told: Told { counters, events },
+            told,
             orders,
             seats,
         })
@@ -175,9 +134,7 @@ impl Worker {
     /// How long nothing is to be done unless something comes.
     fn patience(&self) -> Option<Duration> {
         let timeout = self.timeouts.first().map(|(at, _)| at.saturating_since(self.now()));
-        let may_open = !self.opening.is_empty() && self.connecting < self.pace.connecting_max;
-        let connect = may_open.then(|| self.next_connect.saturating_duration_since(Instant::now()));
-        [timeout, connect].into_iter().flatten().min()
+        [timeout, self.turns.patience(Instant::now())].into_iter().flatten().min()
     }
 
     fn handle_timeouts(&mut self) {
@@ -210,26 +167,20 @@ impl Worker {
 
     /// Makes the connections that the pace allows.
     fn open_connections(&mut self) {
-        while self.connecting < self.pace.connecting_max
-            && !self.opening.is_empty()
-            && Instant::now() >= self.next_connect
-        {
-            let Some(seat) = self.opening.pop_front() else { return };
+        while let Some(seat) = self.turns.begin(Instant::now()) {
             if !matches!(self.seats[seat].link, Link::Wanted) {
+                self.turns.end();
                 continue;
-            }
-            if let Some(between) = self.pace.between_connects {
-                self.next_connect = self.next_connect.max(Instant::now()) + between;
             }
             let Seat { machine, index, .. } = &self.seats[seat];
             let (server, version) = (machine.server(), machine.version());
             let opened = Connection::open(self.poll.registry(), Token(seat), *index, server, version);
             match opened {
-                Ok(connection) => {
-                    self.connecting += 1;
-                    self.seats[seat].link = Link::Present(connection);
+                Ok(connection) => self.seats[seat].link = Link::Present(connection),
+                Err(error) => {
+                    self.turns.end();
+                    self.close_seat(seat, Some(error.to_string()));
                 }
-                Err(error) => self.close_seat(seat, Some(error.to_string())),
             }
         }
     }
@@ -286,7 +237,7 @@ impl Worker {
             match output {
                 Output::Open => {
                     self.seats[seat].link = Link::Wanted;
-                    self.opening.push_back(seat);
+                    self.turns.wait(seat);
                 }
                 Output::Close => self.release(seat),
                 Output::Send(packet) => self.send(seat, packet),
@@ -320,7 +271,7 @@ impl Worker {
             (happening, connection) => {
                 if let (Happening::Connected { .. }, Some(connection)) = (&happening, connection) {
                     connection.set_accepted();
-                    self.connecting -= 1;
+                    self.turns.end();
                 }
                 self.told.tell(*index, happening);
             }
@@ -353,9 +304,9 @@ impl Worker {
             self.told.tell(*index, Happening::Acknowledged);
         }
         if connection.progress() == Progress::Accepted {
-            self.told.counters.ended.fetch_add(1, Ordering::Relaxed);
+            self.told.ended();
         } else {
-            self.connecting -= 1;
+            self.turns.end();
         }
     }
 }

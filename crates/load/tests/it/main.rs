@@ -1,5 +1,6 @@
 //! Simulated peripherals over real sockets: against a server played by the test, and against mosquitto.
 
+mod lwm2m;
 mod mosquitto;
 mod played_server;
 
@@ -8,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bugle_core::PeripheralId;
-use bugle_load::{Behaviour, Event, Happening, Peripheral, Peripherals};
+use bugle_load::mqtt::{Behaviour, Peripheral};
+use bugle_load::{Event, Happening, Peripherals};
 
 /// Longer than anything here takes, on however slow a machine.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -4,7 +4,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use bugle_load::measure::{FanOut, Mosquitto, Registrations, Target};
-use bugle_load::{Answering, Behaviour, Command, Ending, Happening, Options, Peripherals, Session, Subscription};
+use bugle_load::mqtt::{Answering, Behaviour, Subscription};
+use bugle_load::{Command, Ending, Happening, Options, Peripherals, Session};
 use bugle_mqtt::Version;
 
 use crate::{PATIENCE, alike, wait_for};

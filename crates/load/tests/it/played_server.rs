@@ -6,7 +6,8 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use bugle_core::RequestId;
-use bugle_load::{Answering, Behaviour, Delivery, Ending, Happening, Options, Peripherals, Reconnecting, Session};
+use bugle_load::mqtt::{Answering, Behaviour, Reconnecting};
+use bugle_load::{Delivery, Ending, Happening, Options, Peripherals, Session};
 use bugle_mqtt::Version;
 
 use crate::{PATIENCE, alike, wait_for};

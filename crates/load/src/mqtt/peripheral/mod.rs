@@ -11,13 +11,13 @@
 #[cfg(test)]
 mod any_order;
 mod departure;
+mod identity;
 mod outbox;
 mod requests;
 mod resources;
 #[cfg(test)]
 mod tests;
 mod timers;
-mod told;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -31,11 +31,12 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use self::departure::Departure;
+pub use self::identity::{Credentials, Peripheral};
 use self::outbox::{Draft, Outbox, Purpose, Room};
 use self::requests::{Answer, Reply, Request, Requests};
 use self::resources::Resources;
 use self::timers::{Timer, Timers};
-pub use self::told::{Command, Credentials, Peripheral};
+use crate::command::Command;
 use crate::event::{Delivery, Ending, Happening, Session};
 use crate::mqtt::behaviour::{Answering, Behaviour, Subscription};
 use crate::mqtt::packet::{Connect, FromServer, Message, Start, ToServer};
@@ -246,6 +247,7 @@ impl SimulatedPeripheral {
             Command::Publish { topic, payload } => {
                 self.publish(topic.into(), payload, None);
             }
+            Command::Set { .. } | Command::Send { .. } => {}
         }
         self.settle(now);
     }

@@ -1,0 +1,78 @@
+//! What servers ask of peripherals, and what they are told after.
+
+use bugle_coap::{ObserverId, Reliability, RequestHandle};
+use bugle_core::Time;
+use bugle_lwm2m::client::Input;
+use bugle_lwm2m::{Code, Response, Transmission};
+
+use super::Share;
+use crate::event::{Delivery, Happening};
+use crate::lwm2m::carriage;
+
+impl Share {
+    pub(super) fn on_request(&mut self, now: Time, seat: usize, handle: RequestHandle, request: &bugle_coap::Request) {
+        self.happened(seat, Happening::Received { request: None, delivery: Delivery::First });
+        self.last_token += 1;
+        let token = self.last_token;
+        self.answering = Some((token, handle));
+        match carriage::request_from_coap(request) {
+            Some(request) => self.put(now, seat, Input::Asked { token, request }),
+            None => self.answer(now, seat, token, Response::new(Code::METHOD_NOT_ALLOWED)),
+        }
+    }
+
+    /// The device answers before anything else is put to it.
+    pub(super) fn answer(&mut self, now: Time, seat: usize, token: u64, response: Response) {
+        let Some((_, handle)) = self.answering.take_if(|(asked, _)| *asked == token) else { return };
+        let is_observed = response.observe.is_some();
+        let response = carriage::response_to_coap(response)
+            .unwrap_or_else(|_| bugle_coap::Response::new(bugle_coap::Code::INTERNAL_SERVER_ERROR));
+        let answered = if is_observed {
+            self.endpoint.accept_observer(now, handle, response)
+        } else {
+            self.endpoint.respond(now, handle, response).map(|()| None)
+        };
+        match answered {
+            Ok(Some(observer)) => {
+                let observers = &mut self.seats[seat].observers;
+                observers.retain(|(_, known)| *known != observer);
+                observers.push((token, observer));
+                self.answered.push(seat);
+            }
+            Ok(None) => self.answered.push(seat),
+            // Its server has gone away in the meantime.
+            Err(_) => {}
+        }
+    }
+
+    pub(super) fn notify(
+        &mut self,
+        now: Time,
+        seat: usize,
+        token: u64,
+        response: Response,
+        transmission: Transmission,
+    ) {
+        let observer =
+            self.seats[seat].observers.iter().find(|(known, _)| *known == token).map(|(_, observer)| *observer);
+        let reliability = match transmission {
+            Transmission::Confirmable => Reliability::Confirmable,
+            Transmission::NonConfirmable => Reliability::NonConfirmable,
+        };
+        let is_told = observer
+            .zip(carriage::response_to_coap(response).ok())
+            .is_some_and(|(observer, response)| self.endpoint.notify(now, observer, response, reliability).is_ok());
+        if !is_told {
+            self.seats[seat].observers.retain(|(known, _)| *known != token);
+            self.seats[seat].device.handle_input(now, Input::Forgotten { token });
+        }
+    }
+
+    pub(super) fn on_observer_gone(&mut self, now: Time, seat: usize, observer: ObserverId) {
+        let observers = &mut self.seats[seat].observers;
+        if let Some(place) = observers.iter().position(|(_, known)| *known == observer) {
+            let (token, _) = observers.remove(place);
+            self.put(now, seat, Input::Forgotten { token });
+        }
+    }
+}

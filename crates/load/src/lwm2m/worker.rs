@@ -1,0 +1,218 @@
+//! One thread's share of the simulated LwM2M peripherals: sockets, timers and orders in one loop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use bugle_core::Time;
+use mio::{Events, Poll, Token, Waker};
+
+use super::behaviour::Peripheral;
+use super::share::{Output, Share};
+use super::way::Way;
+use crate::command::Order;
+use crate::event::{Ending, Happening};
+use crate::seed::Numbers;
+use crate::told::Told;
+use crate::turns::{Pace, Turns};
+
+const WAKE: Token = Token(usize::MAX);
+const EVENTS_AT_ONCE: usize = 1024;
+/// No datagram is larger.
+const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// One thread's share.
+pub(crate) struct Worker {
+    poll: Poll,
+    waker: Arc<Waker>,
+    began: Instant,
+    share: Share,
+    seats: Vec<Seat>,
+    /// Registrations under way.
+    turns: Turns,
+    scratch: Box<[u8]>,
+    told: Told,
+    orders: Receiver<Order>,
+}
+
+/// Where one peripheral of the share speaks from, and to.
+struct Seat {
+    way: Option<Way>,
+    server: SocketAddr,
+    /// Its place among all peripherals.
+    index: usize,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        share: Vec<(usize, Peripheral)>,
+        seed: u64,
+        pace: Pace,
+        told: Told,
+        orders: Receiver<Order>,
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let seat =
+            |(index, peripheral): &(usize, Peripheral)| Seat { way: None, server: peripheral.server, index: *index };
+        let seats = share.iter().map(seat).collect();
+        let first = share.first().map_or(0, |(index, _)| *index);
+        let numbered = |(index, peripheral)| (peripheral, Numbers::new(seed, index));
+        let began = Instant::now();
+        Ok(Self {
+            poll,
+            waker,
+            began,
+            share: Share::new(share.into_iter().map(numbered).collect(), Numbers::new(!seed, first).secret()),
+            seats,
+            turns: Turns::new(began, pace),
+            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+            told,
+            orders,
+        })
+    }
+
+    pub(crate) fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    /// Until it is told to stop, or the system fails it.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS_AT_ONCE);
+        loop {
+            self.act();
+            self.give_turns();
+            self.handle_timeouts();
+            match self.poll.poll(&mut events, self.patience()) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return tracing::error!(%error, "a worker of the simulated peripherals cannot go on"),
+            }
+            for event in &events {
+                match event.token() {
+                    WAKE => {
+                        if self.handle_orders().is_err() {
+                            return;
+                        }
+                    }
+                    Token(seat) => self.receive(seat),
+                }
+            }
+            let repeated = self.share.take_repeated();
+            self.told.counters.repeated.fetch_add(repeated, Ordering::Relaxed);
+        }
+    }
+
+    fn now(&self) -> Time {
+        Time::from_millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// How long nothing is to be done unless something comes.
+    fn patience(&self) -> Option<Duration> {
+        let timeout = self.share.next_timeout().map(|at| at.saturating_since(self.now()));
+        [timeout, self.turns.patience(Instant::now())].into_iter().flatten().min()
+    }
+
+    fn handle_timeouts(&mut self) {
+        let now = self.now();
+        if self.share.next_timeout().is_some_and(|at| at <= now) {
+            self.share.handle_timeout(now);
+            self.act();
+        }
+    }
+
+    fn handle_orders(&mut self) -> Result<(), Stopped> {
+        let now = self.now();
+        while let Ok(order) = self.orders.try_recv() {
+            match order {
+                Order::Tell(seat, command) if seat < self.seats.len() => self.share.handle_command(now, seat, command),
+                Order::Tell(..) => {}
+                Order::TellAll(command) => {
+                    (0..self.seats.len()).for_each(|seat| self.share.handle_command(now, seat, command.clone()));
+                }
+                Order::Stop => return Err(Stopped),
+            }
+            self.act();
+        }
+        Ok(())
+    }
+
+    /// Has those register whose turn it is.
+    fn give_turns(&mut self) {
+        while let Some(seat) = self.turns.begin(Instant::now()) {
+            let now = self.now();
+            match self.open(seat) {
+                Ok(()) => self.share.handle_turn(now, seat),
+                Err(error) => {
+                    self.turns.end();
+                    self.share.handle_no_port(now, seat, error.to_string());
+                }
+            }
+            self.act();
+        }
+    }
+
+    /// Sees to it that the one in this seat has a port.
+    fn open(&mut self, seat: usize) -> io::Result<()> {
+        let Seat { way, server, index } = &mut self.seats[seat];
+        if way.is_none() {
+            *way = Some(Way::open(self.poll.registry(), Token(seat), *index, *server)?);
+        }
+        Ok(())
+    }
+
+    /// What has come for the one in this seat. Where datagrams are protected, they are opened here.
+    fn receive(&mut self, seat: usize) {
+        let now = self.now();
+        while let Some(way) = &self.seats[seat].way {
+            match way.receive(&mut self.scratch) {
+                Ok(Some(length)) => self.share.handle_datagram(now, seat, &self.scratch[..length]),
+                Ok(None) => return,
+                Err(error) => {
+                    self.seats[seat].way = None;
+                    self.share.handle_no_port(now, seat, error.to_string());
+                }
+            }
+            self.act();
+        }
+    }
+
+    /// Does what the share wants done. Where datagrams are protected, they are sealed here.
+    fn act(&mut self) {
+        while let Some(output) = self.share.poll_output() {
+            match output {
+                Output::WantsTurn { seat } => self.turns.wait(seat),
+                Output::TurnOver { .. } => self.turns.end(),
+                Output::Transmit { seat, datagram } => self.transmit(seat, &datagram),
+                Output::Move { seat } => self.seats[seat].way = None,
+                Output::Ended => self.told.ended(),
+                Output::Happened { seat, what } => self.happened(seat, what),
+            }
+        }
+    }
+
+    fn transmit(&mut self, seat: usize, datagram: &[u8]) {
+        let sent = self.open(seat).and_then(|()| match &self.seats[seat].way {
+            Some(way) => way.send(datagram),
+            None => Ok(()),
+        });
+        if let Err(error) = sent {
+            let index = self.seats[seat].index;
+            tracing::debug!(%error, peripheral = index, "a datagram of a simulated peripheral is lost");
+        }
+    }
+
+    fn happened(&mut self, seat: usize, what: Happening) {
+        // What comes back is somebody else by its address.
+        if what == Happening::Disconnected(Ending::Vanished) {
+            self.seats[seat].way = None;
+        }
+        self.told.tell(self.seats[seat].index, what);
+    }
+}
+
+/// A worker was told to stop.
+struct Stopped;
