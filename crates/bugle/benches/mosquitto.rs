@@ -14,9 +14,10 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use bugle_api::RequestState;
-use bugle_core::{Content, RequestId, Totals};
-use bugle_load::MqttVersion;
-use bugle_load::measure::{Bugle, FanOut, GroupService, Member, Mosquitto, Registrations, Target};
+use bugle_core::{Content, Protocol, RequestId, Totals};
+use bugle_load::measure::{
+    Admission, Bugle, FanOut, GroupService, Member, Mosquitto, Registrations, Target, unwatched,
+};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -70,17 +71,23 @@ fn bugle(runtime: &Runtime, system: &System, count: usize) -> Target {
 }
 
 fn main() -> anyhow::Result<()> {
-    let version = MqttVersion::Mqtt5;
+    let protocol = Protocol::Mqtt5;
     let asked: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     for &members in if asked.is_empty() { MEMBERS } else { &asked } {
         let runtime = Runtime::new()?;
         let system = runtime.block_on(System::start(&[("north", allocations("members", ids(members)))]));
         let mut targets = [Target::Mosquitto(Mosquitto::start()?), bugle(&runtime, &system, members)];
-        let fan_out = FanOut { members, repetitions: REPETITIONS, payload_bytes: 64, version, patience: PATIENCE };
+        let fan_out = FanOut { members, repetitions: REPETITIONS, payload_bytes: 64, protocol, patience: PATIENCE };
         println!("one message to {members} members, medians of {REPETITIONS}; the memory is the gateway's");
-        print!("{}", fan_out.run(&mut targets)?);
-        let registrations = Registrations { peripherals: members, repetitions: 3, version, patience: PATIENCE };
-        print!("{}", registrations.run(&targets)?);
+        print!("{}", fan_out.run(&mut targets, &unwatched)?);
+        let registrations = Registrations {
+            peripherals: members,
+            repetitions: 3,
+            protocol,
+            admission: Admission::Application,
+            patience: PATIENCE,
+        };
+        print!("{}", registrations.run(&targets, &unwatched)?);
     }
     Ok(())
 }

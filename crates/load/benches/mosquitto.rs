@@ -5,23 +5,29 @@
 
 use std::time::Duration;
 
-use bugle_load::measure::{FanOut, Mosquitto, Registrations, Target};
-use bugle_mqtt::Version;
+use bugle_core::Protocol;
+use bugle_load::measure::{Admission, FanOut, Mosquitto, Registrations, Target, unwatched};
 
 const MEMBERS: &[usize] = &[1_000, 10_000];
 const REPETITIONS: usize = 7;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn main() -> anyhow::Result<()> {
-    let version = Version::Mqtt5;
+    let protocol = Protocol::Mqtt5;
     let asked: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     for &members in if asked.is_empty() { MEMBERS } else { &asked } {
         let mut targets = [Target::Mosquitto(Mosquitto::start()?)];
-        let fan_out = FanOut { members, repetitions: REPETITIONS, payload_bytes: 64, version, patience: PATIENCE };
+        let fan_out = FanOut { members, repetitions: REPETITIONS, payload_bytes: 64, protocol, patience: PATIENCE };
         println!("one message to {members} members, medians of {REPETITIONS}");
-        print!("{}", fan_out.run(&mut targets)?);
-        let registrations = Registrations { peripherals: members, repetitions: 3, version, patience: PATIENCE };
-        print!("{}", registrations.run(&targets)?);
+        print!("{}", fan_out.run(&mut targets, &unwatched)?);
+        let registrations = Registrations {
+            peripherals: members,
+            repetitions: 3,
+            protocol,
+            admission: Admission::Application,
+            patience: PATIENCE,
+        };
+        print!("{}", registrations.run(&targets, &unwatched)?);
     }
     Ok(())
 }

@@ -8,15 +8,15 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use bugle_core::{Content, PeripheralId, Totals};
-use bugle_mqtt::Version;
+use bugle_core::{Content, PeripheralId, Protocol, Totals};
+use serde::Serialize;
 
-use super::fleet::{Fleet, Goal};
+use super::fleet::{Conduct, Fleet, Goal};
 use super::target::Member;
-use super::{MeasureError, Samples, Target};
+use super::{MeasureError, Samples, Target, Watch};
 use crate::command::Command;
 use crate::event::Happening;
-use crate::mqtt::{Behaviour, Subscription};
+use crate::mqtt::Subscription;
 
 const TOPIC: &str = "everybody";
 
@@ -30,13 +30,13 @@ pub struct FanOut {
     /// The size of the message.
     pub payload_bytes: usize,
     /// What the members speak.
-    pub version: Version,
+    pub protocol: Protocol,
     /// How long anything may take for all members.
     pub patience: Duration,
 }
 
 /// What was measured at one target.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FanOutResult {
     /// Which.
     pub target: &'static str,
@@ -53,25 +53,25 @@ pub struct FanOutResult {
 }
 
 /// What was measured, target by target, and the ratios.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FanOutResults(pub Vec<FanOutResult>);
 
 /// One target with its members connected.
-struct Side<'target> {
+struct Side<'target, 'w> {
     target: &'target mut Target,
-    fleet: Fleet,
+    fleet: Fleet<'w>,
     result: FanOutResult,
 }
 
 impl FanOut {
-    /// Connects the members at all `targets`, then measures in turns.
+    /// Connects the members at all `targets`, then measures in turns. `watch` is told how far it is.
     ///
     /// # Errors
     /// If a member does not get there in time, or a target does not do its part.
-    pub fn run(&self, targets: &mut [Target]) -> Result<FanOutResults, MeasureError> {
+    pub fn run(&self, targets: &mut [Target], watch: &Watch) -> Result<FanOutResults, MeasureError> {
         let mut sides = Vec::with_capacity(targets.len());
         for target in targets {
-            sides.push(self.connect(target)?);
+            sides.push(self.connect(target, watch)?);
         }
         for repetition in 0..self.repetitions {
             for side in &mut sides {
@@ -81,7 +81,11 @@ impl FanOut {
         Ok(FanOutResults(sides.into_iter().map(|side| side.result).collect()))
     }
 
-    fn connect<'target>(&self, target: &'target mut Target) -> Result<Side<'target>, MeasureError> {
+    fn connect<'target, 'w>(
+        &self,
+        target: &'target mut Target,
+        watch: &'w Watch,
+    ) -> Result<Side<'target, 'w>, MeasureError> {
         let before = target.memory()?;
         let mut members = target.members(self.members)?;
         let subscription = match target {
@@ -94,10 +98,9 @@ impl FanOut {
             Target::Bugle(_) => Subscription::Requests,
         };
         let connected = members.len();
-        let behaviour =
-            Behaviour { session_expiry: Duration::ZERO, ..Behaviour::subscriber(self.version, subscription) };
-        let fleet = Fleet::start(target, members, behaviour, self.patience)?;
-        fleet.wait(&mut [Goal::new("subscribed", connected, |what| matches!(what, Happening::Subscribed))])?;
+        let conduct = Conduct::new(self.protocol, subscription, Duration::ZERO);
+        let fleet = Fleet::start(target, members, &conduct, self.patience, watch)?;
+        fleet.wait(&mut [conduct.ready(connected)])?;
         let memory = target.memory()?;
         let result = FanOutResult {
             target: target.name(),
@@ -110,7 +113,7 @@ impl FanOut {
         Ok(Side { target, fleet, result })
     }
 
-    fn measure(&self, side: &mut Side<'_>, repetition: usize) -> Result<(), MeasureError> {
+    fn measure(&self, side: &mut Side<'_, '_>, repetition: usize) -> Result<(), MeasureError> {
         let payload = format!("{repetition:>width$}", width = self.payload_bytes);
         let mut goals = [
             Goal::new("received the message", self.members, |what| matches!(what, Happening::Received { .. })),

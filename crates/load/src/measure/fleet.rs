@@ -3,22 +3,76 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::MeasureError;
+use bugle_core::Protocol;
+use bugle_lwm2m::Version;
+
 use super::target::{Member, Target};
+use super::{MeasureError, Watch};
 use crate::command::Command;
 use crate::event::{Ending, Event, Happening};
-use crate::mqtt::Behaviour;
-use crate::mqtt::Peripheral;
-use crate::peripherals::{Options, Peripherals, StartError};
+use crate::peripherals::{Options, Peripheral, Peripherals, StartError};
+use crate::{MqttVersion, lwm2m, mqtt};
 
 /// Events that one peripheral brings at most between two looks: a few of a connection, two of a message.
 const EVENTS_PER_PERIPHERAL: usize = 8;
+/// How often whoever watches is told how far it is.
+const WATCH_INTERVAL: Duration = Duration::from_millis(100);
+/// Longer than any measurement takes, so that nobody has to say that it is still there.
+const LIFETIME: Duration = Duration::from_secs(86_400);
 
 /// Simulated peripherals at one server.
-pub(super) struct Fleet {
+pub(super) struct Fleet<'w> {
     server: &'static str,
     pub(super) peripherals: Peripherals,
     patience: Duration,
+    watch: &'w Watch,
+}
+
+/// What all members of a measurement do.
+#[derive(Debug, Clone)]
+pub(super) enum Conduct {
+    Mqtt(Arc<mqtt::Behaviour>),
+    Lwm2m(Arc<lwm2m::Behaviour>),
+}
+
+impl Conduct {
+    /// As little as can be asked of a member: to be there, and to acknowledge. With MQTT it subscribes to
+    /// `subscription`, and its session outlives its connection by `session_expiry`.
+    pub(super) fn new(protocol: Protocol, subscription: mqtt::Subscription, session_expiry: Duration) -> Self {
+        let mqtt = |version| {
+            let subscriber = mqtt::Behaviour::subscriber(version, subscription);
+            Self::Mqtt(Arc::new(mqtt::Behaviour { session_expiry, ..subscriber }))
+        };
+        let lwm2m = |version| {
+            let steady = lwm2m::Behaviour::steady();
+            Self::Lwm2m(Arc::new(lwm2m::Behaviour { version, lifetime: LIFETIME, ..steady }))
+        };
+        match protocol {
+            Protocol::Mqtt311 => mqtt(MqttVersion::Mqtt311),
+            Protocol::Mqtt5 => mqtt(MqttVersion::Mqtt5),
+            Protocol::Lwm2m10 => lwm2m(Version::V1_0),
+            Protocol::Lwm2m11 => lwm2m(Version::V1_1),
+            Protocol::Lwm2m12 => lwm2m(Version::V1_2),
+        }
+    }
+
+    /// What a member has got to when it is to be reached.
+    pub(super) fn ready(&self, members: usize) -> Goal {
+        match self {
+            Self::Mqtt(_) => Goal::new("subscribed", members, |what| matches!(what, Happening::Subscribed)),
+            Self::Lwm2m(_) => Goal::accepted(members),
+        }
+    }
+
+    fn peripheral(&self, member: Member) -> Peripheral {
+        let Member { id, gateway: server, credentials } = member;
+        match self {
+            Self::Mqtt(behaviour) => {
+                mqtt::Peripheral { id, server, credentials, behaviour: Arc::clone(behaviour) }.into()
+            }
+            Self::Lwm2m(behaviour) => lwm2m::Peripheral { id, server, behaviour: Arc::clone(behaviour) }.into(),
+        }
+    }
 }
 
 /// What all are to get to, and when the last has.
@@ -34,6 +88,11 @@ impl Goal {
     /// For the first `members` peripherals of a fleet.
     pub(super) fn new(what: &'static str, members: usize, is_reached_by: fn(&Happening) -> bool) -> Self {
         Self { what, is_reached_by, reached: vec![false; members], count: 0, last: None }
+    }
+
+    /// To be accepted; at a gateway, that is registered.
+    pub(super) fn accepted(members: usize) -> Self {
+        Self::new("were accepted", members, |what| matches!(what, Happening::Connected { .. }))
     }
 
     fn see(&mut self, event: &Event) {
@@ -56,26 +115,21 @@ impl Goal {
     }
 }
 
-impl Fleet {
+impl<'w> Fleet<'w> {
     pub(super) fn start(
         target: &Target,
         members: Vec<Member>,
-        behaviour: Behaviour,
+        conduct: &Conduct,
         patience: Duration,
+        watch: &'w Watch,
     ) -> Result<Self, StartError> {
-        let behaviour = Arc::new(behaviour);
         let options = Options {
             connecting_max: target.connecting_max(),
             events_max: members.len() * EVENTS_PER_PERIPHERAL,
             ..Options::default()
         };
-        let peripherals = members.into_iter().map(|member| Peripheral {
-            id: member.id,
-            server: member.gateway,
-            credentials: member.credentials,
-            behaviour: Arc::clone(&behaviour),
-        });
-        Ok(Self { server: target.name(), peripherals: Peripherals::start(peripherals, options)?, patience })
+        let peripherals = Peripherals::start(members.into_iter().map(|member| conduct.peripheral(member)), options)?;
+        Ok(Self { server: target.name(), peripherals, patience, watch })
     }
 
     /// Forgets what has happened up to now.
@@ -87,7 +141,12 @@ impl Fleet {
     pub(super) fn wait(&self, goals: &mut [Goal]) -> Result<(), MeasureError> {
         let until = Instant::now() + self.patience;
         let mut first_failure = String::new();
-        while !goals.iter().all(Goal::is_reached) {
+        let mut looked = Instant::now();
+        while let Some(goal) = goals.iter().find(|goal| !goal.is_reached()) {
+            if looked.elapsed() >= WATCH_INTERVAL {
+                looked = Instant::now();
+                (self.watch)(goal.what, goal.count, goal.reached.len());
+            }
             let left = until.saturating_duration_since(Instant::now());
             let Some(event) = self.peripherals.next_event(left) else {
                 return Err(self.incomplete(goals, first_failure));

@@ -1,18 +1,23 @@
 //! What is measured with simulated peripherals, at a Bugle and at the plain MQTT server that it is
-//! held against: in the same run, by the same process, in turns, so that what matters is the ratio.
+//! held against: in the same run, by the same process, in turns, so that what matters is the ratio. [`Raw`]
+//! says what the machine's sockets can do at all.
 
 mod fan_out;
 mod fleet;
 mod memory;
 mod mosquitto;
+mod raw;
 mod registrations;
+mod residence;
 mod samples;
 mod target;
 
 pub use fan_out::{FanOut, FanOutResult, FanOutResults};
 pub use memory::resident_bytes;
 pub use mosquitto::{Mosquitto, MosquittoError};
-pub use registrations::{Registrations, RegistrationsResult, RegistrationsResults};
+pub use raw::{Raw, RawResult};
+pub use registrations::{Admission, Registrations, RegistrationsResult, RegistrationsResults};
+pub use residence::{Residence, ResidenceResult};
 pub use samples::Samples;
 pub use target::{Bugle, GroupService, Member, Target};
 
@@ -21,6 +26,12 @@ use std::io;
 use thiserror::Error;
 
 use crate::peripherals::StartError;
+
+/// Told, while something is waited for: what, how many have got there, and of how many.
+pub type Watch = dyn Fn(&str, usize, usize) + Send + Sync;
+
+/// For a measurement that nobody watches.
+pub fn unwatched(_: &str, _: usize, _: usize) {}
 
 /// Why a measurement has come to nothing.
 #[derive(Debug, Error)]
@@ -65,6 +76,9 @@ pub enum MeasureError {
         /// How many there are.
         wanted: usize,
     },
+    /// The system refuses the sockets of a measurement.
+    #[error("the system does not let datagrams go back and forth: {0}")]
+    Raw(io::Error),
     /// The memory of the server's process cannot be read.
     #[error("cannot read the memory of process {process}: {error}")]
     Memory {

@@ -1,14 +1,16 @@
-//! How fast a fleet registers: all connect at once, as fast as the server admits them.
+//! How fast a fleet registers: all at once, as fast as the server admits them.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use bugle_mqtt::Version;
+use bugle_core::Protocol;
+use serde::Serialize;
 
-use super::fleet::{Fleet, Goal};
-use super::{MeasureError, Samples, Target};
-use crate::event::Happening;
-use crate::mqtt::{Behaviour, Subscription};
+use super::fleet::{Conduct, Fleet, Goal};
+use super::{MeasureError, Samples, Target, Watch};
+use crate::command::Command;
+use crate::event::{Ending, Happening};
+use crate::mqtt::Subscription;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,13 +20,29 @@ pub struct Registrations {
     /// How often, at each target in turn.
     pub repetitions: usize,
     /// What they speak.
-    pub version: Version,
+    pub protocol: Protocol,
+    /// On whose word they are admitted.
+    pub admission: Admission,
     /// How long it may take for all.
     pub patience: Duration,
 }
 
+/// On whose word peripherals are admitted at a gateway. A plain MQTT server knows nothing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Admission {
+    /// The application's: each registers as if it had never been there.
+    Application,
+    /// The gateway's own, under the lease that the application has given: each is registered, and
+    /// registers anew.
+    Lease,
+}
+
+/// How long a session outlives its connection where it has to.
+const SESSION_EXPIRY: Duration = Duration::from_secs(3_600);
+
 /// What was measured at one target.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RegistrationsResult {
     /// Which.
     pub target: &'static str,
@@ -32,8 +50,8 @@ pub struct RegistrationsResult {
     pub peripherals: usize,
     /// Until the last was accepted; at a gateway, that is registered, with the application's word on it.
     pub accepted: Samples,
-    /// Until the last was subscribed.
-    pub subscribed: Samples,
+    /// Until the last was to be reached: with MQTT, subscribed.
+    pub ready: Samples,
 }
 
 /// What was measured, target by target, and the ratios.
@@ -41,40 +59,74 @@ pub struct RegistrationsResult {
 pub struct RegistrationsResults(pub Vec<RegistrationsResult>);
 
 impl Registrations {
-    /// Measures at all `targets` in turns. The sessions end with their connections, so that every
-    /// peripheral registers anew each time.
+    /// Measures at all `targets` in turns. `watch` is told how far it is.
     ///
     /// # Errors
     /// If a peripheral does not get there in time.
-    pub fn run(&self, targets: &[Target]) -> Result<RegistrationsResults, MeasureError> {
+    pub fn run(&self, targets: &[Target], watch: &Watch) -> Result<RegistrationsResults, MeasureError> {
         let result = |target: &Target| RegistrationsResult {
             target: target.name(),
             peripherals: self.peripherals,
             accepted: Samples::default(),
-            subscribed: Samples::default(),
+            ready: Samples::default(),
         };
         let mut results: Vec<RegistrationsResult> = targets.iter().map(result).collect();
-        for _ in 0..self.repetitions {
-            for (target, result) in targets.iter().zip(&mut results) {
-                self.measure(target, result)?;
+        match self.admission {
+            Admission::Application => {
+                for _ in 0..self.repetitions {
+                    for (target, result) in targets.iter().zip(&mut results) {
+                        self.register(target, result, watch)?;
+                    }
+                }
+            }
+            Admission::Lease => {
+                for (target, result) in targets.iter().zip(&mut results) {
+                    self.register_again(target, result, watch)?;
+                }
             }
         }
         Ok(RegistrationsResults(results))
     }
 
-    fn measure(&self, target: &Target, result: &mut RegistrationsResult) -> Result<(), MeasureError> {
+    /// The sessions end with their connections, so that every peripheral registers anew each time.
+    fn register(&self, target: &Target, result: &mut RegistrationsResult, watch: &Watch) -> Result<(), MeasureError> {
         let members = target.members(self.peripherals)?;
-        let behaviour =
-            Behaviour { session_expiry: Duration::ZERO, ..Behaviour::subscriber(self.version, Subscription::Requests) };
+        let conduct = Conduct::new(self.protocol, Subscription::Requests, Duration::ZERO);
         let began = Instant::now();
-        let fleet = Fleet::start(target, members, behaviour, self.patience)?;
-        let mut goals = [
-            Goal::new("were accepted", self.peripherals, |what| matches!(what, Happening::Connected { .. })),
-            Goal::new("subscribed", self.peripherals, |what| matches!(what, Happening::Subscribed)),
-        ];
+        let fleet = Fleet::start(target, members, &conduct, self.patience, watch)?;
+        let mut goals = [Goal::accepted(self.peripherals), conduct.ready(self.peripherals)];
         fleet.wait(&mut goals)?;
         result.accepted.push(goals[0].took(began));
-        result.subscribed.push(goals[1].took(began));
+        result.ready.push(goals[1].took(began));
+        fleet.leave(self.peripherals)
+    }
+
+    fn register_again(
+        &self,
+        target: &Target,
+        result: &mut RegistrationsResult,
+        watch: &Watch,
+    ) -> Result<(), MeasureError> {
+        let members = target.members(self.peripherals)?;
+        let conduct = Conduct::new(self.protocol, Subscription::Requests, SESSION_EXPIRY);
+        let fleet = Fleet::start(target, members, &conduct, self.patience, watch)?;
+        fleet.wait(&mut [conduct.ready(self.peripherals)])?;
+        for _ in 0..self.repetitions {
+            if let Conduct::Mqtt(_) = conduct {
+                // A connection that breaks leaves the registration as it is.
+                fleet.forget();
+                fleet.peripherals.command_all(&Command::Vanish);
+                let is_gone = |what: &Happening| matches!(what, Happening::Disconnected(Ending::Vanished));
+                fleet.wait(&mut [Goal::new("are gone", self.peripherals, is_gone)])?;
+            }
+            fleet.forget();
+            let began = Instant::now();
+            fleet.peripherals.command_all(&Command::Connect);
+            let mut goals = [Goal::accepted(self.peripherals)];
+            fleet.wait(&mut goals)?;
+            result.accepted.push(goals[0].took(began));
+            result.ready.push(goals[0].took(began));
+        }
         fleet.leave(self.peripherals)
     }
 }

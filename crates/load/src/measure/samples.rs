@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-/// Durations of the same thing.
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+/// Durations of the same thing. They are written as their median and range, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Samples(Vec<Duration>);
 
@@ -35,6 +38,19 @@ impl Samples {
     }
 }
 
+impl Serialize for Samples {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
+        let (shortest, longest) = self.range();
+        let mut fields = serializer.serialize_struct("Samples", 4)?;
+        fields.serialize_field("median_ms", &millis(self.median()))?;
+        fields.serialize_field("shortest_ms", &millis(shortest))?;
+        fields.serialize_field("longest_ms", &millis(longest))?;
+        fields.serialize_field("count", &self.0.len())?;
+        fields.end()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,5 +71,12 @@ mod tests {
     fn the_ratio_is_that_of_the_medians() {
         assert_eq!(samples(&[30]).ratio_to(&samples(&[20, 1, 20])), Some(1.5));
         assert_eq!(samples(&[30]).ratio_to(&samples(&[])), None);
+    }
+
+    #[test]
+    fn samples_are_written_as_what_they_come_to() {
+        let written = serde_json::to_value(samples(&[5, 7, 6])).expect("numbers");
+        let expected = serde_json::json!({"median_ms": 6.0, "shortest_ms": 5.0, "longest_ms": 7.0, "count": 3});
+        assert_eq!(written, expected);
     }
 }

@@ -3,7 +3,8 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use bugle_load::measure::{FanOut, Mosquitto, Registrations, Target};
+use bugle_core::Protocol;
+use bugle_load::measure::{Admission, FanOut, Mosquitto, Registrations, Target, unwatched};
 use bugle_load::mqtt::{Answering, Behaviour, Subscription};
 use bugle_load::{Command, Ending, Happening, Options, Peripherals, Session};
 use bugle_mqtt::Version;
@@ -87,12 +88,18 @@ fn they_come_back_when_their_server_does_and_deregister_when_told() {
 #[test]
 fn both_measurements_reach_every_peripheral() {
     let mut targets = [Target::Mosquitto(mosquitto())];
-    let registrations = Registrations { peripherals: 100, repetitions: 2, version: Version::Mqtt5, patience: PATIENCE };
-    let results = registrations.run(&targets).expect("all register");
+    let registrations = Registrations {
+        peripherals: 100,
+        repetitions: 2,
+        protocol: Protocol::Mqtt5,
+        admission: Admission::Application,
+        patience: PATIENCE,
+    };
+    let results = registrations.run(&targets, &unwatched).expect("all register");
     assert!(results.0[0].per_second() > 0.0);
     let fan_out =
-        FanOut { members: 100, repetitions: 3, payload_bytes: 64, version: Version::Mqtt5, patience: PATIENCE };
-    let results = fan_out.run(&mut targets).expect("all are reached");
+        FanOut { members: 100, repetitions: 3, payload_bytes: 64, protocol: Protocol::Mqtt5, patience: PATIENCE };
+    let results = fan_out.run(&mut targets, &unwatched).expect("all are reached");
     let (received, acknowledged) = (results.0[0].received.median(), results.0[0].acknowledged.median());
     assert!(Duration::ZERO < received && received <= acknowledged, "{received:?} {acknowledged:?}");
     assert_eq!(results.0[0].settled, None);
