@@ -14,6 +14,7 @@ use crate::command::config::ConfigCommand;
 use crate::command::events::EventsArgs;
 use crate::command::gateway::GatewayArgs;
 use crate::command::group::GroupCommand;
+use crate::command::load::LoadCommand;
 use crate::command::peripheral::PeripheralCommand;
 use crate::command::platform::PlatformArgs;
 use crate::command::request::RequestCommand;
@@ -116,6 +117,7 @@ pub(crate) enum Command {
     Token(TokenCommand),
     Backup(BackupArgs),
     Restore(RestoreArgs),
+    Load(LoadCommand),
     Config(ConfigCommand),
     Completions(CompletionsArgs),
 }

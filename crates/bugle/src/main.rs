@@ -4,7 +4,7 @@
 //! `bugle application`) or all of them (`bugle up`), and is the command line of the platform's API.
 //!
 //! `cli.rs` is the command tree; `command/` has what each command does, by noun; `up/` runs everything
-//! in one process and tells the story of it.
+//! in one process and tells the story of it; `load/` is what `bugle load` measures at.
 
 mod application_api;
 mod backup;
@@ -15,6 +15,7 @@ mod connection;
 mod failure;
 mod following;
 mod foresight;
+mod load;
 mod output;
 mod part;
 mod place;

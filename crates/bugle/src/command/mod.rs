@@ -9,6 +9,7 @@ pub(crate) mod events;
 pub(crate) mod gateway;
 mod gateway_allocations;
 pub(crate) mod group;
+pub(crate) mod load;
 pub(crate) mod paging;
 pub(crate) mod peripheral;
 pub(crate) mod platform;
@@ -61,6 +62,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Ended, Failure> {
         Command::Token(command) => command.run(&context()?).await,
         Command::Backup(args) => args.run(&context()?).await,
         Command::Restore(args) => args.run(&context()?).await,
+        Command::Load(command) => command.run(&context()?).await,
         Command::Config(command) => command.run(),
         Command::Completions(args) => args.run(),
     }

@@ -1,0 +1,291 @@
+//! `bugle load`: how fast this machine is with so many peripherals, and what they cost.
+
+use std::time::Duration;
+
+use bugle_core::Protocol;
+use bugle_load::measure::{
+    Admission, FanOut, Mosquitto, MosquittoError, Raw, Registrations, Residence, ResidenceResult, Target,
+};
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::Context;
+use crate::failure::{Ended, Failure};
+use crate::load::{Allocated, FanOutReport, MemoryReport, Named, RawReport, RegistrationsReport, World, measure};
+
+/// Measure with many simulated peripherals: how fast, and how much memory
+///
+/// Each measurement starts a platform, an application and a gateway of its own, everything durable, in a
+/// folder that is removed afterwards, and peripherals over real sockets. What is measured is the whole
+/// way: from the platform's HTTP API to the last peripheral, and back. The peripherals share the machine
+/// with what is measured, so compare ratios of one run rather than figures of two machines.
+#[derive(Debug, Args)]
+pub(crate) struct LoadCommand {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    FanOut(FanOutArgs),
+    Registrations(RegistrationsArgs),
+    Memory(MemoryArgs),
+    Raw(RawArgs),
+}
+
+/// How many peripherals, and how long.
+#[derive(Debug, Clone, Args)]
+struct Scale {
+    /// How many peripherals are simulated
+    #[arg(long, value_name = "NUMBER", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=500_000))]
+    peripherals: u32,
+    /// What they speak
+    #[arg(long, value_name = "PROTOCOL", default_value = "mqtt")]
+    protocol: ProtocolWord,
+    /// How long anything may take for all of them, as 2m
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = humantime::parse_duration)]
+    patience: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ProtocolWord {
+    /// MQTT 5
+    Mqtt,
+    /// MQTT 3.1.1
+    #[value(name = "mqtt-3.1.1")]
+    Mqtt311,
+}
+
+impl Scale {
+    const fn count(&self) -> usize {
+        self.peripherals as usize
+    }
+
+    const fn protocol(&self) -> Protocol {
+        match self.protocol {
+            ProtocolWord::Mqtt => Protocol::Mqtt5,
+            ProtocolWord::Mqtt311 => Protocol::Mqtt311,
+        }
+    }
+}
+
+/// One message to all members of a group: how long until the last has it, until all have acknowledged
+/// it, and until all receipts are with the platform
+///
+/// Where mosquitto is installed, it pushes the same message to the same number of subscribers in the same
+/// run, in turns, as a yardstick.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  bugle load fan-out
+  bugle load fan-out --peripherals 10000 --repetitions 7 --json
+  bugle load fan-out --gateway north --at 192.0.2.1:1883 --group lamps --peripherals 50")]
+struct FanOutArgs {
+    #[command(flatten)]
+    scale: Scale,
+    /// How often; what is told is the median
+    #[arg(long, value_name = "NUMBER", default_value = "5", value_parser = clap::value_parser!(u16).range(1..))]
+    repetitions: u16,
+    /// The size of the message
+    #[arg(long, value_name = "BYTES", default_value = "64", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    payload: u32,
+    /// Without mosquitto beside it
+    #[arg(long)]
+    alone: bool,
+    #[command(flatten)]
+    named: Named,
+}
+
+/// How many peripherals register in a second
+///
+/// All register at once, each with the application's decision, and leave again before the next
+/// repetition. With --lease each is registered and registers anew, and the gateway admits it under the
+/// lease that the application has given.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  bugle load registrations --peripherals 5000
+  bugle load registrations --lease")]
+struct RegistrationsArgs {
+    #[command(flatten)]
+    scale: Scale,
+    /// How often; what is told is the median
+    #[arg(long, value_name = "NUMBER", default_value = "3", value_parser = clap::value_parser!(u16).range(1..))]
+    repetitions: u16,
+    /// Register anew under the lease, rather than for the first time
+    #[arg(long)]
+    lease: bool,
+    #[command(flatten)]
+    named: Named,
+}
+
+/// What a registered peripheral costs the gateway in memory
+///
+/// The gateway is a process of its own. Its memory is told without any peripheral, with all of them
+/// allocated, and with all of them registered.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  bugle load memory --peripherals 10000
+  bugle load memory --gateway north --at 127.0.0.1:1883 --group lamps --process $(pidof bugle)")]
+struct MemoryArgs {
+    #[command(flatten)]
+    scale: Scale,
+    #[command(flatten)]
+    named: Named,
+}
+
+/// What this machine's UDP sockets can do at all
+///
+/// Datagrams go back and forth between two threads in batches, and nothing is done with them: no server
+/// of datagrams can be faster here. Hold the other measurements against it in the same hour.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  bugle load raw
+  bugle load raw --request 300 --answer 40 --time 10s")]
+struct RawArgs {
+    /// The size of what goes out
+    #[arg(long, value_name = "BYTES", default_value = "96", value_parser = clap::value_parser!(u16).range(1..=1_500))]
+    request: u16,
+    /// The size of what comes back
+    #[arg(long, value_name = "BYTES", default_value = "12", value_parser = clap::value_parser!(u16).range(1..=1_500))]
+    answer: u16,
+    /// How many may be outstanding at once; fewer where the system's buffers have no room for so many
+    #[arg(long, value_name = "NUMBER", default_value = "4096", value_parser = clap::value_parser!(u32).range(1..))]
+    outstanding: u32,
+    /// How long, as 2s
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
+    time: Duration,
+}
+
+impl LoadCommand {
+    pub(crate) async fn run(self, context: &Context) -> Result<Ended, Failure> {
+        match self.command {
+            Command::FanOut(args) => args.run(context).await,
+            Command::Registrations(args) => args.run(context).await,
+            Command::Memory(args) => args.run(context).await,
+            Command::Raw(args) => args.run(context).await,
+        }
+    }
+}
+
+/// Where a measurement is made.
+struct Place {
+    /// What was started for it, if anything.
+    world: Option<World>,
+    target: Target,
+}
+
+impl Place {
+    async fn find(context: &Context, scale: &Scale, named: &Named) -> Result<Self, Failure> {
+        if let Some(target) = named.target(context, scale.count(), scale.patience).await? {
+            return Ok(Self { world: None, target });
+        }
+        let world = World::start(scale.count(), Allocated::FromTheStart).await?;
+        let target = world.target(scale.patience)?;
+        Ok(Self { world: Some(world), target })
+    }
+}
+
+async fn stop(world: Option<World>) -> Result<(), Failure> {
+    match world {
+        Some(world) => world.stop().await,
+        None => Ok(()),
+    }
+}
+
+impl FanOutArgs {
+    async fn run(self, context: &Context) -> Result<Ended, Failure> {
+        let Place { world, target } = Place::find(context, &self.scale, &self.named).await?;
+        let mut targets = Vec::new();
+        if !self.alone {
+            targets.extend(yardstick()?);
+        }
+        targets.push(target);
+        let (protocol, members, payload_bytes) = (self.scale.protocol(), self.scale.count(), self.payload as usize);
+        let fan_out = FanOut {
+            members,
+            repetitions: self.repetitions.into(),
+            payload_bytes,
+            protocol,
+            patience: self.scale.patience,
+        };
+        let measured = measure(context.output, move |watch| fan_out.run(&mut targets, watch)).await;
+        stop(world).await?;
+        let Some(results) = measured? else { return Ok(Ended::Interrupted) };
+        let report = FanOutReport::new(protocol, members, payload_bytes, results);
+        context.output.print(&report, FanOutReport::tell)?;
+        Ok(Ended::Well)
+    }
+}
+
+/// A mosquitto, where it is installed.
+fn yardstick() -> Result<Option<Target>, Failure> {
+    match Mosquitto::start() {
+        Ok(mosquitto) => Ok(Some(Target::Mosquitto(mosquitto))),
+        Err(MosquittoError::Missing) => Ok(None),
+        Err(error) => Err(anyhow::Error::new(error).into()),
+    }
+}
+
+impl RegistrationsArgs {
+    async fn run(self, context: &Context) -> Result<Ended, Failure> {
+        let Place { world, target } = Place::find(context, &self.scale, &self.named).await?;
+        let admission = if self.lease { Admission::Lease } else { Admission::Application };
+        let protocol = self.scale.protocol();
+        let registrations = Registrations {
+            peripherals: self.scale.count(),
+            repetitions: self.repetitions.into(),
+            protocol,
+            admission,
+            patience: self.scale.patience,
+        };
+        let measured = measure(context.output, move |watch| registrations.run(&[target], watch)).await;
+        stop(world).await?;
+        let Some(results) = measured? else { return Ok(Ended::Interrupted) };
+        let report = RegistrationsReport::new(protocol, admission, results);
+        context.output.print(&report, RegistrationsReport::tell)?;
+        Ok(Ended::Well)
+    }
+}
+
+impl MemoryArgs {
+    async fn run(self, context: &Context) -> Result<Ended, Failure> {
+        let (world, empty, target) = match self.named.target(context, self.scale.count(), self.scale.patience).await? {
+            Some(_) if !self.named.has_process() => {
+                return Err(Failure::Usage("say with --process which process the gateway is".to_owned()));
+            }
+            Some(target) => (None, None, target),
+            None => {
+                let mut world = World::start(self.scale.count(), Allocated::Later).await?;
+                let empty = world.gateway_memory()?;
+                world.allocate().await?;
+                let target = world.target(self.scale.patience)?;
+                (Some(world), Some(empty), target)
+            }
+        };
+        let protocol = self.scale.protocol();
+        let residence = Residence { peripherals: self.scale.count(), protocol, patience: self.scale.patience };
+        let measured = measure(context.output, move |watch| residence.run(&target, watch)).await;
+        stop(world).await?;
+        let Some(result): Option<ResidenceResult> = measured? else { return Ok(Ended::Interrupted) };
+        context.output.print(&MemoryReport::new(protocol, empty, result), MemoryReport::tell)?;
+        Ok(Ended::Well)
+    }
+}
+
+impl RawArgs {
+    async fn run(self, context: &Context) -> Result<Ended, Failure> {
+        let raw = Raw {
+            request_bytes: self.request.into(),
+            answer_bytes: self.answer.into(),
+            outstanding: self.outstanding as usize,
+            duration: self.time,
+        };
+        let measured = measure(context.output, move |_| raw.run()).await?;
+        let Some(result) = measured else { return Ok(Ended::Interrupted) };
+        let report = RawReport::new(raw.request_bytes, raw.answer_bytes, result);
+        context.output.print(&report, RawReport::tell)?;
+        Ok(Ended::Well)
+    }
+}

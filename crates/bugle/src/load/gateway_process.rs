@@ -1,0 +1,125 @@
+//! A gateway in a process of its own, so that its memory is its own.
+
+use std::env;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use tokio::process::{Child, Command};
+use toml::Value;
+
+use crate::failure::Failure;
+
+const START_PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// What a gateway is told by settings of the environment that are meant for others.
+const ENVIRONMENT: &str = "BUGLE_";
+/// Lines of its log that say why it does not run.
+const LOG_LINES_SHOWN: usize = 10;
+
+/// What a gateway of a measurement is told.
+pub(super) struct Setup<'a> {
+    pub(super) folder: &'a Path,
+    pub(super) id: &'a str,
+    pub(super) allocations: &'a Path,
+    pub(super) platform: &'a str,
+    pub(super) enrollment_token: &'a str,
+}
+
+/// A gateway at work. Dropping it ends it.
+#[derive(Debug)]
+pub(super) struct GatewayProcess {
+    child: Option<Child>,
+    config: PathBuf,
+    log: PathBuf,
+    http: SocketAddr,
+    mqtt: SocketAddr,
+}
+
+impl GatewayProcess {
+    /// Starts one, and waits until it serves.
+    pub(super) async fn start(setup: Setup<'_>) -> Result<Self, Failure> {
+        let (http, mqtt) = (free_address()?, free_address()?);
+        let text = |path: &Path| Value::from(path.display().to_string());
+        let config = setup.folder.join("gateway.toml");
+        let written = format!(
+            "id = \"{}\"\ndata_folder = {}\nallocations = {}\nhttp_listen = \"{http}\"\n\n\
+             [platform]\nurl = \"{}\"\nenrollment_token = \"{}\"\n\n[mqtt]\nlisten = \"{mqtt}\"\n",
+            setup.id,
+            text(&setup.folder.join("gateway")),
+            text(setup.allocations),
+            setup.platform,
+            setup.enrollment_token,
+        );
+        fs::write(&config, written).context("the gateway's configuration cannot be written")?;
+        let mut gateway = Self { child: None, config, log: setup.folder.join("gateway.log"), http, mqtt };
+        gateway.restart().await?;
+        Ok(gateway)
+    }
+
+    /// Ends it, if it runs, and starts it again.
+    pub(super) async fn restart(&mut self) -> Result<(), Failure> {
+        self.stop().await;
+        let log = File::options().create(true).append(true).open(&self.log).context("the gateway's log")?;
+        let mut command = Command::new(env::current_exe().context("where this program is")?);
+        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with(ENVIRONMENT)) {
+            command.env_remove(name);
+        }
+        command.arg("gateway").arg("--config").arg(&self.config).kill_on_drop(true);
+        let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
+        self.child = Some(started.context("the gateway cannot be started")?);
+        self.serves().await
+    }
+
+    async fn serves(&mut self) -> Result<(), Failure> {
+        let url = format!("http://{}/readyz", self.http);
+        let until = Instant::now() + START_PATIENCE;
+        while Instant::now() < until {
+            if let Ok(answer) = reqwest::get(&url).await
+                && answer.status().is_success()
+            {
+                return Ok(());
+            }
+            if let Some(child) = &mut self.child
+                && child.try_wait().context("the gateway's state")?.is_some()
+            {
+                return Err(anyhow!("the gateway has ended by itself:\n{}", self.last_words()).into());
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        Err(anyhow!("the gateway does not get ready:\n{}", self.last_words()).into())
+    }
+
+    fn last_words(&self) -> String {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
+    }
+
+    /// Its process id.
+    pub(super) fn process(&self) -> Result<u32, Failure> {
+        let process = self.child.as_ref().and_then(Child::id);
+        Ok(process.context("the gateway has ended by itself")?)
+    }
+
+    /// Where MQTT peripherals connect.
+    pub(super) const fn mqtt(&self) -> SocketAddr {
+        self.mqtt
+    }
+
+    pub(super) async fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // What fails if it has ended by itself is of no matter.
+            let _ = child.kill().await;
+        }
+    }
+}
+
+/// An address at which nobody listens. Somebody else may take it before it is used, which is rare.
+fn free_address() -> Result<SocketAddr, Failure> {
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+    Ok(free.context("no port is free")?)
+}

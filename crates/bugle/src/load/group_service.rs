@@ -1,0 +1,62 @@
+//! Group requests of a measurement, over the platform's HTTP API.
+
+use std::thread;
+use std::time::Duration;
+
+use bugle_api::{RequestState, Submission};
+use bugle_client::Client;
+use bugle_core::{ApplicationId, Content, GroupId, RequestId, Totals};
+use bugle_load::measure::GroupService;
+use serde_json::json;
+use tokio::runtime::Handle;
+
+/// How often the platform is asked whether all receipts are in.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// What a member's receipt says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Receipt {
+    /// The message has been acknowledged.
+    Delivered,
+}
+
+impl Receipt {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+        }
+    }
+}
+
+/// Sends messages to a group. Its calls block, outside of the runtime that they work on.
+pub(super) fn group_service(
+    client: &Client,
+    application: &ApplicationId,
+    group: GroupId,
+    receipt: Receipt,
+    patience: Duration,
+) -> GroupService {
+    let (sender, waiter) = (client.clone(), client.clone());
+    let (send_to, wait_for) = (application.clone(), application.clone());
+    let (send_on, wait_on) = (Handle::current(), Handle::current());
+    let send = move |content: &Content| -> Result<RequestId, String> {
+        let submission: Submission = serde_json::from_value(json!({
+            "operation": {"do": "message", "content": content},
+            "receipt": receipt.word(),
+            "deadline_seconds": patience.as_secs().max(1),
+        }))
+        .map_err(|error| error.to_string())?;
+        let sent = send_on.block_on(sender.submit(&send_to, &group, &submission, None));
+        sent.map(|request| request.id).map_err(|error| error.to_string())
+    };
+    let wait = move |request: RequestId| -> Result<Totals, String> {
+        loop {
+            let known = wait_on.block_on(waiter.request(&wait_for, request)).map_err(|error| error.to_string())?;
+            if known.state == RequestState::Complete {
+                return Ok(known.totals);
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+    };
+    GroupService { send: Box::new(send), wait: Box::new(wait) }
+}

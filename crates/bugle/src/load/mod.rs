@@ -1,0 +1,13 @@
+//! What `bugle load` measures at: a world of its own, or a Bugle that is named; and how it says what it found.
+
+mod gateway_process;
+mod group_service;
+mod named;
+mod progress;
+mod report;
+mod world;
+
+pub(crate) use named::Named;
+pub(crate) use progress::measure;
+pub(crate) use report::{FanOutReport, MemoryReport, RawReport, RegistrationsReport};
+pub(crate) use world::{Allocated, World};

@@ -1,0 +1,238 @@
+//! What a measurement found: tables for people, and the same as data.
+
+use bugle_core::Protocol;
+use bugle_load::measure::{
+    Admission, FanOutResult, FanOutResults, RawResult, RegistrationsResult, RegistrationsResults, ResidenceResult,
+    Samples,
+};
+use serde::Serialize;
+
+use crate::output::{facts, table};
+
+/// One group request to all members.
+#[derive(Debug, Serialize)]
+pub(crate) struct FanOutReport {
+    protocol: Protocol,
+    members: usize,
+    payload_bytes: usize,
+    results: Vec<FanOutResult>,
+    /// What each takes, as a multiple of what the first takes, until the last acknowledgement.
+    ratios: Vec<f64>,
+}
+
+impl FanOutReport {
+    pub(crate) fn new(protocol: Protocol, members: usize, payload_bytes: usize, results: FanOutResults) -> Self {
+        let FanOutResults(results) = results;
+        let ratios = match &results[..] {
+            [yardstick, others @ ..] => {
+                others.iter().filter_map(|other| other.acknowledged.ratio_to(&yardstick.acknowledged)).collect()
+            }
+            [] => Vec::new(),
+        };
+        Self { protocol, members, payload_bytes, results, ratios }
+    }
+
+    /// In words.
+    pub(crate) fn tell(&self) -> String {
+        let rows = self.results.iter().map(|result| {
+            let memory = if result.memory > 0 { bytes(result.memory_per_connection) } else { "-".to_owned() };
+            [
+                result.target.to_owned(),
+                millis(&result.received),
+                millis(&result.acknowledged),
+                result.settled.as_ref().map_or_else(|| "-".to_owned(), millis),
+                memory,
+            ]
+        });
+        let headings = ["at", "all have it", "all acknowledged", "all receipts in", "memory a member"];
+        let mut text = format!(
+            "One message of {} bytes to {} members: medians, with the shortest and the longest.\n\n{}",
+            self.payload_bytes,
+            self.members,
+            table(headings, rows, "Nothing was measured.")
+        );
+        if let ([yardstick, ..], [ratio, ..]) = (&self.results[..], &self.ratios[..]) {
+            text += &format!(
+                "\n\nUntil the last acknowledgement, bugle takes {ratio:.2} times as long as {}.",
+                yardstick.target
+            );
+        }
+        text
+    }
+}
+
+/// How fast peripherals register.
+#[derive(Debug, Serialize)]
+pub(crate) struct RegistrationsReport {
+    protocol: Protocol,
+    admission: Admission,
+    results: Vec<Registered>,
+}
+
+#[derive(Debug, Serialize)]
+struct Registered {
+    #[serde(flatten)]
+    result: RegistrationsResult,
+    per_second: f64,
+}
+
+impl RegistrationsReport {
+    pub(crate) fn new(protocol: Protocol, admission: Admission, results: RegistrationsResults) -> Self {
+        let registered = |result: RegistrationsResult| Registered { per_second: result.per_second(), result };
+        Self { protocol, admission, results: results.0.into_iter().map(registered).collect() }
+    }
+
+    /// In words.
+    pub(crate) fn tell(&self) -> String {
+        let rows = self.results.iter().map(|Registered { result, per_second }| {
+            [
+                result.target.to_owned(),
+                result.peripherals.to_string(),
+                millis(&result.accepted),
+                millis(&result.ready),
+                format!("{per_second:.0}"),
+            ]
+        });
+        let on_whose_word = match self.admission {
+            Admission::Application => "each on the application's word",
+            Admission::Lease => "each anew, under its lease",
+        };
+        let headings = ["at", "peripherals", "all accepted", "all ready", "a second"];
+        let rows = table(headings, rows, "Nothing was measured.");
+        format!("Registrations, {on_whose_word}: medians, with the shortest and the longest.\n\n{rows}")
+    }
+}
+
+/// What a registered peripheral costs the gateway.
+#[derive(Debug, Serialize)]
+pub(crate) struct MemoryReport {
+    protocol: Protocol,
+    peripherals: usize,
+    /// The gateway's memory without any peripheral, in bytes.
+    empty: Option<u64>,
+    /// With all of them allocated, in bytes.
+    allocated: u64,
+    /// With all of them registered, in bytes.
+    registered: u64,
+    bytes_per_registered_peripheral: u64,
+}
+
+impl MemoryReport {
+    pub(crate) const fn new(protocol: Protocol, empty: Option<u64>, result: ResidenceResult) -> Self {
+        Self {
+            protocol,
+            peripherals: result.peripherals,
+            empty,
+            allocated: result.before,
+            registered: result.after,
+            bytes_per_registered_peripheral: result.per_peripheral(),
+        }
+    }
+
+    /// In words.
+    pub(crate) fn tell(&self) -> String {
+        let each = |bytes: u64| bytes.checked_div(self.peripherals as u64).unwrap_or_default();
+        let allocation = self.empty.map(|empty| format!("{} B", each(self.allocated.saturating_sub(empty))));
+        facts([
+            ("peripherals", Some(self.peripherals.to_string())),
+            ("gateway without any", self.empty.map(bytes)),
+            ("with all allocated", Some(bytes(self.allocated))),
+            ("with all registered", Some(bytes(self.registered))),
+            ("an allocation", allocation),
+            ("a registered peripheral", Some(format!("{} B more", self.bytes_per_registered_peripheral))),
+        ])
+    }
+}
+
+/// What the machine's sockets can do at all.
+#[derive(Debug, Serialize)]
+pub(crate) struct RawReport {
+    request_bytes: usize,
+    answer_bytes: usize,
+    #[serde(flatten)]
+    result: RawResult,
+}
+
+impl RawReport {
+    pub(crate) const fn new(request_bytes: usize, answer_bytes: usize, result: RawResult) -> Self {
+        Self { request_bytes, answer_bytes, result }
+    }
+
+    /// In words.
+    pub(crate) fn tell(&self) -> String {
+        let Self { request_bytes, answer_bytes, result } = self;
+        facts([
+            ("datagrams", Some(format!("{request_bytes} bytes there, {answer_bytes} bytes back"))),
+            ("outstanding", Some(result.outstanding.to_string())),
+            ("round trips a second", Some(format!("{:.0}", result.per_second))),
+            ("10,000 round trips", Some(format!("{:.1} ms", result.time_for(10_000).as_secs_f64() * 1e3))),
+            ("lost", Some(result.lost.to_string())),
+        ])
+    }
+}
+
+fn millis(samples: &Samples) -> String {
+    let [median, shortest, longest] = {
+        let (shortest, longest) = samples.range();
+        [samples.median(), shortest, longest].map(|duration| duration.as_secs_f64() * 1e3)
+    };
+    format!("{median:.1} ms ({shortest:.1} to {longest:.1})")
+}
+
+fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..10_240 => format!("{bytes} B"),
+        10_240..10_485_760 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn samples(millis: u64) -> Samples {
+        let mut samples = Samples::default();
+        samples.push(Duration::from_millis(millis));
+        samples
+    }
+
+    fn fan_out(target: &'static str, millis: u64, settled: Option<u64>) -> FanOutResult {
+        FanOutResult {
+            target,
+            received: samples(millis),
+            acknowledged: samples(2 * millis),
+            settled: settled.map(samples),
+            memory_per_connection: 3_000,
+            memory: 30 << 20,
+        }
+    }
+
+    #[test]
+    fn a_table_ends_with_the_ratio() {
+        let results = FanOutResults(vec![fan_out("mosquitto", 100, None), fan_out("bugle", 40, Some(90))]);
+        let text = FanOutReport::new(Protocol::Mqtt5, 1_000, 64, results).tell();
+        assert!(text.contains("80.0 ms (80.0 to 80.0)"), "{text}");
+        assert!(text.ends_with("bugle takes 0.40 times as long as mosquitto."), "{text}");
+    }
+
+    #[test]
+    fn one_target_alone_has_no_ratio() {
+        let text = FanOutReport::new(Protocol::Mqtt5, 10, 64, FanOutResults(vec![fan_out("bugle", 1, None)])).tell();
+        assert!(!text.contains("times"), "{text}");
+    }
+
+    #[test]
+    fn memory_is_told_for_one_peripheral() {
+        let result = ResidenceResult { target: "bugle", peripherals: 10, before: 20_000, after: 26_000 };
+        let text = MemoryReport::new(Protocol::Mqtt5, Some(15_000), result).tell();
+        assert!(text.contains("600 B more") && text.contains("500 B"), "{text}");
+    }
+
+    #[test]
+    fn sizes_are_told_in_the_unit_that_suits_them() {
+        assert_eq!([500, 20_480, 31_457_280].map(bytes), ["500 B", "20 KiB", "30 MiB"]);
+    }
+}
