@@ -5,7 +5,6 @@
 //! tells them apart as it tells peers apart.
 
 mod behaviour;
-pub mod carriage;
 mod occupant;
 mod share;
 #[cfg(test)]

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bugle_coap::{Config, Delivery as CoapDelivery, Endpoint, Event, ExchangeId};
 use bugle_core::{PeripheralId, Time};
+use bugle_edge::carriage;
 use bugle_lwm2m::client::{Sleep, WakesWith};
 use bugle_lwm2m::operation::DeviceOperation;
 use bugle_lwm2m::{ClientRequest, Code, Method, Observe, Path, Request, Response, Value, Version};
 
 use super::behaviour::{Behaviour, Peripheral, Reporting, Telling};
-use super::carriage;
 use super::occupant::TEMPERATURE;
 use super::share::{Output, Share};
 use crate::command::Command;
@@ -123,18 +123,18 @@ impl Desk {
     fn on_event(&mut self, event: Event<usize>) {
         match event {
             Event::Request { handle, peer, request, .. } => {
-                let request = carriage::request_from_coap(&request).expect("a method of LwM2M");
+                let request = carriage::from_coap_request(&request).expect("a method of LwM2M");
                 let response = self.serve(peer, &request);
-                let response = carriage::response_to_coap(response).expect("a short location");
+                let response = carriage::to_coap_response(&response);
                 self.server.respond(self.now, handle, response).expect("it is there");
             }
             Event::Response { exchange, response, .. } => {
-                self.answers.insert(exchange, Ok(carriage::response_from_coap(&response)));
+                self.answers.insert(exchange, Ok(carriage::from_coap_response(&response)));
             }
             Event::Failed { exchange, failure, .. } => {
                 self.answers.insert(exchange, Err(failure.to_string()));
             }
-            Event::Notification { response, .. } => self.notifications.push(carriage::response_from_coap(&response)),
+            Event::Notification { response, .. } => self.notifications.push(carriage::from_coap_response(&response)),
             _ => {}
         }
     }
@@ -180,7 +180,7 @@ impl Desk {
     }
 
     fn ask(&mut self, seat: usize, request: Request) -> ExchangeId {
-        let request = carriage::request_to_coap(request).expect("short texts");
+        let request = carriage::to_coap_request(&request);
         let exchange = self.server.request(self.now, seat, request, CoapDelivery::default()).expect("there is room");
         self.settle();
         exchange

@@ -1,28 +1,24 @@
 //! What the machine's UDP sockets can do at all: datagrams go back and forth between two threads, in
 //! batches, and nothing is done with them. No server can be faster.
 
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
-use std::net::{Ipv4Addr, UdpSocket};
-use std::os::fd::AsRawFd;
+use std::io::{self, ErrorKind};
+use std::iter;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg};
+use bugle_runtime::datagrams::{BATCH_MAX, Batches, DATAGRAM_BYTES_MAX, widen_queues};
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Token};
 use serde::Serialize;
 use socket2::SockRef;
 
 use super::MeasureError;
 
-/// Datagrams that one call of the system takes.
-const BATCH: usize = 64;
 /// How long an answer is waited for before what is outstanding counts as lost.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// The largest datagram that goes either way.
-const DATAGRAM_BYTES_MAX: usize = 1_500;
-/// What is asked of the system as a socket's buffer; it gives what it allows.
-const BUFFER_BYTES: usize = 8 << 20;
 /// What a short datagram takes of a socket's buffer, at most.
 const BUFFER_BYTES_PER_DATAGRAM: usize = 1_024;
 
@@ -82,17 +78,16 @@ impl Raw {
 
     fn measure(&self) -> io::Result<RawResult> {
         let (here, there) = (open()?, open()?);
-        here.connect(there.local_addr()?)?;
-        there.connect(here.local_addr()?)?;
+        let (here_at, there_at) = (here.local_addr()?, there.local_addr()?);
         let outstanding = self.outstanding.min(room(&here)?).min(room(&there)?).max(1);
         let is_over = Arc::new(AtomicBool::new(false));
         let answering = {
             let (is_over, answer) = (Arc::clone(&is_over), vec![0; self.answer_bytes.min(DATAGRAM_BYTES_MAX)]);
-            let answer_all = move || Port::new(there).answer(&answer, &is_over);
+            let answer_all = move || Port::new(there, here_at)?.answer(&answer, &is_over);
             thread::Builder::new().name("raw answers".into()).spawn(answer_all)?
         };
         let request = vec![0; self.request_bytes.min(DATAGRAM_BYTES_MAX)];
-        let asked = Port::new(here).ask(&request, outstanding, self.duration);
+        let asked = Port::new(here, there_at).and_then(|mut port| port.ask(&request, outstanding, self.duration));
         is_over.store(true, Ordering::Relaxed);
         let answered = answering.join().map_err(|_| io::Error::other("the answering thread has panicked"))?;
         let asked = asked?;
@@ -102,10 +97,8 @@ impl Raw {
 }
 
 fn open() -> io::Result<UdpSocket> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    SockRef::from(&socket).set_recv_buffer_size(BUFFER_BYTES)?;
-    SockRef::from(&socket).set_send_buffer_size(BUFFER_BYTES)?;
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    widen_queues(&socket);
     Ok(socket)
 }
 
@@ -114,40 +107,40 @@ fn room(socket: &UdpSocket) -> io::Result<usize> {
     Ok(SockRef::from(socket).recv_buffer_size()? / BUFFER_BYTES_PER_DATAGRAM)
 }
 
-/// A socket whose datagrams go in batches.
+/// A socket whose datagrams go in batches, as a gateway's do.
 struct Port {
     socket: UdpSocket,
-    headers: MultiHeaders<SockaddrIn>,
-    buffer: Vec<u8>,
+    peer: SocketAddr,
+    batches: Batches,
+    poll: Poll,
+    events: Events,
 }
 
 impl Port {
-    fn new(socket: UdpSocket) -> Self {
-        Self { socket, headers: MultiHeaders::preallocate(BATCH, None), buffer: vec![0; BATCH * DATAGRAM_BYTES_MAX] }
+    fn new(mut socket: UdpSocket, peer: SocketAddr) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        poll.registry().register(&mut socket, Token(0), Interest::READABLE)?;
+        Ok(Self { socket, peer, batches: Batches::default(), poll, events: Events::with_capacity(1) })
     }
 
     /// Waits for datagrams: how many have come, up to a batch. Zero if none does in time.
     fn receive(&mut self) -> io::Result<usize> {
-        let mut slices: Vec<[IoSliceMut<'_>; 1]> =
-            self.buffer.chunks_exact_mut(DATAGRAM_BYTES_MAX).map(|chunk| [IoSliceMut::new(chunk)]).collect();
-        let fd = self.socket.as_raw_fd();
-        // The first is waited for; of the others, those that are there are taken.
-        match recvmmsg(fd, &mut self.headers, &mut slices, MsgFlags::MSG_WAITFORONE, None) {
-            Ok(received) => Ok(received.count()),
-            Err(error) => none_if_noise(error.into()),
+        loop {
+            match none_if_noise(self.batches.receive(&self.socket, |_, _| {}).map(|received| received.datagrams))? {
+                0 => {}
+                received => return Ok(received),
+            }
+            self.poll.poll(&mut self.events, Some(PATIENCE))?;
+            if self.events.is_empty() {
+                return Ok(0);
+            }
         }
     }
 
     /// Sends the same datagram `count` times, up to a batch: how many have gone out.
     fn send(&mut self, datagram: &[u8], count: usize) -> io::Result<usize> {
-        let count = count.min(BATCH);
-        let slices = vec![[IoSlice::new(datagram)]; count];
-        let addresses = vec![None; count];
-        let fd = self.socket.as_raw_fd();
-        match sendmmsg(fd, &mut self.headers, &slices, &addresses, [], MsgFlags::empty()) {
-            Ok(sent) => Ok(sent.count()),
-            Err(error) => none_if_noise(error.into()),
-        }
+        let datagrams = iter::repeat_n((self.peer, datagram), count.min(BATCH_MAX));
+        none_if_noise(self.batches.send(&self.socket, datagrams))
     }
 
     fn ask(&mut self, request: &[u8], outstanding: usize, duration: Duration) -> io::Result<RawResult> {
@@ -186,12 +179,10 @@ impl Port {
     }
 }
 
-/// Nothing came in time, or nobody listens any more: no error of a datagram socket.
-fn none_if_noise(error: io::Error) -> io::Result<usize> {
-    match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::ConnectionRefused => Ok(0),
-        _ => Err(error),
-    }
+/// Nothing is there, there is no room, or nobody listens any more: no error of a datagram socket.
+fn none_if_noise(count: io::Result<usize>) -> io::Result<usize> {
+    let noise = [ErrorKind::WouldBlock, ErrorKind::Interrupted, ErrorKind::ConnectionRefused];
+    count.or_else(|error| if noise.contains(&error.kind()) { Ok(0) } else { Err(error) })
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use bugle_coap::{Config, Delivery, Endpoint, Event, ExchangeId};
 use bugle_core::{PeripheralId, Time};
-use bugle_load::lwm2m::{Behaviour, Peripheral, Port, carriage};
+use bugle_edge::carriage;
+use bugle_load::lwm2m::{Behaviour, Peripheral, Port};
 use bugle_load::{Command, Ending, Happening, Options, Peripherals, Session};
 use bugle_lwm2m::client::{Sleep, WakesWith};
 use bugle_lwm2m::registration::Register;
@@ -71,12 +72,12 @@ impl PlayedServer {
                     self.socket.send_to(&datagram, peer).expect("it is sent");
                 }
                 bugle_coap::Output::Event(Event::Request { handle, peer, request, .. }) => {
-                    let request = carriage::request_from_coap(&request).expect("a method of LwM2M");
-                    let response = carriage::response_to_coap(self.answer(peer, &request)).expect("a short location");
+                    let request = carriage::from_coap_request(&request).expect("a method of LwM2M");
+                    let response = carriage::to_coap_response(&self.answer(peer, &request));
                     self.endpoint.respond(self.now(), handle, response).expect("it is there");
                 }
                 bugle_coap::Output::Event(Event::Response { exchange, response, .. }) => {
-                    self.answers.insert(exchange, Some(carriage::response_from_coap(&response)));
+                    self.answers.insert(exchange, Some(carriage::from_coap_response(&response)));
                 }
                 bugle_coap::Output::Event(Event::Failed { exchange, .. }) => {
                     self.answers.insert(exchange, None);
@@ -116,7 +117,7 @@ impl PlayedServer {
     fn ask_all(&mut self, request: &Request) {
         let peers: Vec<SocketAddr> = self.registered.values().map(|(peer, _)| *peer).collect();
         for peer in peers {
-            let request = carriage::request_to_coap(request.clone()).expect("short texts");
+            let request = carriage::to_coap_request(request);
             self.endpoint.request(self.now(), peer, request, Delivery::default()).expect("there is room");
         }
         self.drain();

@@ -2,12 +2,12 @@
 
 use bugle_coap::{ObserverId, Reliability, RequestHandle};
 use bugle_core::Time;
+use bugle_edge::carriage;
 use bugle_lwm2m::client::Input;
 use bugle_lwm2m::{Code, Response, Transmission};
 
 use super::Share;
 use crate::event::{Delivery, Happening};
-use crate::lwm2m::carriage;
 
 impl Share {
     pub(super) fn on_request(&mut self, now: Time, seat: usize, handle: RequestHandle, request: &bugle_coap::Request) {
@@ -15,18 +15,17 @@ impl Share {
         self.last_token += 1;
         let token = self.last_token;
         self.answering = Some((token, handle));
-        match carriage::request_from_coap(request) {
+        match carriage::from_coap_request(request) {
             Some(request) => self.put(now, seat, Input::Asked { token, request }),
-            None => self.answer(now, seat, token, Response::new(Code::METHOD_NOT_ALLOWED)),
+            None => self.answer(now, seat, token, &Response::new(Code::METHOD_NOT_ALLOWED)),
         }
     }
 
     /// The device answers before anything else is put to it.
-    pub(super) fn answer(&mut self, now: Time, seat: usize, token: u64, response: Response) {
+    pub(super) fn answer(&mut self, now: Time, seat: usize, token: u64, response: &Response) {
         let Some((_, handle)) = self.answering.take_if(|(asked, _)| *asked == token) else { return };
         let is_observed = response.observe.is_some();
-        let response = carriage::response_to_coap(response)
-            .unwrap_or_else(|_| bugle_coap::Response::new(bugle_coap::Code::INTERNAL_SERVER_ERROR));
+        let response = carriage::to_coap_response(response);
         let answered = if is_observed {
             self.endpoint.accept_observer(now, handle, response)
         } else {
@@ -50,7 +49,7 @@ impl Share {
         now: Time,
         seat: usize,
         token: u64,
-        response: Response,
+        response: &Response,
         transmission: Transmission,
     ) {
         let observer =
@@ -59,9 +58,9 @@ impl Share {
             Transmission::Confirmable => Reliability::Confirmable,
             Transmission::NonConfirmable => Reliability::NonConfirmable,
         };
-        let is_told = observer
-            .zip(carriage::response_to_coap(response).ok())
-            .is_some_and(|(observer, response)| self.endpoint.notify(now, observer, response, reliability).is_ok());
+        let response = carriage::to_coap_response(response);
+        let is_told =
+            observer.is_some_and(|observer| self.endpoint.notify(now, observer, response, reliability).is_ok());
         if !is_told {
             self.seats[seat].observers.retain(|(known, _)| *known != token);
             self.seats[seat].device.handle_input(now, Input::Forgotten { token });

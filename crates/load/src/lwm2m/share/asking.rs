@@ -2,13 +2,13 @@
 
 use bugle_coap::{Delivery, ExchangeId, Failure};
 use bugle_core::Time;
+use bugle_edge::carriage;
 use bugle_lwm2m::client::Input;
 use bugle_lwm2m::registration::RESOURCE;
 use bugle_lwm2m::{Code, Method, Request, SEND_RESOURCE};
 
 use super::Share;
 use crate::event::{Ending, Happening, Session};
-use crate::lwm2m::carriage;
 use crate::lwm2m::occupant::{Power, Waking};
 
 /// Something that a peripheral has asked.
@@ -40,27 +40,25 @@ impl What {
 }
 
 impl Share {
-    pub(super) fn ask(&mut self, now: Time, seat: usize, exchange: u64, request: Request) {
-        let what = What::of(&request);
+    pub(super) fn ask(&mut self, now: Time, seat: usize, exchange: u64, request: &Request) {
+        let what = What::of(request);
         if what == What::Register && !self.seats[seat].observers.is_empty() {
             // What was observed before is over (LwM2M 1.1 core, 6.4.1), and nobody is told.
             self.seats[seat].observers.clear();
             self.endpoint.forget(now, seat);
         }
-        let asked = carriage::request_to_coap(request).map_err(|error| error.to_string()).and_then(|request| {
-            self.endpoint.request(now, seat, request, Delivery::default()).map_err(|error| error.to_string())
-        });
-        match asked {
+        let coap = carriage::to_coap_request(request);
+        match self.endpoint.request(now, seat, coap, Delivery::default()) {
             Ok(id) => {
                 self.asked.insert(id, Asked { seat, exchange, what });
             }
-            Err(reason) => self.on_no_answer(now, Asked { seat, exchange, what }, reason),
+            Err(error) => self.on_no_answer(now, Asked { seat, exchange, what }, error.to_string()),
         }
     }
 
     pub(super) fn on_response(&mut self, now: Time, exchange: ExchangeId, response: &bugle_coap::Response) {
         let Some(Asked { seat, exchange, what }) = self.asked.remove(&exchange) else { return };
-        let response = carriage::response_from_coap(response);
+        let response = carriage::from_coap_response(response);
         match what {
             What::Update if response.code == Code::CHANGED => self.on_updated(now, seat),
             What::Send if response.code.is_success() => self.happened(seat, Happening::Published),

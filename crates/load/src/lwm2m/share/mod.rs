@@ -243,10 +243,10 @@ impl Share {
 
     fn on_device(&mut self, now: Time, seat: usize, output: client::Output) {
         match output {
-            client::Output::Ask { exchange, request } => self.ask(now, seat, exchange, request),
-            client::Output::Answer { token, response } => self.answer(now, seat, token, response),
+            client::Output::Ask { exchange, request } => self.ask(now, seat, exchange, &request),
+            client::Output::Answer { token, response } => self.answer(now, seat, token, &response),
             client::Output::Notify { token, response, transmission } => {
-                self.notify(now, seat, token, response, transmission);
+                self.notify(now, seat, token, &response, transmission);
             }
             client::Output::Registered { .. } => {
                 self.connected(now, seat, Session::New);
