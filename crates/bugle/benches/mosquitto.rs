@@ -25,6 +25,8 @@ use system::{System, allocations, app};
 
 const MEMBERS: &[usize] = &[1_000, 10_000];
 const REPETITIONS: usize = 7;
+/// Files that a server needs beside its connections.
+const OTHER_FILES: usize = 1_024;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How often the platform is asked whether all receipts are in.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
@@ -74,6 +76,8 @@ fn main() -> anyhow::Result<()> {
     let protocol = Protocol::Mqtt5;
     let asked: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     for &members in if asked.is_empty() { MEMBERS } else { &asked } {
+        // What this process may open, the servers may that it starts.
+        bugle_load::allow_open_files(members + OTHER_FILES)?;
         let runtime = Runtime::new()?;
         let system = runtime.block_on(System::start(&[("north", allocations("members", ids(members)))]));
         let mut targets = [Target::Mosquitto(Mosquitto::start()?), bugle(&runtime, &system, members)];

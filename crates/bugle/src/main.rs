@@ -28,8 +28,15 @@ use clap::Parser;
 
 use crate::cli::Cli;
 
+/// Every connection is an open file, and many systems let a process have a thousand unless it asks for more.
+fn allow_open_files() {
+    // As many as this process may have without being privileged. Where the system says no, it stays as it is.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    allow_open_files();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

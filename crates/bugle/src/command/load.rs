@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use bugle_core::Protocol;
 use bugle_load::measure::{
-    Admission, FanOut, Mosquitto, MosquittoError, Raw, Registrations, Residence, ResidenceResult, Target,
+    Admission, FanOut, Mosquitto, MosquittoError, Raw, Registrations, Residence, ResidenceResult, Target, Watch,
 };
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Context;
 use crate::failure::{Ended, Failure};
 use crate::load::{Allocated, FanOutReport, MemoryReport, Named, RawReport, RegistrationsReport, World, measure};
+
+/// What CoAP and LwM2M add to the payload of a message: header, token, path, format.
+const MESSAGE_BYTES_BESIDE_PAYLOAD: usize = 32;
 
 /// Measure with many simulated peripherals: how fast, and how much memory
 ///
@@ -53,6 +56,14 @@ enum ProtocolWord {
     /// MQTT 3.1.1
     #[value(name = "mqtt-3.1.1")]
     Mqtt311,
+    /// LwM2M 1.1, over plain CoAP
+    Lwm2m,
+    /// LwM2M 1.0, over plain CoAP
+    #[value(name = "lwm2m-1.0")]
+    Lwm2m10,
+    /// LwM2M 1.2, over plain CoAP
+    #[value(name = "lwm2m-1.2")]
+    Lwm2m12,
 }
 
 impl Scale {
@@ -64,6 +75,9 @@ impl Scale {
         match self.protocol {
             ProtocolWord::Mqtt => Protocol::Mqtt5,
             ProtocolWord::Mqtt311 => Protocol::Mqtt311,
+            ProtocolWord::Lwm2m => Protocol::Lwm2m11,
+            ProtocolWord::Lwm2m10 => Protocol::Lwm2m10,
+            ProtocolWord::Lwm2m12 => Protocol::Lwm2m12,
         }
     }
 }
@@ -71,13 +85,16 @@ impl Scale {
 /// One message to all members of a group: how long until the last has it, until all have acknowledged
 /// it, and until all receipts are with the platform
 ///
-/// Where mosquitto is installed, it pushes the same message to the same number of subscribers in the same
-/// run, in turns, as a yardstick.
+/// Beside it, in the same run, stands a yardstick. For MQTT, where mosquitto is installed, that pushes the
+/// same message to the same number of subscribers, in turns. For LwM2M, as many datagrams go back and forth
+/// between two threads that do nothing with them, as with `bugle load raw`; every member then answers, and
+/// its receipt says `executed`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   bugle load fan-out
   bugle load fan-out --peripherals 10000 --repetitions 7 --json
+  bugle load fan-out --protocol lwm2m --peripherals 10000
   bugle load fan-out --gateway north --at 192.0.2.1:1883 --group lamps --peripherals 50")]
 struct FanOutArgs {
     #[command(flatten)]
@@ -88,7 +105,7 @@ struct FanOutArgs {
     /// The size of the message
     #[arg(long, value_name = "BYTES", default_value = "64", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     payload: u32,
-    /// Without mosquitto beside it
+    /// Without the yardstick beside it
     #[arg(long)]
     alone: bool,
     #[command(flatten)]
@@ -104,7 +121,7 @@ struct FanOutArgs {
 #[command(after_long_help = "\
 Examples:
   bugle load registrations --peripherals 5000
-  bugle load registrations --lease")]
+  bugle load registrations --protocol lwm2m --peripherals 10000 --lease")]
 struct RegistrationsArgs {
     #[command(flatten)]
     scale: Scale,
@@ -126,6 +143,7 @@ struct RegistrationsArgs {
 #[command(after_long_help = "\
 Examples:
   bugle load memory --peripherals 10000
+  bugle load memory --protocol lwm2m --peripherals 100000 --patience 10m
   bugle load memory --gateway north --at 127.0.0.1:1883 --group lamps --process $(pidof bugle)")]
 struct MemoryArgs {
     #[command(flatten)]
@@ -178,11 +196,11 @@ struct Place {
 
 impl Place {
     async fn find(context: &Context, scale: &Scale, named: &Named) -> Result<Self, Failure> {
-        if let Some(target) = named.target(context, scale.count(), scale.patience).await? {
+        if let Some(target) = named.target(context, scale.count(), scale.protocol(), scale.patience).await? {
             return Ok(Self { world: None, target });
         }
         let world = World::start(scale.count(), Allocated::FromTheStart).await?;
-        let target = world.target(scale.patience)?;
+        let target = world.target(scale.protocol(), scale.patience)?;
         Ok(Self { world: Some(world), target })
     }
 }
@@ -197,12 +215,15 @@ async fn stop(world: Option<World>) -> Result<(), Failure> {
 impl FanOutArgs {
     async fn run(self, context: &Context) -> Result<Ended, Failure> {
         let Place { world, target } = Place::find(context, &self.scale, &self.named).await?;
+        let (protocol, members, payload_bytes) = (self.scale.protocol(), self.scale.count(), self.payload as usize);
         let mut targets = Vec::new();
-        if !self.alone {
-            targets.extend(yardstick()?);
+        let mut raw = None;
+        match protocol {
+            _ if self.alone => {}
+            Protocol::Mqtt311 | Protocol::Mqtt5 => targets.extend(mosquitto()?),
+            Protocol::Lwm2m10 | Protocol::Lwm2m11 | Protocol::Lwm2m12 => raw = Some(raw_beside(payload_bytes)),
         }
         targets.push(target);
-        let (protocol, members, payload_bytes) = (self.scale.protocol(), self.scale.count(), self.payload as usize);
         let fan_out = FanOut {
             members,
             repetitions: self.repetitions.into(),
@@ -210,17 +231,27 @@ impl FanOutArgs {
             protocol,
             patience: self.scale.patience,
         };
-        let measured = measure(context.output, move |watch| fan_out.run(&mut targets, watch)).await;
+        let measuring = move |watch: &Watch| {
+            let raw = raw.map(|raw: Raw| raw.run()).transpose()?;
+            Ok((fan_out.run(&mut targets, watch)?, raw))
+        };
+        let measured = measure(context.output, measuring).await;
         stop(world).await?;
-        let Some(results) = measured? else { return Ok(Ended::Interrupted) };
-        let report = FanOutReport::new(protocol, members, payload_bytes, results);
+        let Some((results, raw)) = measured? else { return Ok(Ended::Interrupted) };
+        let report = FanOutReport::new(protocol, members, payload_bytes, results, raw);
         context.output.print(&report, FanOutReport::tell)?;
         Ok(Ended::Well)
     }
 }
 
+/// The datagrams of a message to an LwM2M peripheral, and back.
+fn raw_beside(payload_bytes: usize) -> Raw {
+    let raw = Raw::default();
+    Raw { request_bytes: MESSAGE_BYTES_BESIDE_PAYLOAD + payload_bytes, ..raw }
+}
+
 /// A mosquitto, where it is installed.
-fn yardstick() -> Result<Option<Target>, Failure> {
+fn mosquitto() -> Result<Option<Target>, Failure> {
     match Mosquitto::start() {
         Ok(mosquitto) => Ok(Some(Target::Mosquitto(mosquitto))),
         Err(MosquittoError::Missing) => Ok(None),
@@ -251,21 +282,22 @@ impl RegistrationsArgs {
 
 impl MemoryArgs {
     async fn run(self, context: &Context) -> Result<Ended, Failure> {
-        let (world, empty, target) = match self.named.target(context, self.scale.count(), self.scale.patience).await? {
+        let (scale, protocol) = (&self.scale, self.scale.protocol());
+        let named = self.named.target(context, scale.count(), protocol, scale.patience).await?;
+        let (world, empty, target) = match named {
             Some(_) if !self.named.has_process() => {
                 return Err(Failure::Usage("say with --process which process the gateway is".to_owned()));
             }
             Some(target) => (None, None, target),
             None => {
-                let mut world = World::start(self.scale.count(), Allocated::Later).await?;
+                let mut world = World::start(scale.count(), Allocated::Later).await?;
                 let empty = world.gateway_memory()?;
                 world.allocate().await?;
-                let target = world.target(self.scale.patience)?;
+                let target = world.target(protocol, scale.patience)?;
                 (Some(world), Some(empty), target)
             }
         };
-        let protocol = self.scale.protocol();
-        let residence = Residence { peripherals: self.scale.count(), protocol, patience: self.scale.patience };
+        let residence = Residence { peripherals: scale.count(), protocol, patience: scale.patience };
         let measured = measure(context.output, move |watch| residence.run(&target, watch)).await;
         stop(world).await?;
         let Some(result): Option<ResidenceResult> = measured? else { return Ok(Ended::Interrupted) };

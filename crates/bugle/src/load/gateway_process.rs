@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -37,17 +37,19 @@ pub(super) struct GatewayProcess {
     log: PathBuf,
     http: SocketAddr,
     mqtt: SocketAddr,
+    lwm2m: SocketAddr,
 }
 
 impl GatewayProcess {
     /// Starts one, and waits until it serves.
     pub(super) async fn start(setup: Setup<'_>) -> Result<Self, Failure> {
-        let (http, mqtt) = (free_address()?, free_address()?);
+        let (http, mqtt, lwm2m) = (free_tcp()?, free_tcp()?, free_udp()?);
         let text = |path: &Path| Value::from(path.display().to_string());
         let config = setup.folder.join("gateway.toml");
         let written = format!(
             "id = \"{}\"\ndata_folder = {}\nallocations = {}\nhttp_listen = \"{http}\"\n\n\
-             [platform]\nurl = \"{}\"\nenrollment_token = \"{}\"\n\n[mqtt]\nlisten = \"{mqtt}\"\n",
+             [platform]\nurl = \"{}\"\nenrollment_token = \"{}\"\n\n[mqtt]\nlisten = \"{mqtt}\"\n\n\
+             [lwm2m]\nlisten = \"{lwm2m}\"\n",
             setup.id,
             text(&setup.folder.join("gateway")),
             text(setup.allocations),
@@ -55,7 +57,7 @@ impl GatewayProcess {
             setup.enrollment_token,
         );
         fs::write(&config, written).context("the gateway's configuration cannot be written")?;
-        let mut gateway = Self { child: None, config, log: setup.folder.join("gateway.log"), http, mqtt };
+        let mut gateway = Self { child: None, config, log: setup.folder.join("gateway.log"), http, mqtt, lwm2m };
         gateway.restart().await?;
         Ok(gateway)
     }
@@ -110,6 +112,11 @@ impl GatewayProcess {
         self.mqtt
     }
 
+    /// Where LwM2M peripherals register, over plain CoAP.
+    pub(super) const fn lwm2m(&self) -> SocketAddr {
+        self.lwm2m
+    }
+
     pub(super) async fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             // What fails if it has ended by itself is of no matter.
@@ -119,7 +126,13 @@ impl GatewayProcess {
 }
 
 /// An address at which nobody listens. Somebody else may take it before it is used, which is rare.
-fn free_address() -> Result<SocketAddr, Failure> {
+fn free_tcp() -> Result<SocketAddr, Failure> {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+    Ok(free.context("no port is free")?)
+}
+
+/// As [`free_tcp`].
+fn free_udp() -> Result<SocketAddr, Failure> {
+    let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
     Ok(free.context("no port is free")?)
 }

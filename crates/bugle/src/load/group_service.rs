@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bugle_api::{RequestState, Submission};
 use bugle_client::Client;
-use bugle_core::{ApplicationId, Content, GroupId, RequestId, Totals};
+use bugle_core::{ApplicationId, Content, GroupId, Protocol, RequestId, Totals};
 use bugle_load::measure::GroupService;
 use serde_json::json;
 use tokio::runtime::Handle;
@@ -18,12 +18,23 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 pub(super) enum Receipt {
     /// The message has been acknowledged.
     Delivered,
+    /// The member has answered.
+    Executed,
 }
 
 impl Receipt {
+    /// What peripherals of a measurement can give: those that speak LwM2M answer everything.
+    pub(super) const fn of(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Mqtt311 | Protocol::Mqtt5 => Self::Delivered,
+            Protocol::Lwm2m10 | Protocol::Lwm2m11 | Protocol::Lwm2m12 => Self::Executed,
+        }
+    }
+
     const fn word(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
+            Self::Executed => "executed",
         }
     }
 }

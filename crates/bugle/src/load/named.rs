@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use bugle_api::{PAGE_MAX, PeripheralQuery};
 use bugle_client::Client;
-use bugle_core::{ApplicationId, GatewayId, GroupId, PeripheralId};
+use bugle_core::{ApplicationId, GatewayId, GroupId, PeripheralId, Protocol};
 use bugle_load::measure::{Bugle, Member, Target};
 use bugle_load::mqtt::Credentials;
 use clap::Args;
@@ -29,7 +29,7 @@ pub(crate) struct Named {
     /// The group whose peripherals are simulated: they must be allocated there, and in nobody else's hands
     #[arg(long, value_name = "GROUP", requires = "gateway", help_heading = "Target")]
     group: Option<GroupId>,
-    /// The password of all of them; the user name is the peripheral's id
+    /// MQTT: the password of all of them; the user name is the peripheral's id
     #[arg(
         long,
         value_name = "PASSWORD",
@@ -55,6 +55,7 @@ impl Named {
         &self,
         context: &Context,
         peripherals: usize,
+        protocol: Protocol,
         patience: Duration,
     ) -> Result<Option<Target>, Failure> {
         let Self { gateway: Some(gateway), at: Some(at), group: Some(group), .. } = self else { return Ok(None) };
@@ -76,7 +77,7 @@ impl Named {
             members: ids.into_iter().map(member).collect(),
             processes: self.process.into_iter().collect(),
             connecting_max: CONNECTING_MAX,
-            group: group_service(&client, application, group.clone(), Receipt::Delivered, patience),
+            group: group_service(&client, application, group.clone(), Receipt::of(protocol), patience),
         })))
     }
 }

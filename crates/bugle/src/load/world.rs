@@ -12,7 +12,7 @@ use anyhow::Context;
 use bugle_api::{NewGateway, NewToken, Scope};
 use bugle_application::Application;
 use bugle_client::Client;
-use bugle_core::{ApplicationId, GroupId, PeripheralId};
+use bugle_core::{ApplicationId, GroupId, PeripheralId, Protocol};
 use bugle_load::measure::{Bugle, Member, Target};
 use bugle_runtime::{Shutdown, tls};
 use tempfile::TempDir;
@@ -114,14 +114,17 @@ impl World {
     }
 
     /// What is measured.
-    pub(crate) fn target(&self, patience: Duration) -> Result<Target, Failure> {
-        let gateway = self.gateway.mqtt();
+    pub(crate) fn target(&self, protocol: Protocol, patience: Duration) -> Result<Target, Failure> {
+        let gateway = match protocol {
+            Protocol::Mqtt311 | Protocol::Mqtt5 => self.gateway.mqtt(),
+            Protocol::Lwm2m10 | Protocol::Lwm2m11 | Protocol::Lwm2m12 => self.gateway.lwm2m(),
+        };
         let member = |id| Member { id, gateway, credentials: None };
         Ok(Target::Bugle(Bugle {
             members: ids(self.peripherals).map(member).collect(),
             processes: vec![self.gateway.process()?],
             connecting_max: CONNECTING_MAX,
-            group: group_service(&self.client, &application_id(), group_id(), Receipt::Delivered, patience),
+            group: group_service(&self.client, &application_id(), group_id(), Receipt::of(protocol), patience),
         }))
     }
 

@@ -4,6 +4,7 @@
 
 mod groups;
 mod kills;
+mod load;
 mod mosquitto;
 mod paho;
 mod rough;

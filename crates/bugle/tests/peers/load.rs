@@ -1,0 +1,68 @@
+//! `bugle load`, with few peripherals: each measurement comes to an end, and says what it found.
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+/// What a measurement found.
+fn load(arguments: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_bugle"))
+        .args(["--json", "load"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {said}");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+#[test]
+fn one_message_reaches_all_members_whatever_they_speak() {
+    for protocol in ["mqtt", "mqtt-3.1.1", "lwm2m", "lwm2m-1.0"] {
+        let found = load(&["fan-out", "--protocol", protocol, "--peripherals", "20", "--repetitions", "2", "--alone"]);
+        let bugle = &found["results"][0];
+        let median = |what: &str| number(&bugle[what]["median_ms"]);
+        assert!(median("received") > 0.0 && median("received") <= median("acknowledged"), "{found}");
+        assert_eq!(bugle["settled"]["count"], 2, "{found}");
+        assert!(number(&bugle["memory"]) > 0.0, "{found}");
+    }
+}
+
+#[test]
+fn lwm2m_is_held_against_the_raw_limit() {
+    let found = load(&["fan-out", "--protocol", "lwm2m", "--peripherals", "5", "--repetitions", "1"]);
+    assert!(number(&found["raw"]["per_second"]) > 0.0, "{found}");
+}
+
+#[test]
+fn peripherals_register_on_the_applications_word_and_under_a_lease() {
+    for protocol in ["mqtt", "lwm2m"] {
+        for lease in [&[][..], &["--lease"][..]] {
+            let scale = ["registrations", "--protocol", protocol, "--peripherals", "20", "--repetitions", "2"];
+            let found = load(&[&scale[..], lease].concat());
+            assert_eq!(found["results"][0]["accepted"]["count"], 2, "{found}");
+            assert!(number(&found["results"][0]["per_second"]) > 0.0, "{found}");
+        }
+    }
+}
+
+#[test]
+fn memory_is_told_without_with_allocated_and_with_registered_peripherals() {
+    let found = load(&["memory", "--protocol", "lwm2m", "--peripherals", "20"]);
+    for what in ["empty", "allocated", "registered"] {
+        assert!(number(&found[what]) > 0.0, "{found}");
+    }
+}
+
+#[test]
+fn a_gateway_is_named_with_all_that_it_takes_or_not_at_all() {
+    let output = Command::new(env!("CARGO_BIN_EXE_bugle")).args(["load", "fan-out", "--gateway", "north"]).output();
+    let output = output.expect("it starts");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--at"));
+}
