@@ -323,7 +323,8 @@ impl Gateway {
                         out.push(Output::Close { stream });
                     }
                 }
-                EdgeOutput::Datagram { .. } => {}
+                // Nobody speaks LwM2M, or directs anything at the gateway itself, in this world.
+                EdgeOutput::Datagram { .. } | EdgeOutput::Directed { .. } => {}
                 EdgeOutput::Persist(batch) => process.waiting.push(batch),
                 EdgeOutput::UpAvailable { through } => process.up_available = through,
                 EdgeOutput::DownAcknowledged { through } => process.down_acknowledged = through,

@@ -3,7 +3,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use bugle_load::{Behaviour, MqttVersion, Options, Peripherals};
+use bugle_load::mqtt::Behaviour;
+use bugle_load::{MqttVersion, Options, Peripherals};
 use serde_json::Value;
 
 use super::program::{Ran, bugle};

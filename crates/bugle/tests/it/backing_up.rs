@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use bugle_core::OutcomeKind;
-use bugle_load::{Behaviour, MqttVersion, Options, Peripherals, Reconnecting};
+use bugle_load::mqtt::{Behaviour, Reconnecting};
+use bugle_load::{MqttVersion, Options, Peripherals};
 use bugle_store::platform::{MemberCursor, MembersShown, PlatformStore};
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bugle_core::{OutcomeKind, RequestId};
-use bugle_load::{Behaviour, Delivery, Happening, MqttVersion, Options, Peripherals, Reconnecting};
+use bugle_load::mqtt::{Behaviour, Reconnecting};
+use bugle_load::{Delivery, Happening, MqttVersion, Options, Peripherals};
 use serde_json::json;
 
 use super::system::{System, allocations, fleet, ids, until};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bugle_load::{Announcing, Behaviour, Command, MqttVersion, Options, Peripherals, Sleeping};
+use bugle_load::mqtt::{Announcing, Behaviour, Sleeping};
+use bugle_load::{Command, MqttVersion, Options, Peripherals};
 use serde_json::Value;
 
 use super::program::run_as_operator;

@@ -14,7 +14,7 @@ use bugle_api::{
 use bugle_api::{PAGE_MAX, Submission};
 use bugle_client::Client;
 use bugle_core::{ApplicationId, GatewayId, GroupId, RequestId};
-use bugle_load::{Behaviour, Peripheral};
+use bugle_load::mqtt::{Behaviour, Peripheral};
 use serde_json::Value;
 use tempfile::TempDir;
 
