@@ -20,6 +20,7 @@
 //! let lamp = lwm2m::Peripheral {
 //!     id: PeripheralId::new("lamp-1")?,
 //!     server: "127.0.0.1:5683".parse()?,
+//!     credential: None,
 //!     behaviour: Arc::new(lwm2m::Behaviour::steady()),
 //! };
 //! let both: [Peripheral; 2] = [meter.into(), lamp.into()];

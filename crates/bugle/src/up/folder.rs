@@ -9,12 +9,11 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use bugle_core::PeripheralId;
 use bugle_runtime::{DataFolder, config};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::town::{Kind, Town};
+use super::town::{Resident, Speaks, Town};
 use crate::connection::{CLIENT_FILE, ClientFile};
 use crate::failure::Failure;
 
@@ -121,7 +120,7 @@ impl Folder {
         let before = text.len();
         for resident in town.peripherals.iter().filter(|resident| resident.gateway == place) {
             if !known.contains(resident.id.as_str()) {
-                append(&mut text, town, &resident.id, resident.kind);
+                append(&mut text, town, resident, &self.password);
             }
         }
         if known.is_empty() || text.len() > before { write(&self.data, &name, &text) } else { Ok(()) }
@@ -159,9 +158,14 @@ fn head(town: &Town, place: usize, password: &str) -> String {
     )
 }
 
-fn append(text: &mut String, town: &Town, id: &PeripheralId, kind: Kind) {
-    let [own, street] = town.groups(kind);
+fn append(text: &mut String, town: &Town, resident: &Resident, password: &str) {
+    let Resident { id, kind, speaks, .. } = resident;
+    let [own, street] = town.groups(*kind);
     let _ = write!(text, "\n[[peripheral]]\nid = \"{id}\"\ngroups = [\"{own}\", \"{street}\"]\n");
+    if *speaks == Speaks::Lwm2m {
+        // The password is hexadecimal, and serves as a key as well.
+        let _ = writeln!(text, "pre_shared_key = \"{password}\"");
+    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ const LINK: u16 = 8481;
 const APPLICATION_HTTP: u16 = 8482;
 const GATEWAY_HTTP: u16 = 8483;
 const MQTT: u16 = 1883;
+/// Plain, and under DTLS the next; two for each gateway.
+const LWM2M: u16 = 5683;
 /// After which a gateway is not going to reach a platform on the same machine.
 const LINK_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -70,10 +72,20 @@ struct Addresses {
 impl Addresses {
     fn choose(&mut self, what: impl Into<String>, wanted: SocketAddr) -> Result<SocketAddr, Failure> {
         let got = ports::choose(wanted)?;
+        self.note(what, wanted, got);
+        Ok(got)
+    }
+
+    fn choose_for_datagrams(&mut self, what: impl Into<String>, wanted: SocketAddr) -> Result<SocketAddr, Failure> {
+        let got = ports::choose_for_datagrams(wanted)?;
+        self.note(what, wanted, got);
+        Ok(got)
+    }
+
+    fn note(&mut self, what: impl Into<String>, wanted: SocketAddr, got: SocketAddr) {
         if got != wanted {
             self.moved.push(Moved { what: what.into(), wanted, got });
         }
-        Ok(got)
     }
 }
 
@@ -246,6 +258,13 @@ impl GatewayStart<'_> {
         config.http_listen = self.addresses.choose(format!("the HTTP of gateway {id}"), config.http_listen)?;
         let said = mqtt_port.map(local).or(config.mqtt.listen).unwrap_or_else(|| local(MQTT + place as u16));
         config.mqtt.listen = Some(self.addresses.choose(format!("MQTT at gateway {id}"), said)?);
+        let plain = LWM2M + 2 * place as u16;
+        for (listen, what, port) in
+            [(&mut config.lwm2m.listen, "LwM2M", plain), (&mut config.lwm2m.dtls_listen, "LwM2M under DTLS", plain + 1)]
+        {
+            let wanted = listen.unwrap_or_else(|| local(port));
+            *listen = Some(self.addresses.choose_for_datagrams(format!("{what} at gateway {id}"), wanted)?);
+        }
         config.platform.url = self.url.to_owned();
         config.platform.enrollment_token = None;
         config.platform.enrollment_token_file = Some(self.folder.inner(&token_file));

@@ -1,18 +1,25 @@
 //! Ports: those that are wanted, or free ones in their place.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 use anyhow::Context;
 
 use crate::failure::Failure;
 
-/// The address that is wanted, if it can be had, or one with a free port.
+/// The address that is wanted for connections, if it can be had, or one with a free port.
 pub(crate) fn choose(wanted: SocketAddr) -> Result<SocketAddr, Failure> {
-    if TcpListener::bind(wanted).is_ok() {
-        return Ok(wanted);
-    }
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-    Ok(free.context("no port is free")?)
+    choose_by(wanted, |address| TcpListener::bind(address)?.local_addr())
+}
+
+/// The same for datagrams.
+pub(crate) fn choose_for_datagrams(wanted: SocketAddr) -> Result<SocketAddr, Failure> {
+    choose_by(wanted, |address| UdpSocket::bind(address)?.local_addr())
+}
+
+fn choose_by(wanted: SocketAddr, bind: impl Fn(SocketAddr) -> io::Result<SocketAddr>) -> Result<SocketAddr, Failure> {
+    let free = || bind((Ipv4Addr::LOCALHOST, 0).into());
+    Ok(bind(wanted).or_else(|_| free()).context("no port is free")?)
 }
 
 #[cfg(test)]

@@ -1,18 +1,22 @@
-//! The simulated peripherals of the town, over real MQTT sockets.
+//! The simulated peripherals of the town, over real sockets: MQTT, and LwM2M under DTLS.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use bugle_core::credential::PreSharedKey;
+use bugle_dtls::ClientCredential;
 use bugle_load::mqtt::{Announcing, Behaviour, Credentials, Peripheral, Reconnecting, Sleeping};
-use bugle_load::{Command, Event, Happening, MqttVersion, Options, Peripherals};
+use bugle_load::{Command, Event, Happening, MqttVersion, Options, Peripherals, lwm2m};
 
 use super::parts::Parts;
-use super::town::{Kind, Town};
+use super::town::{Kind, Speaks, Town};
 use crate::failure::Failure;
 
 /// Events that wait for the story to look at them.
 const EVENTS_MAX: usize = 100_000;
+/// After how long a lamp that speaks LwM2M asks again.
+const RETRY: Duration = Duration::from_millis(500);
 /// How a meter sleeps by itself.
 const METER_AWAKE: Duration = Duration::from_secs(30);
 const METER_ASLEEP: Duration = Duration::from_secs(15);
@@ -36,13 +40,32 @@ impl Residents {
         };
         let meter = Behaviour::steady(MqttVersion::Mqtt311);
         let meter = Arc::new(Behaviour { sleeping: Some(sleeping), reconnecting: soon(), ..meter });
-        let all = town.peripherals.iter().map(|resident| Peripheral {
-            id: resident.id.clone(),
-            server: parts.gateways[resident.gateway].1,
-            credentials: Some(Credentials { username: resident.id.to_string(), password: password.to_owned() }),
-            behaviour: Arc::clone(if resident.kind == Kind::Lamp { &lamp } else { &meter }),
+        let key: PreSharedKey = password.parse().context("the password in the data folder is no key")?;
+        let lwm2m_lamp = Arc::new(lwm2m::Behaviour { retry: RETRY, ..lwm2m::Behaviour::steady() });
+        let all = town.peripherals.iter().map(|resident| -> Result<bugle_load::Peripheral, Failure> {
+            let (gateway, mqtt) = &parts.gateways[resident.gateway];
+            let id = resident.id.clone();
+            Ok(match resident.speaks {
+                Speaks::Mqtt => Peripheral {
+                    credentials: Some(Credentials { username: id.to_string(), password: password.to_owned() }),
+                    id,
+                    server: *mqtt,
+                    behaviour: Arc::clone(if resident.kind == Kind::Lamp { &lamp } else { &meter }),
+                }
+                .into(),
+                Speaks::Lwm2m => lwm2m::Peripheral {
+                    credential: Some(ClientCredential::PreSharedKey {
+                        identity: id.as_str().as_bytes().to_vec(),
+                        key: key.clone(),
+                    }),
+                    id,
+                    server: gateway.lwm2m_dtls_address().context("the gateway listens for LwM2M under DTLS")?,
+                    behaviour: Arc::clone(&lwm2m_lamp),
+                }
+                .into(),
+            })
         });
-        Ok(Self { peripherals: start(all.collect(), Options::default())? })
+        Ok(Self { peripherals: start(all.collect::<Result<_, _>>()?, Options::default())? })
     }
 
     /// Tells the one at this place of the town what to do.
@@ -60,7 +83,7 @@ pub(crate) async fn stranger_asks(town: &Town, parts: &Parts) -> Result<String, 
         credentials: None,
         behaviour: Arc::new(Behaviour { reconnecting, ..Behaviour::steady(MqttVersion::Mqtt5) }),
     };
-    let stranger = start(vec![stranger], Options { events_max: EVENTS_MAX, ..Options::default() })?;
+    let stranger = start(vec![stranger.into()], Options { events_max: EVENTS_MAX, ..Options::default() })?;
     let asked = tokio::task::spawn_blocking(move || {
         while let Some(Event { what, .. }) = stranger.next_event(Duration::from_secs(10)) {
             if let Happening::Refused { code, reason } = what {
@@ -73,7 +96,7 @@ pub(crate) async fn stranger_asks(town: &Town, parts: &Parts) -> Result<String, 
     Ok(refusal.context("the gateway has not refused the stranger")?)
 }
 
-fn start(peripherals: Vec<Peripheral>, options: Options) -> Result<Peripherals, Failure> {
+fn start(peripherals: Vec<bugle_load::Peripheral>, options: Options) -> Result<Peripherals, Failure> {
     Ok(Peripherals::start(peripherals, options).context("the peripherals cannot be simulated")?)
 }
 

@@ -12,7 +12,7 @@ use super::folder::Folder;
 use super::parts::Parts;
 use super::residents::{Residents, stranger_asks};
 use super::teller::Teller;
-use super::town::{Kind, Town};
+use super::town::{Kind, Speaks, Town};
 use crate::failure::Failure;
 use crate::following::word_of;
 use crate::output::{count, list};
@@ -56,7 +56,10 @@ impl Story<'_> {
             self.teller.more("moved", &text)?;
         }
         let places = self.town.gateways.iter().zip(&self.parts.gateways);
-        let places = list(places.map(|(id, (_, mqtt))| format!("{id} (MQTT at {mqtt})")));
+        let places = list(places.map(|(id, (gateway, mqtt))| {
+            let lwm2m = gateway.lwm2m_address().map_or(String::new(), |address| format!(", LwM2M at {address}"));
+            format!("{id} (MQTT at {mqtt}{lwm2m})")
+        }));
         let link = match self.parts.enrolled {
             0 => "They enrolled an earlier time, and dialled in with mutual TLS.".to_owned(),
             enrolled => format!("{} enrolled with a one-time token, and they dialled in with mutual TLS.", enrolled),
@@ -104,8 +107,11 @@ impl Story<'_> {
         let groups = self.parts.application_api.groups().await?;
         let groups = list(groups.iter().map(|group| format!("{} {}", group.group, group.members)));
         let text = format!(
-            "They connected over MQTT, which is registering. The gateways checked their passwords, and the application \
-             said yes: {} of {all} are members now. Its group configurations: {groups}.",
+            "{} connected over MQTT, which is registering, and {} registered over LwM2M. The gateways checked \
+             passwords and the keys of DTLS, and the application said yes: {} of {all} are members now. Its group \
+             configurations: {groups}.",
+            self.town.speakers(Speaks::Mqtt),
+            self.town.speakers(Speaks::Lwm2m),
             street.members
         );
         self.teller.step("registered", &text)

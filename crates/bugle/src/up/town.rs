@@ -28,8 +28,18 @@ pub(crate) struct Town {
 pub(crate) struct Resident {
     pub(crate) id: PeripheralId,
     pub(crate) kind: Kind,
+    pub(crate) speaks: Speaks,
     /// At the first gateway, or the second.
     pub(crate) gateway: usize,
+}
+
+/// What a peripheral speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// MQTT, with a password.
+    Mqtt,
+    /// LwM2M under DTLS, with a pre-shared key.
+    Lwm2m,
 }
 
 /// What a peripheral is.
@@ -49,6 +59,8 @@ impl Town {
             (1..=count).map(move |number| Resident {
                 id: PeripheralId::new(format!("{prefix}-{number:02}")).expect("the name is plain"),
                 kind,
+                // Two lamps of four, so that both gateways have both.
+                speaks: if kind == Kind::Lamp && matches!(number % 4, 3 | 0) { Speaks::Lwm2m } else { Speaks::Mqtt },
                 gateway: (number as usize + 1) % 2,
             })
         };
@@ -67,6 +79,11 @@ impl Town {
     /// How many are of this kind.
     pub(crate) fn count(&self, kind: Kind) -> u64 {
         self.peripherals.iter().filter(|resident| resident.kind == kind).count() as u64
+    }
+
+    /// How many speak so.
+    pub(crate) fn speakers(&self, speaks: Speaks) -> u64 {
+        self.peripherals.iter().filter(|resident| resident.speaks == speaks).count() as u64
     }
 
     /// The groups of a peripheral of this kind.
@@ -103,6 +120,7 @@ mod tests {
         }
         assert_eq!(town.peripherals[0].id.as_str(), "lamp-01");
         assert_eq!(town.peripherals[0].gateway, 0);
+        assert_eq!((town.speakers(Speaks::Lwm2m), town.speakers(Speaks::Mqtt)), (1, 5));
     }
 
     #[test]

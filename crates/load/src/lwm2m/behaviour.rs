@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bugle_core::PeripheralId;
+use bugle_dtls::ClientCredential;
 use bugle_lwm2m::client::{Settings, Sleep, WakesWith};
 use bugle_lwm2m::{ContentFormat, ContentFormats, Version};
 
@@ -17,6 +18,8 @@ pub struct Peripheral {
     pub id: PeripheralId,
     /// Where it registers.
     pub server: SocketAddr,
+    /// What it shows under DTLS; without it, it speaks plain CoAP.
+    pub credential: Option<ClientCredential>,
     /// What it does.
     pub behaviour: Arc<Behaviour>,
 }

@@ -6,6 +6,7 @@
 
 mod behaviour;
 mod occupant;
+mod secured;
 mod share;
 #[cfg(test)]
 mod tests;

@@ -47,6 +47,7 @@ impl Desk {
         let behaviour = Arc::new(behaviour);
         let peripheral = |number| {
             let peripheral = Peripheral {
+                credential: None,
                 id: PeripheralId::new(format!("lamp-{number}")).expect("a peripheral id"),
                 server: NOBODY.parse().expect("an address"),
                 behaviour: Arc::clone(&behaviour),

@@ -1,5 +1,6 @@
 //! One thread's share of the simulated LwM2M peripherals: sockets, timers and orders in one loop.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use bugle_core::Time;
 use mio::{Events, Poll, Token, Waker};
 
 use super::behaviour::Peripheral;
+use super::secured::{Passed, Secured};
 use super::share::{Output, Share};
 use super::way::Way;
 use crate::command::Order;
@@ -31,6 +33,8 @@ pub(crate) struct Worker {
     began: Instant,
     share: Share,
     seats: Vec<Seat>,
+    /// When sessions, or those that begin, want to be looked after.
+    session_timeouts: BTreeSet<(Time, usize)>,
     /// Registrations under way.
     turns: Turns,
     scratch: Box<[u8]>,
@@ -41,6 +45,7 @@ pub(crate) struct Worker {
 /// Where one peripheral of the share speaks from, and to.
 struct Seat {
     way: Option<Way>,
+    secured: Option<Box<Secured>>,
     server: SocketAddr,
     /// Its place among all peripherals.
     index: usize,
@@ -56,8 +61,17 @@ impl Worker {
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
-        let seat =
-            |(index, peripheral): &(usize, Peripheral)| Seat { way: None, server: peripheral.server, index: *index };
+        let seat = |(index, peripheral): &(usize, Peripheral)| {
+            let mut numbers = Numbers::new(!seed, *index);
+            let mut draw = || {
+                let mut seed = [0; 32];
+                seed[..16].copy_from_slice(&numbers.secret());
+                seed[16..].copy_from_slice(&numbers.secret());
+                seed
+            };
+            let secured = peripheral.credential.clone().map(|credential| Box::new(Secured::new(credential, draw())));
+            Seat { way: None, secured, server: peripheral.server, index: *index }
+        };
         let seats = share.iter().map(seat).collect();
         let first = share.first().map_or(0, |(index, _)| *index);
         let numbered = |(index, peripheral)| (peripheral, Numbers::new(seed, index));
@@ -68,6 +82,7 @@ impl Worker {
             began,
             share: Share::new(share.into_iter().map(numbered).collect(), Numbers::new(!seed, first).secret()),
             seats,
+            session_timeouts: BTreeSet::new(),
             turns: Turns::new(began, pace),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             told,
@@ -112,12 +127,21 @@ impl Worker {
 
     /// How long nothing is to be done unless something comes.
     fn patience(&self) -> Option<Duration> {
-        let timeout = self.share.next_timeout().map(|at| at.saturating_since(self.now()));
+        let session = self.session_timeouts.first().map(|(at, _)| *at);
+        let timeout = [self.share.next_timeout(), session].into_iter().flatten().min();
+        let timeout = timeout.map(|at| at.saturating_since(self.now()));
         [timeout, self.turns.patience(Instant::now())].into_iter().flatten().min()
     }
 
     fn handle_timeouts(&mut self) {
         let now = self.now();
+        while let Some((at, seat)) = self.session_timeouts.first().copied().filter(|(at, _)| *at <= now) {
+            self.session_timeouts.remove(&(at, seat));
+            if let Some(secured) = &mut self.seats[seat].secured {
+                secured.handle_timeout(now);
+            }
+            self.pass(now, seat);
+        }
         if self.share.next_timeout().is_some_and(|at| at <= now) {
             self.share.handle_timeout(now);
             self.act();
@@ -145,7 +169,10 @@ impl Worker {
         while let Some(seat) = self.turns.begin(Instant::now()) {
             let now = self.now();
             match self.open(seat) {
-                Ok(()) => self.share.handle_turn(now, seat),
+                Ok(()) => {
+                    self.begin_session(seat);
+                    self.share.handle_turn(now, seat);
+                }
                 Err(error) => {
                     self.turns.end();
                     self.share.handle_no_port(now, seat, error.to_string());
@@ -157,19 +184,50 @@ impl Worker {
 
     /// Sees to it that the one in this seat has a port.
     fn open(&mut self, seat: usize) -> io::Result<()> {
-        let Seat { way, server, index } = &mut self.seats[seat];
+        let Seat { way, server, index, .. } = &mut self.seats[seat];
         if way.is_none() {
             *way = Some(Way::open(self.poll.registry(), Token(seat), *index, *server)?);
         }
         Ok(())
     }
 
-    /// What has come for the one in this seat. Where datagrams are protected, they are opened here.
+    /// Has the one in this seat begin a session, if it speaks in one.
+    fn begin_session(&mut self, seat: usize) {
+        let now = self.now();
+        if let Some(secured) = &mut self.seats[seat].secured {
+            secured.begin(now);
+            self.pass(now, seat);
+        }
+    }
+
+    /// Carries what passes DTLS, in both directions.
+    fn pass(&mut self, now: Time, seat: usize) {
+        while let Some(passed) = self.seats[seat].secured.as_mut().and_then(|secured| secured.poll()) {
+            match passed {
+                Passed::Out(datagram) => self.put_out(seat, &datagram),
+                Passed::In(datagram) => {
+                    self.share.handle_datagram(now, seat, &datagram);
+                    self.act();
+                }
+            }
+        }
+        self.session_timeouts.retain(|(_, of)| *of != seat);
+        let next = self.seats[seat].secured.as_ref().and_then(|secured| secured.next_timeout());
+        self.session_timeouts.extend(next.map(|at| (at, seat)));
+    }
+
+    /// What has come for the one in this seat.
     fn receive(&mut self, seat: usize) {
         let now = self.now();
         while let Some(way) = &self.seats[seat].way {
             match way.receive(&mut self.scratch) {
-                Ok(Some(length)) => self.share.handle_datagram(now, seat, &self.scratch[..length]),
+                Ok(Some(length)) => match &mut self.seats[seat].secured {
+                    None => self.share.handle_datagram(now, seat, &self.scratch[..length]),
+                    Some(secured) => {
+                        secured.handle_datagram(now, &self.scratch[..length]);
+                        self.pass(now, seat);
+                    }
+                },
                 Ok(None) => return,
                 Err(error) => {
                     self.seats[seat].way = None;
@@ -180,7 +238,7 @@ impl Worker {
         }
     }
 
-    /// Does what the share wants done. Where datagrams are protected, they are sealed here.
+    /// Does what the share wants done.
     fn act(&mut self) {
         while let Some(output) = self.share.poll_output() {
             match output {
@@ -195,6 +253,17 @@ impl Worker {
     }
 
     fn transmit(&mut self, seat: usize, datagram: &[u8]) {
+        match &mut self.seats[seat].secured {
+            None => self.put_out(seat, datagram),
+            Some(secured) => {
+                secured.send(datagram);
+                let now = self.now();
+                self.pass(now, seat);
+            }
+        }
+    }
+
+    fn put_out(&mut self, seat: usize, datagram: &[u8]) {
         let sent = self.open(seat).and_then(|()| match &self.seats[seat].way {
             Some(way) => way.send(datagram),
             None => Ok(()),
@@ -206,9 +275,12 @@ impl Worker {
     }
 
     fn happened(&mut self, seat: usize, what: Happening) {
-        // What comes back is somebody else by its address.
-        if what == Happening::Disconnected(Ending::Vanished) {
-            self.seats[seat].way = None;
+        match what {
+            // What comes back is somebody else by its address.
+            Happening::Disconnected(Ending::Vanished) => self.seats[seat].way = None,
+            // Nobody answers in this session: the next word is said in another.
+            Happening::Disconnected(Ending::Broken { .. }) => self.begin_session(seat),
+            _ => {}
         }
         self.told.tell(self.seats[seat].index, what);
     }

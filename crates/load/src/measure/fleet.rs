@@ -70,7 +70,9 @@ impl Conduct {
             Self::Mqtt(behaviour) => {
                 mqtt::Peripheral { id, server, credentials, behaviour: Arc::clone(behaviour) }.into()
             }
-            Self::Lwm2m(behaviour) => lwm2m::Peripheral { id, server, behaviour: Arc::clone(behaviour) }.into(),
+            Self::Lwm2m(behaviour) => {
+                lwm2m::Peripheral { id, server, credential: None, behaviour: Arc::clone(behaviour) }.into()
+            }
         }
     }
 }
