@@ -236,6 +236,7 @@ impl Edge {
 
     /// The gateway stops: every connection is told. Registrations stay.
     pub fn handle_shutdown(&mut self, now: Time) {
+        self.end_sessions();
         for connection in self.connections.ids() {
             if let Some(known) = self.connections.get_mut(connection) {
                 known.mqtt.disconnect(bugle_mqtt::Ending::ShuttingDown);

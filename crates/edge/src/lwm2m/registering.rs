@@ -86,7 +86,7 @@ impl Edge {
     fn let_go(&mut self, now: Time, former: Client, now_at: Peer) {
         self.give_up(now, &former);
         if former.peer != now_at && self.lwm2m.clients.at(former.peer).is_none() {
-            self.lwm2m.endpoint.forget(now, former.peer);
+            self.leave_behind(now, former.peer);
         }
     }
 
@@ -154,7 +154,7 @@ impl Edge {
             return;
         }
         if let Some(former) = self.lwm2m.clients.relocate(slot, peer) {
-            self.lwm2m.endpoint.forget(now, former);
+            self.leave_behind(now, former);
         }
         let client = self.lwm2m.clients.get_mut(slot).expect("it was found a moment ago");
         if let Some(delivering) = client.delivering.take() {

@@ -57,6 +57,21 @@ impl Edge {
         }
     }
 
+    /// A client is elsewhere now: what there was with it at its former address ends.
+    pub(super) fn leave_behind(&mut self, now: Time, former: Peer) {
+        self.lwm2m.endpoint.forget(now, former);
+        if let Some(secured) = &mut self.lwm2m.secured {
+            secured.server.close(former);
+        }
+    }
+
+    /// Tells every peer that its session ends, so that it begins another where the gateway comes back.
+    pub(crate) fn end_sessions(&mut self) {
+        if let Some(secured) = &mut self.lwm2m.secured {
+            secured.server.close_all();
+        }
+    }
+
     /// Whether anything can be sent to a peer.
     pub(super) fn is_reachable(&self, peer: Peer) -> bool {
         match peer.socket.security {
