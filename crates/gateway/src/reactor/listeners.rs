@@ -9,12 +9,17 @@ use bugle_core::Time;
 use bugle_edge::Edge;
 use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, Type};
 
 use super::socket::Socket;
 use super::sockets::Sockets;
 
 /// Connections taken from one listener in one turn, so that those that are in are served meanwhile.
 const ACCEPTS_PER_TURN_MAX: usize = 256;
+
+/// Connections that wait at one listener to be taken, as far as the system lets them. A whole fleet knocks at
+/// once after a power cut, and whoever finds no room waits for a second at least before it knocks again.
+const WAITING_MAX: i32 = 4_096;
 
 /// How long a listener rests after the system let it accept nothing.
 const REST: Duration = Duration::from_millis(100);
@@ -37,7 +42,7 @@ impl Listeners {
         address: SocketAddr,
         tls: Option<Arc<rustls::ServerConfig>>,
     ) -> io::Result<SocketAddr> {
-        let listener = TcpListener::bind(address)?;
+        let listener = listen(address)?;
         let address = listener.local_addr()?;
         self.0.push(Listener { listener, tls, ready_at: None });
         Ok(address)
@@ -77,6 +82,16 @@ impl Listeners {
     }
 }
 
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    // A gateway that is started again takes its port though connections of the one before are still closing.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(WAITING_MAX)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
 impl Listener {
     fn accept(&mut self, now: Time, edge: &mut Edge, sockets: &mut Sockets, registry: &Registry) {
         for _ in 0..ACCEPTS_PER_TURN_MAX {
@@ -103,5 +118,25 @@ impl Listener {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn a_whole_fleet_may_knock_before_anybody_is_taken() {
+        // As a machine has it that nobody has tuned, and a first tenth of what is asked for.
+        let knocking = 400;
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+        let address = listener.local_addr().expect("it listens");
+        // Less than the second after which a system knocks again.
+        let patience = Duration::from_millis(900);
+        let inside: Vec<TcpStream> =
+            (0..knocking).map_while(|_| TcpStream::connect_timeout(&address, patience).ok()).collect();
+        assert_eq!(inside.len(), knocking);
     }
 }
