@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use bugle_core::Protocol;
-use bugle_load::measure::{
-    Admission, FanOut, Mosquitto, MosquittoError, Raw, Registrations, Residence, ResidenceResult, Target, Watch,
-};
+use bugle_load::measure::{Admission, FanOut, Mosquitto, MosquittoError, Raw, Registrations, Residence, Target, Watch};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Context;
 use crate::failure::{Ended, Failure};
 use crate::load::{Allocated, FanOutReport, MemoryReport, Named, RawReport, RegistrationsReport, World, measure};
+use crate::part::shutdown_on_signals;
 
 /// What CoAP and LwM2M add to the payload of a message: header, token, path, format.
 const MESSAGE_BYTES_BESIDE_PAYLOAD: usize = 32;
@@ -178,6 +177,15 @@ struct RawArgs {
 
 impl LoadCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<Ended, Failure> {
+        let signals = shutdown_on_signals()?;
+        tokio::select! {
+            ended = self.measure(context) => ended,
+            // What was started for it ends as it is dropped.
+            () = signals.requested() => Ok(Ended::Interrupted),
+        }
+    }
+
+    async fn measure(self, context: &Context) -> Result<Ended, Failure> {
         match self.command {
             Command::FanOut(args) => args.run(context).await,
             Command::Registrations(args) => args.run(context).await,
@@ -237,7 +245,7 @@ impl FanOutArgs {
         };
         let measured = measure(context.output, measuring).await;
         stop(world).await?;
-        let Some((results, raw)) = measured? else { return Ok(Ended::Interrupted) };
+        let (results, raw) = measured?;
         let report = FanOutReport::new(protocol, members, payload_bytes, results, raw);
         context.output.print(&report, FanOutReport::tell)?;
         Ok(Ended::Well)
@@ -273,8 +281,7 @@ impl RegistrationsArgs {
         };
         let measured = measure(context.output, move |watch| registrations.run(&[target], watch)).await;
         stop(world).await?;
-        let Some(results) = measured? else { return Ok(Ended::Interrupted) };
-        let report = RegistrationsReport::new(protocol, admission, results);
+        let report = RegistrationsReport::new(protocol, admission, measured?);
         context.output.print(&report, RegistrationsReport::tell)?;
         Ok(Ended::Well)
     }
@@ -300,8 +307,7 @@ impl MemoryArgs {
         let residence = Residence { peripherals: scale.count(), protocol, patience: scale.patience };
         let measured = measure(context.output, move |watch| residence.run(&target, watch)).await;
         stop(world).await?;
-        let Some(result): Option<ResidenceResult> = measured? else { return Ok(Ended::Interrupted) };
-        context.output.print(&MemoryReport::new(protocol, empty, result), MemoryReport::tell)?;
+        context.output.print(&MemoryReport::new(protocol, empty, measured?), MemoryReport::tell)?;
         Ok(Ended::Well)
     }
 }
@@ -314,8 +320,7 @@ impl RawArgs {
             outstanding: self.outstanding as usize,
             duration: self.time,
         };
-        let measured = measure(context.output, move |_| raw.run()).await?;
-        let Some(result) = measured else { return Ok(Ended::Interrupted) };
+        let result = measure(context.output, move |_| raw.run()).await?;
         let report = RawReport::new(raw.request_bytes, raw.answer_bytes, result);
         context.output.print(&report, RawReport::tell)?;
         Ok(Ended::Well)

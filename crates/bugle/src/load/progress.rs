@@ -11,12 +11,12 @@ use tokio::sync::oneshot;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// Measures on a thread of its own, for measuring blocks. None if the person does not want to wait
-/// longer; the thread then ends with the process.
+/// Measures on a thread of its own, for measuring blocks. If nobody waits for it any more, the thread ends
+/// with the process.
 pub(crate) async fn measure<T: Send + 'static>(
     output: Output,
     measure: impl FnOnce(&Watch) -> Result<T, MeasureError> + Send + 'static,
-) -> Result<Option<T>, Failure> {
+) -> Result<T, Failure> {
     let bar = progress_bar(output);
     let (sender, receiver) = oneshot::channel();
     let shown = bar.clone();
@@ -30,12 +30,9 @@ pub(crate) async fn measure<T: Send + 'static>(
         let _ = sender.send(measure(&watch));
     };
     thread::Builder::new().name("measuring".into()).spawn(measuring).context("the measuring thread")?;
-    let measured = tokio::select! {
-        measured = receiver => Some(measured.context("the measurement was broken off")?),
-        _ = tokio::signal::ctrl_c() => None,
-    };
+    let measured = receiver.await;
     bar.finish_and_clear();
-    Ok(measured.transpose().map_err(anyhow::Error::new)?)
+    Ok(measured.context("the measurement was broken off")?.map_err(anyhow::Error::new)?)
 }
 
 fn progress_bar(output: Output) -> ProgressBar {
