@@ -129,6 +129,12 @@ fn ctrl_c_in_the_middle_of_the_story_ends_it_within_seconds() {
 fn a_gateway_that_cannot_reach_the_platform_is_told_and_not_waited_for_without_end() {
     let folder = TempDir::new().expect("a folder");
     let data = folder.path().join("bugle-data");
+    // At ports that no other town takes meanwhile: with another one the gateways would enrol anew.
+    fs::create_dir(&data).expect("made");
+    let (http, link) = (free_port(), free_port());
+    let platform =
+        format!("data_folder = \"platform\"\nhttp_listen = \"127.0.0.1:{http}\"\nlink_listen = \"127.0.0.1:{link}\"\n");
+    fs::write(data.join("platform.toml"), platform).expect("written");
     let mut running = Running(up(folder.path(), &["--peripherals", "0"]).spawn().expect("it starts"));
     let output = running.0.stdout.take().expect("it is piped");
     let mut lines = BufReader::new(output).lines().map_while(Result::ok);
