@@ -48,12 +48,21 @@ fn held(metrics: &mut Metrics, status: &Status) {
 
 /// What peripherals did.
 fn counted(metrics: &mut Metrics, counters: &Counters) {
-    metrics.add("connections", "Connections that are open.", counters.connections);
-    metrics.add("connections_total", "Connections that were ever opened.", counters.accepted);
-    metrics.add("admitted_total", "Registrations admitted, re-admissions among them.", counters.admitted);
-    metrics.add("refused_total", "Registrations refused.", counters.refused);
-    metrics.add("deliveries_total", "Deliveries put to peripherals, repetitions among them.", counters.deliveries);
-    metrics.add("noise_total", "Packets that were of no use and were dropped or refused.", counters.noise);
-    metrics.add("faults_total", "Connections closed because the peripheral broke its protocol.", counters.faults);
-    metrics.add("reports_dropped_total", "Reports dropped while the store took nothing.", counters.reports_dropped);
+    let Counters { connections, accepted, clients, sessions, admitted, refused, deliveries, .. } = *counters;
+    metrics.add("connections", "Connections that are open.", connections);
+    metrics.add("connections_total", "Connections that were ever opened.", accepted);
+    metrics.add("lwm2m_clients", "LwM2M clients that are registered.", clients);
+    metrics.add("dtls_sessions", "Sessions of DTLS that stand.", sessions);
+    metrics.add("admitted_total", "Registrations admitted, re-admissions among them.", admitted);
+    metrics.add("refused_total", "Registrations refused.", refused);
+    metrics.add("deliveries_total", "Deliveries put to peripherals, repetitions among them.", deliveries);
+    let Counters { noise, faults, reports_dropped, retransmissions, .. } = *counters;
+    metrics.add("retransmissions_total", "Messages of CoAP that were sent again.", retransmissions);
+    metrics.add("noise_total", "Packets that were of no use and were dropped or refused.", noise);
+    metrics.add("faults_total", "Connections closed because the peripheral broke its protocol.", faults);
+    metrics.add("reports_dropped_total", "Reports dropped while the store took nothing.", reports_dropped);
+    let Counters { datagrams_malformed, datagrams_unsent, handshakes_failed, .. } = *counters;
+    metrics.add("datagrams_malformed_total", "Datagrams that were no messages of CoAP.", datagrams_malformed);
+    metrics.add("datagrams_unsent_total", "Datagrams without a session to send them in.", datagrams_unsent);
+    metrics.add("handshakes_failed_total", "Handshakes of DTLS that came to nothing.", handshakes_failed);
 }
