@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bugle_core::platform::{Foresight, RequestState};
 use bugle_core::{
-    Activation, ApplicationId, GatewayId, GroupId, Operation, Outcome, OutcomeKind, PeripheralId, Receipt, RequestId,
-    ScheduleId, Sighting, Sleepers, Stage, StageTotals, Time, Totals,
+    Activation, ApplicationId, GatewayId, GroupId, LateJoiners, Operation, Outcome, OutcomeKind, PeripheralId, Receipt,
+    RequestId, ScheduleId, Sighting, Sleepers, Stage, StageTotals, Time, Totals,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::openapi::schema::{AllOfBuilder, AnyOfBuilder};
@@ -28,6 +28,10 @@ pub struct Submission {
     /// When a member counts as served; `delivered` without it.
     #[serde(default)]
     pub receipt: Receipt,
+    /// What becomes of peripherals of the group that register before the deadline; `exclude` without it.
+    /// A request that includes them goes on until its deadline.
+    #[serde(default)]
+    pub late_joiners: LateJoiners,
     /// How long the request may live, 1 second to 40 days; an hour without it.
     #[serde(default = "an_hour")]
     #[schema(default = 3600)]
@@ -63,6 +67,9 @@ pub struct Request {
     pub sleepers: Sleepers,
     /// When a member counts as served.
     pub receipt: Receipt,
+    /// What becomes of peripherals of the group that register before the deadline.
+    #[serde(default)]
+    pub late_joiners: LateJoiners,
     /// Where it stands.
     pub state: RequestState,
     /// When it was accepted.

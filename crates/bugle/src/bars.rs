@@ -103,7 +103,9 @@ impl Bars {
 #[cfg(test)]
 mod tests {
     use bugle_api::RequestState;
-    use bugle_core::{Activation, Content, Operation, Receipt, RequestId, Sleepers, StageTotals, Time, Totals};
+    use bugle_core::{
+        Activation, Content, LateJoiners, Operation, Receipt, RequestId, Sleepers, StageTotals, Time, Totals,
+    };
 
     use super::*;
 
@@ -116,6 +118,7 @@ mod tests {
             activation: Activation::All,
             sleepers: Sleepers::Queue,
             receipt: Receipt::Delivered,
+            late_joiners: LateJoiners::Exclude,
             state: RequestState::Open,
             accepted_at: Time::ZERO,
             deadline: Time::MAX,

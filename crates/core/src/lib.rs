@@ -34,8 +34,8 @@ pub use peripheral::{
     State, Waker,
 };
 pub use request::{
-    Activation, ActivationError, ExpiryCause, GroupRequest, MemberOutcome, Operation, Outcome, OutcomeKind, PathError,
-    Receipt, RequestError, ResourcePath, Sleepers, Totals, check_request,
+    Activation, ActivationError, ExpiryCause, GroupRequest, LateJoiners, MemberOutcome, Operation, Outcome,
+    OutcomeKind, PathError, Receipt, RequestError, ResourcePath, Sleepers, Totals, check_request,
 };
 pub use stage::{MemberProgress, Seen, Sighting, Stage, StageTotals};
 pub use time::Time;

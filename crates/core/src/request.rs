@@ -26,6 +26,8 @@ pub struct GroupRequest {
     pub sleepers: Sleepers,
     /// When a member counts as served.
     pub receipt: Receipt,
+    /// What becomes of those that register while it lives.
+    pub late_joiners: LateJoiners,
     /// When the request ends, by the clock of whoever holds it; it crosses a hop as time that remains.
     pub deadline: Time,
 }
@@ -242,6 +244,18 @@ pub enum Receipt {
     Delivered,
     /// The peripheral has answered.
     Executed,
+}
+
+/// What becomes of peripherals of the group that register while a request lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum LateJoiners {
+    /// They are left out: the members are those of the moment at which a gateway takes the request.
+    #[default]
+    Exclude,
+    /// They become members, until the deadline.
+    Include,
 }
 
 /// What became of a group request for one member. Each is final.

@@ -65,6 +65,12 @@ const LAYOUT: Layout = Layout {
         "
         CREATE TABLE observed (slot INTEGER PRIMARY KEY, paths TEXT NOT NULL) STRICT;
     ",
+        "
+        -- Of a request that includes late joiners: peripherals that it has met, as JSON, and the member that
+        -- joined, as in the members of the request.
+        ALTER TABLE settlement ADD COLUMN met TEXT;
+        ALTER TABLE settlement ADD COLUMN member BLOB;
+    ",
     ],
 };
 

@@ -44,6 +44,7 @@ const LAYOUT: Layout = Layout {
         include_str!("platform/tables.sql"),
         include_str!("platform/progress.sql"),
         include_str!("platform/schedules.sql"),
+        include_str!("platform/late_joiners.sql"),
     ],
 };
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use bugle_core::credential::{PasswordProof, PasswordVerifier, PreSharedKey};
 use bugle_core::{
     Activation, Allocation, AllocationNotice, ApplicationId, Content, Credential, Deregistered, Description, DownEntry,
-    EndCause, Evidence, ExpiryCause, GatewayId, GroupId, GroupRequest, InitialState, MemberOutcome, MemberProgress,
-    Operation, Origin, Outcome, PeripheralId, Presence, PresenceChanged, Protocol, Receipt, RegistrationAsked,
-    RegistrationId, Report, RequestId, ResourcePath, Sighting, Sleepers, Stage, Stranger, Time, UpEntry, Verdict,
-    Waker,
+    EndCause, Evidence, ExpiryCause, GatewayId, GroupId, GroupRequest, InitialState, LateJoiners, MemberOutcome,
+    MemberProgress, Operation, Origin, Outcome, PeripheralId, Presence, PresenceChanged, Protocol, Receipt,
+    RegistrationAsked, RegistrationId, Report, RequestId, ResourcePath, Sighting, Sleepers, Stage, Stranger, Time,
+    UpEntry, Verdict, Waker,
 };
 use bytes::Bytes;
 use proptest::collection::{btree_map, btree_set, vec};
@@ -29,6 +29,7 @@ pub(crate) fn sample_request(deadline: Time) -> DownEntry {
         activation: Activation::All,
         sleepers: Sleepers::Queue,
         receipt: Receipt::Delivered,
+        late_joiners: LateJoiners::Exclude,
         deadline,
     })
 }
@@ -348,9 +349,10 @@ fn activation() -> impl Strategy<Value = Activation> {
 fn group_request() -> impl Strategy<Value = GroupRequest> {
     let sleepers = select(vec![Sleepers::Queue, Sleepers::Skip]);
     let receipt = select(vec![Receipt::Delivered, Receipt::Executed]);
+    let late_joiners = select(vec![LateJoiners::Exclude, LateJoiners::Include]);
     let whose = (request_id(), application(), group());
-    (whose, operation(), activation(), sleepers, receipt, time()).prop_map(
-        |((id, application, group), operation, activation, sleepers, receipt, deadline)| GroupRequest {
+    (whose, operation(), activation(), sleepers, receipt, late_joiners, time()).prop_map(
+        |((id, application, group), operation, activation, sleepers, receipt, late_joiners, deadline)| GroupRequest {
             id,
             application,
             group,
@@ -358,6 +360,7 @@ fn group_request() -> impl Strategy<Value = GroupRequest> {
             activation,
             sleepers,
             receipt,
+            late_joiners,
             deadline,
         },
     )

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bugle_api::Submission;
-use bugle_core::{Activation, Content, GroupId, Operation, Receipt, ResourcePath, Sleepers};
+use bugle_core::{Activation, Content, GroupId, LateJoiners, Operation, Receipt, ResourcePath, Sleepers};
 use clap::{Args, ValueEnum};
 
 use super::Context;
@@ -24,6 +24,7 @@ Examples:
   bugle group send lamps --message on --deadline 5m --dry-run
   bugle group send lamps --read /3/0/9 --receipt executed
   bugle group send lamps --write /3311/0/5850=1 --activation 50% --deadline 1m
+  bugle group send lamps --message on --late-joiners include --deadline 1h
   bugle group send lamps --execute /3/0/4 --no-wait")]
 pub(crate) struct SendArgs {
     #[command(flatten)]
@@ -58,6 +59,9 @@ pub(crate) struct AskedArgs {
     /// When a member counts as served
     #[arg(long, value_name = "WHEN", default_value = "delivered")]
     receipt: ReceiptWord,
+    /// What becomes of peripherals of the group that register before the deadline
+    #[arg(long, value_name = "WHAT", default_value = "exclude")]
+    late_joiners: LateJoinersWord,
     /// How long the request may live, as 90s, 10m, 2h or 3days
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
     deadline: Duration,
@@ -94,6 +98,14 @@ enum ReceiptWord {
     Delivered,
     /// The peripheral has answered
     Executed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LateJoinersWord {
+    /// They are left out
+    Exclude,
+    /// They get it too; the request goes on until its deadline
+    Include,
 }
 
 fn parse_write(text: &str) -> Result<(ResourcePath, String), String> {
@@ -135,6 +147,10 @@ impl AskedArgs {
             receipt: match self.receipt {
                 ReceiptWord::Delivered => Receipt::Delivered,
                 ReceiptWord::Executed => Receipt::Executed,
+            },
+            late_joiners: match self.late_joiners {
+                LateJoinersWord::Exclude => LateJoiners::Exclude,
+                LateJoinersWord::Include => LateJoiners::Include,
             },
             deadline_seconds: self.deadline.as_secs(),
         })
@@ -185,11 +201,11 @@ mod tests {
 
     #[test]
     fn policy_receipt_and_deadline_are_sent_as_they_are_said() {
-        let line = "lamps --message on --activation 10% --sleepers skip --receipt executed --deadline 2m";
+        let line = "lamps --message on --activation 10% --sleepers skip --receipt executed --late-joiners include --deadline 2m";
         let submission = parse(line).expect("a command").submission().expect("within bounds");
         assert_eq!(submission.activation, Activation::Percentage(10));
         assert_eq!((submission.sleepers, submission.receipt), (Sleepers::Skip, Receipt::Executed));
-        assert_eq!(submission.deadline(), Duration::from_secs(120));
+        assert_eq!((submission.late_joiners, submission.deadline()), (LateJoiners::Include, Duration::from_secs(120)));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bugle_api::{
     Group, GroupDetail, MemberFilter, MemberQuery, PageQuery, PeripheralQuery, Request, RequestState, Submission,
 };
-use bugle_core::{Activation, GroupId, Operation, OutcomeKind, Receipt, Sleepers, State};
+use bugle_core::{Activation, GroupId, LateJoiners, Operation, OutcomeKind, Receipt, Sleepers, State};
 use bugle_load::Command;
 
 use super::folder::Folder;
@@ -162,6 +162,7 @@ impl Story<'_> {
             activation: Activation::Percentage(50),
             sleepers: Sleepers::Queue,
             receipt: Receipt::Executed,
+            late_joiners: LateJoiners::Exclude,
             deadline_seconds: DEADLINE_SECONDS,
         };
         let Self { parts, town, .. } = self;

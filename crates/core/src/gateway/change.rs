@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::Slot;
 use crate::{
-    Allocation, GroupId, GroupRequest, Origin, Presence, RegistrationId, RequestId, ResourcePath, Time, UpEntry,
+    Allocation, GroupId, GroupRequest, Origin, PeripheralId, Presence, RegistrationId, RequestId, ResourcePath, Time,
+    UpEntry,
 };
 
 /// Names a batch of changes; later batches have larger tickets.
@@ -81,6 +82,15 @@ pub enum Change {
     },
     /// A group request was taken, with its members.
     Taken(StoredRequest),
+    /// A request has one member more, which registered while the request lived.
+    Joined {
+        /// Which request.
+        request: RequestId,
+        /// Who.
+        peripheral: PeripheralId,
+        /// If the request waits for it: the number of the delivery to it, and whether it is activated.
+        waiting: Option<(Slot, u16, bool)>,
+    },
     /// Members of a request have their outcome.
     Settled(Settlement),
     /// A request is cancelled: what was not sent will not be.
@@ -161,6 +171,8 @@ pub struct StoredRequest {
     /// The members for which it waits, with the number of the delivery to each and whether the
     /// member is activated for it.
     pub members: Vec<(Slot, u16, bool)>,
+    /// All that are or were members, if the request includes late joiners; otherwise nobody.
+    pub met: Vec<PeripheralId>,
     /// Whether it is cancelled.
     pub is_cancelled: bool,
 }

@@ -1,7 +1,8 @@
 //! Group request: one operation for all members of a group, and one outcome for each.
 //!
 //! 1. The request comes down with operation, group, activation policy and deadline: `take`.
-//! 2. The members are fixed: all registered peripherals of the group now.
+//! 2. The members are fixed: all registered peripherals of the group now. If the request says so, those
+//!    that register later become members too (`late_joining.rs`).
 //! 3. Part or all of the members in standby are activated, those first that wake soonest.
 //! 4. The operation goes to the active ones now, to the others as they wake: `pump`. For each
 //!    peripheral requests go in order of acceptance, one in flight. Members in standby that are not
@@ -19,8 +20,8 @@ use super::registry::Waiting;
 use super::timers::Timer;
 use super::{Change, Effect, Gateway, Reach, Slot};
 use crate::{
-    Content, ExpiryCause, GroupId, GroupRequest, MemberOutcome, Outcome, PeripheralId, Presence, Receipt, RequestId,
-    Sleepers, Stage, Time, UpEntry, limits,
+    Content, ExpiryCause, GroupId, GroupRequest, LateJoiners, MemberOutcome, Outcome, PeripheralId, Presence, Receipt,
+    RequestId, Sleepers, Stage, Time, UpEntry, limits,
 };
 
 /// A request that waits for members.
@@ -83,22 +84,29 @@ impl Gateway {
         }
         let id = request.id;
         let members: Vec<Slot> = self.registry.members(&request.application, &request.group).collect();
-        self.tell_members(id, &members);
-        if self.requests.len() >= limits::REQUESTS_PER_GATEWAY_MAX {
+        let is_busy = self.requests.len() >= limits::REQUESTS_PER_GATEWAY_MAX;
+        let late_joiners = if is_busy { LateJoiners::Exclude } else { request.late_joiners };
+        self.tell_members(id, &members, late_joiners);
+        if is_busy {
             let outcome = Rejection::new("busy", "the gateway holds too many requests").into();
             let receipts = members.iter().map(|slot| self.receipt(now, *slot, Outcome::clone(&outcome))).collect();
             self.outbox.settle_at_once(id, receipts);
             return;
         }
+        let met = match late_joiners {
+            LateJoiners::Include => members.iter().map(|slot| self.member(*slot).clone()).collect(),
+            LateJoiners::Exclude => Vec::new(),
+        };
         let plan = self.plan(now, &request, members);
         self.outbox.settle_at_once(id, plan.settled);
-        if plan.waiting.is_empty() {
+        if plan.waiting.is_empty() && late_joiners == LateJoiners::Exclude {
             return;
         }
         let request = Arc::new(request);
         let members = plan.waiting.iter().map(|(slot, waiting)| (*slot, waiting.delivery, waiting.activates)).collect();
-        let stored = StoredRequest { request: Arc::clone(&request), members, is_cancelled: false };
+        let stored = StoredRequest { request: Arc::clone(&request), members, met: met.clone(), is_cancelled: false };
         self.outbox.record(Change::Taken(stored));
+        self.open_to_late_joiners(&request, met);
         self.timers.set(Timer::Deadline(id), request.deadline);
         let members = plan.waiting.iter().map(|(slot, _)| *slot).collect();
         let unsettled = plan.waiting.len();
@@ -108,14 +116,15 @@ impl Gateway {
         }
     }
 
-    fn tell_members(&mut self, request: RequestId, members: &[Slot]) {
+    fn tell_members(&mut self, request: RequestId, members: &[Slot], late_joiners: LateJoiners) {
         let mut chunks = members.chunks(limits::RECEIPTS_PER_ENTRY_MAX).peekable();
         loop {
             let members = chunks.next().unwrap_or_default();
             let members = members.iter().map(|slot| self.member(*slot).clone()).collect();
-            let is_last = chunks.peek().is_none();
+            let is_end = chunks.peek().is_none();
+            let is_last = is_end && late_joiners == LateJoiners::Exclude;
             self.up_log.append(&mut self.outbox, UpEntry::MembersFixed { request, members, is_last });
-            if is_last {
+            if is_end {
                 return;
             }
         }
@@ -128,8 +137,7 @@ impl Gateway {
         for slot in members {
             let registration = self.registry.registration_mut(slot).expect("members are registered");
             if registration.waiting.len() >= limits::WAITING_PER_PERIPHERAL_MAX {
-                let outcome = Rejection::new("full", "too many requests wait for this peripheral").into();
-                plan.settled.push(self.receipt(now, slot, outcome));
+                plan.settled.push(self.receipt(now, slot, too_many_waiting().into()));
                 continue;
             }
             match registration.presence {
@@ -153,14 +161,14 @@ impl Gateway {
         plan
     }
 
-    fn waiting(&mut self, slot: Slot, request: RequestId, activates: bool) -> Waiting {
+    pub(super) fn waiting(&mut self, slot: Slot, request: RequestId, activates: bool) -> Waiting {
         let peripheral = self.registry.peripheral_mut(slot).expect("members are allocated");
         peripheral.next_delivery = peripheral.next_delivery.checked_add(1).unwrap_or(1);
         let delivery = peripheral.next_delivery;
         Waiting { request, delivery, activates, is_repeat: false, tries: 0, stage: Stage::AtGateway }
     }
 
-    fn enqueue(&mut self, now: Time, slot: Slot, waiting: Waiting) {
+    pub(super) fn enqueue(&mut self, now: Time, slot: Slot, waiting: Waiting) {
         let registration = self.registry.registration_mut(slot).expect("members are registered");
         registration.waiting.push_back(waiting);
         if waiting.activates {
@@ -317,6 +325,7 @@ impl Gateway {
     }
 
     pub(super) fn on_deadline(&mut self, now: Time, request: RequestId) {
+        self.close_to_late_joiners(request);
         for slot in self.unsettled_members(request) {
             let cause = match self.registry.registration(slot).map(|registration| registration.presence) {
                 Some(Presence::Active) => ExpiryCause::Unreachable,
@@ -331,6 +340,7 @@ impl Gateway {
         let Some(taken) = self.requests.get_mut(&request) else { return };
         taken.is_cancelled = true;
         self.outbox.record(Change::Cancelled { request });
+        self.close_to_late_joiners(request);
         for slot in self.unsettled_members(request) {
             let Some(registration) = self.registry.registration(slot) else { continue };
             let waiting = registration.waiting.iter().enumerate().find(|(_, waiting)| waiting.request == request);
@@ -395,11 +405,15 @@ impl Gateway {
         self.outbox.settle(request, slot, receipt);
         let taken = self.requests.get_mut(&request).expect("what waits is taken");
         taken.unsettled -= 1;
-        if taken.unsettled == 0 {
-            self.requests.remove(&request);
-            self.timers.clear(Timer::Deadline(request));
-            self.outbox.end(request);
+        if taken.unsettled == 0 && !self.late_joining.is_open(request) {
+            self.let_go(request);
         }
+    }
+
+    pub(super) fn let_go(&mut self, request: RequestId) {
+        self.requests.remove(&request);
+        self.timers.clear(Timer::Deadline(request));
+        self.outbox.end(request);
     }
 
     /// A peripheral that is being woken for nothing any more is just in standby.
@@ -415,9 +429,13 @@ impl Gateway {
         &self.registry.peripheral(slot).expect("members are allocated").id
     }
 
-    fn receipt(&self, now: Time, slot: Slot, outcome: Outcome) -> MemberOutcome {
+    pub(super) fn receipt(&self, now: Time, slot: Slot, outcome: Outcome) -> MemberOutcome {
         MemberOutcome { peripheral: self.member(slot).clone(), outcome, at: now, seen: Vec::new() }
     }
+}
+
+pub(super) fn too_many_waiting() -> Rejection {
+    Rejection::new("full", "too many requests wait for this peripheral")
 }
 
 /// What became of a member that was cut off from a request that was cancelled meanwhile.

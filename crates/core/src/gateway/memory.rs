@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Change, StoredAllocation, StoredAsk, StoredRegistration, StoredRequest};
 use super::{Restored, Slot};
-use crate::{RequestId, ResourcePath, UpEntry};
+use crate::{PeripheralId, RequestId, ResourcePath, UpEntry};
 
 /// Keeps what a gateway's batches change, and gives it back to [`Gateway::restore`](super::Gateway::restore).
 #[derive(Debug, Default, Clone)]
@@ -63,6 +63,7 @@ impl Memory {
             }
             Change::RegistrationsReserved { through } => self.registrations_reserved = through,
             Change::Taken(request) => self.requests.push(request),
+            Change::Joined { request, peripheral, waiting } => self.join(request, peripheral, waiting),
             Change::Settled(settlement) => {
                 let request = settlement.request;
                 self.settled.extend(settlement.slots.into_iter().map(|slot| (request, slot)));
@@ -84,6 +85,17 @@ impl Memory {
                 self.up_acknowledged = through;
             }
             Change::DownApplied { sequence } => self.down_applied = sequence,
+        }
+    }
+
+    fn join(&mut self, request: RequestId, peripheral: PeripheralId, waiting: Option<(Slot, u16, bool)>) {
+        let Some(stored) = self.requests.iter_mut().find(|stored| stored.request.id == request) else { return };
+        stored.met.push(peripheral);
+        if let Some(member) = waiting {
+            // The slot may have been that of a member whose allocation is gone.
+            stored.members.retain(|(slot, _, _)| *slot != member.0);
+            stored.members.push(member);
+            self.settled.remove(&(request, member.0));
         }
     }
 

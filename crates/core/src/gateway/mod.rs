@@ -14,6 +14,7 @@ mod change;
 mod deregistration;
 mod directing;
 mod distribution;
+mod late_joining;
 mod memory;
 mod observing;
 mod outbox;
@@ -45,6 +46,7 @@ use crate::{
     Totals, limits,
 };
 use distribution::TakenRequest;
+use late_joining::LateJoining;
 use outbox::Outbox;
 use progress::Noted;
 use registration::Ask;
@@ -214,6 +216,7 @@ pub struct Gateway {
     requests: BTreeMap<RequestId, TakenRequest>,
     /// What applications want to hear of, whether or not the peripheral is registered.
     observed: BTreeMap<Slot, BTreeSet<ResourcePath>>,
+    late_joining: LateJoining,
     noted: Noted,
     strangers: registration::Strangers,
     timers: Timers,
@@ -236,6 +239,7 @@ impl Gateway {
             registrations: registration::Numbers::default(),
             requests: BTreeMap::new(),
             observed: BTreeMap::new(),
+            late_joining: LateJoining::default(),
             noted: Noted::default(),
             strangers: registration::Strangers::default(),
             timers: Timers::default(),

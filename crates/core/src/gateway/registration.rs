@@ -388,6 +388,7 @@ impl Gateway {
         self.record_registration(slot);
         self.tell_presence(now, slot);
         self.watch(now, slot);
+        self.join_late(now, slot);
         self.outbox.effect(Effect::Admitted { asker: ask.asker, slot, lifetime: ask.lifetime });
     }
 

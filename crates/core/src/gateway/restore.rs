@@ -73,7 +73,7 @@ impl Gateway {
     }
 
     fn resume(&mut self, now: Time, stored: StoredRequest) {
-        let StoredRequest { request, members, is_cancelled } = stored;
+        let StoredRequest { request, members, met, is_cancelled } = stored;
         let id = request.id;
         let mut slots = Vec::with_capacity(members.len());
         for (slot, delivery, activates) in members {
@@ -87,6 +87,9 @@ impl Gateway {
         }
         let unsettled = slots.len();
         self.timers.set(Timer::Deadline(id), request.deadline);
+        if !is_cancelled {
+            self.open_to_late_joiners(&request, met);
+        }
         self.requests.insert(id, TakenRequest { request, members: slots.clone(), unsettled, is_cancelled });
         if is_cancelled {
             // What was not with a peripheral when the request was cancelled was settled then.

@@ -1,5 +1,6 @@
 //! The procedures, in virtual time, over a store that loses what was not persisted.
 
+mod late_joining;
 mod model;
 mod observing;
 mod procedures;

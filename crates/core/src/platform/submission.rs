@@ -14,8 +14,8 @@ use thiserror::Error;
 use super::rows::{RequestRow, RequestState};
 use super::{Needs, Procedure, RequestGatewayRow, Work};
 use crate::{
-    Activation, ApplicationId, DownEntry, Event, GatewayId, GroupId, GroupRequest, Operation, Receipt, RequestError,
-    RequestId, ScheduleId, Sleepers, StageTotals, Time, Totals, check_request, limits,
+    Activation, ApplicationId, DownEntry, Event, GatewayId, GroupId, GroupRequest, LateJoiners, Operation, Receipt,
+    RequestError, RequestId, ScheduleId, Sleepers, StageTotals, Time, Totals, check_request, limits,
 };
 
 /// A group request to accept.
@@ -46,6 +46,9 @@ pub struct Submitted {
     pub sleepers: Sleepers,
     /// When a member counts as served.
     pub receipt: Receipt,
+    /// What becomes of those that register while it lives.
+    #[serde(default)]
+    pub late_joiners: LateJoiners,
     /// How long it may live.
     pub lifespan: Duration,
 }
@@ -62,6 +65,7 @@ impl Submitted {
             activation: self.activation,
             sleepers: self.sleepers,
             receipt: self.receipt,
+            late_joiners: self.late_joiners,
             deadline,
         }
     }

@@ -13,8 +13,9 @@ use std::time::Duration;
 use super::*;
 use crate::{
     Activation, AllocationNotice, ApplicationId, Content, Deregistered, Description, DownEntry, EndCause, Event,
-    Evidence, GatewayId, GroupId, InitialState, MemberOutcome, Operation, Origin, Outcome, PeripheralId, Presence,
-    PresenceChanged, Protocol, Receipt, RegistrationAsked, RegistrationId, RequestId, Sleepers, Time, UpEntry, Verdict,
+    Evidence, GatewayId, GroupId, InitialState, LateJoiners, MemberOutcome, Operation, Origin, Outcome, PeripheralId,
+    Presence, PresenceChanged, Protocol, Receipt, RegistrationAsked, RegistrationId, RequestId, Sleepers, Time,
+    UpEntry, Verdict,
 };
 
 fn at(seconds: u64) -> Time {
@@ -116,6 +117,7 @@ fn submission(in_group: &str, id: u32) -> Submit {
             activation: Activation::All,
             sleepers: Sleepers::Queue,
             receipt: Receipt::Delivered,
+            late_joiners: LateJoiners::Exclude,
             lifespan: Duration::from_secs(60),
         },
     }

@@ -255,6 +255,7 @@ impl World {
             operation,
             activation: Activation::All,
             sleepers: Sleepers::Queue,
+            late_joiners: bugle_core::LateJoiners::Exclude,
             receipt,
             deadline: self.now + Duration::from_secs(5 * 3600),
         }));

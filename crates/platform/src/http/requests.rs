@@ -52,6 +52,7 @@ pub(crate) fn submitted(group: GroupId, submission: Submission) -> Submitted {
         activation: submission.activation,
         sleepers: submission.sleepers,
         receipt: submission.receipt,
+        late_joiners: submission.late_joiners,
     }
 }
 

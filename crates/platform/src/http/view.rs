@@ -110,6 +110,7 @@ pub(crate) fn request(record: RequestRecord) -> Request {
         activation: submitted.activation,
         sleepers: submitted.sleepers,
         receipt: submitted.receipt,
+        late_joiners: submitted.late_joiners,
         state: row.state,
         accepted_at: row.accepted_at,
         deadline: row.deadline,
@@ -151,6 +152,7 @@ fn submission(submitted: Submitted) -> Submission {
         activation: submitted.activation,
         sleepers: submitted.sleepers,
         receipt: submitted.receipt,
+        late_joiners: submitted.late_joiners,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bugle_core::gateway::{Restored, Slot, StoredAllocation, StoredAsk, StoredRegistration, StoredRequest};
-use bugle_core::{ApplicationId, DownEntry, Presence, RegistrationId, RequestId, Time, UpEntry};
+use bugle_core::{ApplicationId, DownEntry, PeripheralId, Presence, RegistrationId, RequestId, Time, UpEntry};
 use serde::de::DeserializeOwned;
 
 use super::write::MEMBER_BYTES;
@@ -82,15 +82,19 @@ fn registration(row: &Row<'_>) -> Result<(Slot, StoredRegistration), StoreError>
 }
 
 fn requests(connection: &Connection) -> Result<Vec<StoredRequest>, StoreError> {
-    let mut settled: HashMap<u64, HashSet<u32>> = HashMap::new();
-    let settlements = collect(connection, "SELECT request, slots FROM settlement", |row| {
-        Ok((unsigned(row, 0)?, row.get::<_, Vec<u8>>(1)?))
+    let mut since: HashMap<u64, SinceTaken> = HashMap::new();
+    let sql = "SELECT request, slots, met, member FROM settlement ORDER BY number";
+    let settlements = collect(connection, sql, |row| {
+        Ok((unsigned(row, 0)?, row.get::<_, Vec<u8>>(1)?, ids(row, 2)?, row.get::<_, Option<Vec<u8>>>(3)?))
     })?;
-    for (request, slots) in settlements {
+    for (request, slots, met, joined) in settlements {
+        let since = since.entry(request).or_default();
         let numbers = slots.chunks_exact(4).map(|bytes| u32::from_le_bytes(bytes.try_into().expect("four bytes")));
-        settled.entry(request).or_default().extend(numbers);
+        since.settled.extend(numbers);
+        since.met.extend(met);
+        joined.iter().flat_map(|joined| joined.chunks_exact(MEMBER_BYTES)).for_each(|bytes| since.join(member(bytes)));
     }
-    let none = HashSet::new();
+    let nothing = SinceTaken::default();
     collect(connection, "SELECT id, body, members, is_cancelled FROM request ORDER BY taken", |row| {
         let id = unsigned(row, 0)?;
         RequestId::from_number(id).ok_or_else(|| StoreError::Corrupt(format!("{id} is no request id")))?;
@@ -99,14 +103,38 @@ fn requests(connection: &Connection) -> Result<Vec<StoredRequest>, StoreError> {
             return Err(StoreError::Corrupt("a request is something else".into()));
         };
         let members = row.get_ref(2)?.as_blob().map_err(|error| corrupt(&error))?;
-        let settled = settled.get(&id).unwrap_or(&none);
-        let waits = |(slot, _, _): &(Slot, u16, bool)| !settled.contains(&slot.number());
+        let since = since.get(&id).unwrap_or(&nothing);
+        let members = members.chunks_exact(MEMBER_BYTES).map(member).filter(|taken| since.is_as_taken(taken));
+        let waits = |(slot, _, _): &(Slot, u16, bool)| !since.settled.contains(&slot.number());
         Ok(StoredRequest {
             request: Arc::new(request),
-            members: members.chunks_exact(MEMBER_BYTES).map(member).filter(waits).collect(),
+            members: members.chain(since.joined.iter().copied()).filter(waits).collect(),
+            met: since.met.clone(),
             is_cancelled: row.get(3)?,
         })
     })
+}
+
+/// What became of the members of a request since it was taken.
+#[derive(Default)]
+struct SinceTaken {
+    settled: HashSet<u32>,
+    joined: Vec<(Slot, u16, bool)>,
+    met: Vec<PeripheralId>,
+}
+
+impl SinceTaken {
+    fn join(&mut self, member: (Slot, u16, bool)) {
+        // The slot may have been that of a member whose allocation is gone.
+        self.joined.retain(|(slot, _, _)| *slot != member.0);
+        self.joined.push(member);
+        self.settled.remove(&member.0.number());
+    }
+
+    /// Whether nobody joined in the slot of this member.
+    fn is_as_taken(&self, member: &(Slot, u16, bool)) -> bool {
+        self.joined.iter().all(|(slot, _, _)| *slot != member.0)
+    }
 }
 
 fn member(bytes: &[u8]) -> (Slot, u16, bool) {
@@ -142,6 +170,14 @@ fn time(row: &Row<'_>, column: usize) -> Result<Time, StoreError> {
 fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T, StoreError> {
     let text = row.get_ref(column)?.as_str().map_err(|error| corrupt(&error))?;
     serde_json::from_str(text).map_err(|error| corrupt(&error))
+}
+
+/// None where the column is null.
+fn ids(row: &Row<'_>, column: usize) -> Result<Vec<PeripheralId>, StoreError> {
+    match row.get_ref(column)?.as_str_or_null().map_err(|error| corrupt(&error))? {
+        Some(text) => serde_json::from_str(text).map_err(|error| corrupt(&error)),
+        None => Ok(Vec::new()),
+    }
 }
 
 fn corrupt(error: &dyn std::fmt::Display) -> StoreError {

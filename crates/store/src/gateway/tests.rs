@@ -7,8 +7,8 @@ use bugle_core::gateway::{
 };
 use bugle_core::{
     Activation, Allocation, ApplicationId, Content, Description, DownEntry, GatewayId, GroupId, GroupRequest,
-    InitialState, Operation, PeripheralId, Protocol, Receipt, RegistrationId, RequestId, Sleepers, Time, UpEntry,
-    Verdict, Waker,
+    InitialState, LateJoiners, Operation, PeripheralId, Protocol, Receipt, RegistrationId, RequestId, Sleepers, Time,
+    UpEntry, Verdict, Waker,
 };
 use tempfile::TempDir;
 
@@ -116,6 +116,10 @@ impl Twice {
     }
 
     fn request(&mut self, number: u64) -> RequestId {
+        self.request_with(number, LateJoiners::Exclude)
+    }
+
+    fn request_with(&mut self, number: u64, late_joiners: LateJoiners) -> RequestId {
         let id = RequestId::from_number(number).expect("a request id");
         self.down(DownEntry::Request(GroupRequest {
             id,
@@ -125,6 +129,7 @@ impl Twice {
             activation: Activation::Percentage(50),
             sleepers: Sleepers::Queue,
             receipt: Receipt::Executed,
+            late_joiners,
             deadline: self.now + Duration::from_secs(300),
         }));
         id
@@ -162,6 +167,32 @@ fn the_store_keeps_what_the_model_keeps() {
     twice.now += Duration::from_secs(300);
     twice.gateway.handle_timeout(twice.now);
     twice.run();
+}
+
+#[test]
+fn members_that_join_late_are_kept_with_those_that_were_there() {
+    let mut twice = Twice::new();
+    let mut allocations: Vec<_> = (0..3).map(|number| allocation(&format!("p{number}"))).collect();
+    assert!(twice.gateway.handle_allocations(twice.now, allocations.clone()).is_empty());
+    twice.register("p0");
+    twice.request_with(11, LateJoiners::Include);
+    twice.register("p1");
+    let restored = twice.model.restored();
+    assert_eq!((restored.requests[0].members.len(), restored.requests[0].met.len()), (2, 2));
+    let place = twice.gateway.slot(&peripheral("p0")).expect("it is allocated");
+    allocations.remove(0);
+    assert!(twice.gateway.handle_allocations(twice.now, allocations.clone()).is_empty());
+    twice.run();
+    allocations.push(allocation("q"));
+    assert!(twice.gateway.handle_allocations(twice.now, allocations).is_empty());
+    twice.register("q");
+    assert_eq!(twice.gateway.slot(&peripheral("q")), Some(place), "in the place of the one that is gone");
+    let restored = twice.model.restored();
+    assert_eq!((restored.requests[0].members.len(), restored.requests[0].met.len()), (2, 3));
+    twice.now += Duration::from_secs(300);
+    twice.gateway.handle_timeout(twice.now);
+    twice.run();
+    assert_eq!(twice.model.restored().requests, []);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Each change as statements.
 
 use bugle_core::gateway::{Change, Settlement, Slot, StoredAllocation, StoredRegistration, StoredRequest};
-use bugle_core::{DownEntry, Presence, Time, UpEntry};
+use bugle_core::{DownEntry, PeripheralId, Presence, RequestId, Time, UpEntry};
 
 use crate::sqlite::{Connection, StoreError, params};
 
@@ -50,6 +50,7 @@ pub(super) fn write(connection: &Connection, change: &Change) -> Result<(), Stor
             execute(connection, "UPDATE mark SET registrations_reserved = ?1", [through.cast_signed()])
         }
         Change::Taken(request) => taken(connection, request),
+        Change::Joined { request, peripheral, waiting } => joined(connection, *request, peripheral, *waiting),
         Change::Settled(settlement) => settled(connection, settlement),
         Change::Cancelled { request } => {
             execute(connection, "UPDATE request SET is_cancelled = 1 WHERE id = ?1", [request.number().cast_signed()])
@@ -100,13 +101,34 @@ fn taken(connection: &Connection, stored: &StoredRequest) -> Result<(), StoreErr
     // From the epoch on, what remains until the deadline is the deadline itself.
     let body = bugle_wire::encode_down(&DownEntry::Request((*stored.request).clone()), Time::ZERO);
     let mut members = Vec::with_capacity(stored.members.len() * MEMBER_BYTES);
-    for (slot, delivery, activates) in &stored.members {
-        members.extend_from_slice(&slot.number().to_le_bytes());
-        members.extend_from_slice(&delivery.to_le_bytes());
-        members.push(u8::from(*activates));
-    }
+    stored.members.iter().for_each(|waiting| members.extend_from_slice(&member(*waiting)));
+    let id = stored.request.id.number().cast_signed();
     let sql = "INSERT INTO request (id, body, members, is_cancelled) VALUES (?1, ?2, ?3, ?4)";
-    execute(connection, sql, (stored.request.id.number().cast_signed(), body, members, stored.is_cancelled))
+    execute(connection, sql, (id, body, members, stored.is_cancelled))?;
+    if stored.met.is_empty() {
+        return Ok(());
+    }
+    let met = serde_json::to_string(&stored.met).expect("peripheral ids are JSON");
+    execute(connection, "INSERT INTO settlement (request, slots, met) VALUES (?1, x'', ?2)", (id, met))
+}
+
+fn member((slot, delivery, activates): (Slot, u16, bool)) -> [u8; MEMBER_BYTES] {
+    let mut bytes = [0; MEMBER_BYTES];
+    bytes[..4].copy_from_slice(&slot.number().to_le_bytes());
+    bytes[4..6].copy_from_slice(&delivery.to_le_bytes());
+    bytes[6] = u8::from(activates);
+    bytes
+}
+
+fn joined(
+    connection: &Connection,
+    request: RequestId,
+    peripheral: &PeripheralId,
+    waiting: Option<(Slot, u16, bool)>,
+) -> Result<(), StoreError> {
+    let met = serde_json::to_string(&[peripheral]).expect("peripheral ids are JSON");
+    let sql = "INSERT INTO settlement (request, slots, met, member) VALUES (?1, x'', ?2, ?3)";
+    execute(connection, sql, (request.number().cast_signed(), met, waiting.map(member)))
 }
 
 fn settled(connection: &Connection, settlement: &Settlement) -> Result<(), StoreError> {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use bugle_core::platform::{Applied, ApplyUp, Procedure, Submit, Submitted};
 use bugle_core::{
     Activation, AllocationNotice, ApplicationId, Content, Deregistered, Description, EndCause, Event, Evidence,
-    GatewayId, GroupId, InitialState, MemberOutcome, Operation, Origin, Outcome, PeripheralId, Presence,
+    GatewayId, GroupId, InitialState, LateJoiners, MemberOutcome, Operation, Origin, Outcome, PeripheralId, Presence,
     PresenceChanged, Protocol, Receipt, RegistrationAsked, RegistrationId, RequestId, Sleepers, Time, UpEntry,
 };
 
@@ -54,6 +54,7 @@ conformance! {
     requests::members_are_kept_with_where_they_were_seen_on_the_way,
     requests::requests_are_listed_the_latest_first,
     requests::an_idempotency_key_is_remembered,
+    requests::a_request_that_includes_late_joiners_is_kept_as_one,
     rows::a_peripheral_is_kept_with_all_that_is_known_of_it,
     rows::a_snapshot_holds_who_is_registered_and_who_awaits_a_decision,
     rows::peripherals_are_listed_by_every_filter_in_pages,
@@ -194,6 +195,7 @@ fn submission(number: u32) -> Submit {
             activation: Activation::Percentage(10),
             sleepers: Sleepers::Skip,
             receipt: Receipt::Executed,
+            late_joiners: LateJoiners::Exclude,
             lifespan: Duration::from_secs(60),
         },
     }

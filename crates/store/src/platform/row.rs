@@ -93,6 +93,7 @@ pub(super) fn submitted(row: &Row<'_>) -> Result<Submitted, StoreError> {
         activation: from_word(row, "activation")?,
         sleepers: from_word(row, "sleepers")?,
         receipt: from_word(row, "receipt")?,
+        late_joiners: from_word(row, "late_joiners")?,
         lifespan,
     })
 }

@@ -24,7 +24,8 @@ const UPDATE_PERIPHERAL: &str = "UPDATE peripheral SET groups = ?4, initial_stat
 
 const INSERT_REQUEST: &str = "INSERT INTO request (number, application, \"group\", operation, activation, sleepers, \
      receipt, accepted_at, deadline, state, completed_at, gateways, gateways_fixed, totals, stages, \
-     schedule) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+     schedule, late_joiners) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
 const INSERT_MEMBER: &str = "INSERT INTO member (request, gateway, peripheral, kind, detail, at, stage, at_gateway, \
      asleep, activating, sent) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 const UPDATE_MEMBER: &str = "UPDATE member SET kind = ?4, detail = ?5, at = ?6, stage = ?7, at_gateway = ?8, \
@@ -220,6 +221,7 @@ impl Writer<'_> {
                 json(&row.totals)?,
                 json(&row.stages)?,
                 row.schedule.as_ref().map(ScheduleId::as_str),
+                word(&submitted.late_joiners)?,
             ],
         )
     }

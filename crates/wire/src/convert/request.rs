@@ -1,7 +1,8 @@
 //! The group request and its outcomes.
 
 use bugle_core::{
-    Activation, Content, GroupRequest, MemberOutcome, MemberProgress, Operation, Outcome, ResourcePath, Sighting, Time,
+    Activation, Content, GroupRequest, LateJoiners, MemberOutcome, MemberProgress, Operation, Outcome, ResourcePath,
+    Sighting, Time,
 };
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub(super) fn group_request(request: &GroupRequest, now: Time) -> proto::GroupRe
         activation: Some(request.activation.into()),
         sleepers: request.sleepers.to_number(),
         receipt: request.receipt.to_number(),
+        late_joiners: request.late_joiners.to_number(),
         remaining_ms: to_millis(request.deadline - now),
     }
 }
@@ -30,8 +32,17 @@ pub(super) fn try_group_request(message: proto::GroupRequest, now: Time) -> Resu
         activation: present(message.activation, "activation")?.try_into()?,
         sleepers: Word::from_number(message.sleepers)?,
         receipt: Word::from_number(message.receipt)?,
+        late_joiners: late_joiners(message.late_joiners)?,
         deadline: now + Duration::from_millis(message.remaining_ms),
     })
+}
+
+fn late_joiners(number: i32) -> Result<LateJoiners, WireError> {
+    if number == proto::LateJoiners::Unspecified as i32 {
+        Ok(LateJoiners::default())
+    } else {
+        Word::from_number(number)
+    }
 }
 
 impl From<&Content> for proto::Content {

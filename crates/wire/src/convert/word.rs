@@ -1,6 +1,6 @@
 //! The plain enumerations.
 
-use bugle_core::{EndCause, ExpiryCause, InitialState, Origin, Protocol, Receipt, Sleepers, Stage};
+use bugle_core::{EndCause, ExpiryCause, InitialState, LateJoiners, Origin, Protocol, Receipt, Sleepers, Stage};
 
 use crate::{CloseReason, WireError, proto};
 
@@ -35,6 +35,7 @@ words! {
     Protocol "protocol" { Mqtt311, Mqtt5, Lwm2m10, Lwm2m11, Lwm2m12 }
     EndCause "cause" { Peripheral, Application, User, LifetimeOver, Roamed, Refused, Unanswered }
     Sleepers "sleepers" { Queue, Skip }
+    LateJoiners "late_joiners" { Exclude, Include }
     Receipt "receipt" { Delivered, Executed }
     Stage "stage" { Accepted, AtGateway, Asleep, Activating, Sent }
     ExpiryCause "cause" { Asleep, Unreachable, GatewayOffline }

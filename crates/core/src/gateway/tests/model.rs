@@ -14,8 +14,8 @@ use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state
 use super::world::{HOUR, World, allocation, peripheral, request, yes};
 use crate::gateway::{Effect, Presented, Reach};
 use crate::{
-    Activation, DownEntry, GroupRequest, PeripheralId, Receipt, RegistrationId, RequestId, Sleepers, State, UpEntry,
-    Verdict,
+    Activation, DownEntry, GroupRequest, LateJoiners, PeripheralId, Receipt, RegistrationId, RequestId, Sleepers,
+    State, UpEntry, Verdict,
 };
 
 const PERIPHERALS: u8 = 4;
@@ -31,7 +31,7 @@ enum Step {
     Leave { who: u8 },
     Block { who: u8 },
     Release { who: u8 },
-    Send { activation: Activation, sleepers: Sleepers, receipt: Receipt, seconds: u64 },
+    Send { activation: Activation, sleepers: Sleepers, receipt: Receipt, late_joiners: LateJoiners, seconds: u64 },
     Cancel { number: u64 },
     Acknowledge { who: u8 },
     Answer { who: u8 },
@@ -54,6 +54,7 @@ fn steps() -> impl Strategy<Value = Step> {
     ];
     let sleepers = prop_oneof![Just(Sleepers::Queue), Just(Sleepers::Skip)];
     let receipt = prop_oneof![Just(Receipt::Delivered), Just(Receipt::Executed)];
+    let late_joiners = prop_oneof![Just(LateJoiners::Exclude), Just(LateJoiners::Include)];
     prop_oneof![
         4 => (who.clone(), prop::bool::weighted(0.2)).prop_map(|(who, password)| Step::Ask { who, password }),
         4 => (who.clone(), prop::bool::weighted(0.8)).prop_map(|(who, is_yes)| Step::Decide { who, is_yes }),
@@ -64,8 +65,11 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => who.clone().prop_map(|who| Step::Leave { who }),
         1 => who.clone().prop_map(|who| Step::Block { who }),
         1 => who.clone().prop_map(|who| Step::Release { who }),
-        4 => (activation, sleepers, receipt, 1..600_u64)
-            .prop_map(|(activation, sleepers, receipt, seconds)| Step::Send { activation, sleepers, receipt, seconds }),
+        4 => (activation, sleepers, receipt, late_joiners, 1..600_u64).prop_map(
+            |(activation, sleepers, receipt, late_joiners, seconds)| {
+                Step::Send { activation, sleepers, receipt, late_joiners, seconds }
+            }
+        ),
         1 => (1..10_u64).prop_map(|number| Step::Cancel { number }),
         6 => who.clone().prop_map(|who| Step::Acknowledge { who }),
         4 => who.prop_map(|who| Step::Answer { who }),
@@ -133,10 +137,10 @@ impl Seen {
             Step::Leave { who } => world.gateway.handle_deregistration(world.now, world.slot(&id(who))),
             Step::Block { who } => world.down(DownEntry::Block { peripheral: peripheral(&id(who)) }),
             Step::Release { who } => world.down(DownEntry::Release { peripheral: peripheral(&id(who)) }),
-            Step::Send { activation, sleepers, receipt, seconds } => {
+            Step::Send { activation, sleepers, receipt, late_joiners, seconds } => {
                 self.requests += 1;
-                let deadline = world.now + Duration::from_secs(seconds);
-                world.send(GroupRequest { activation, sleepers, receipt, ..request(self.requests, deadline) });
+                let request = request(self.requests, world.now + Duration::from_secs(seconds));
+                world.send(GroupRequest { activation, sleepers, receipt, late_joiners, ..request });
             }
             Step::Cancel { number } => {
                 let request = RequestId::from_number(number).expect("a request id");

@@ -8,8 +8,8 @@ use crate::gateway::{
 };
 use crate::{
     Activation, Allocation, ApplicationId, Content, Description, DownEntry, GatewayId, GroupId, GroupRequest,
-    MemberOutcome, Operation, Outcome, PeripheralId, Protocol, Receipt, RegistrationId, RequestId, Sleepers, State,
-    Time, UpEntry, Verdict,
+    LateJoiners, MemberOutcome, Operation, Outcome, PeripheralId, Protocol, Receipt, RegistrationId, RequestId,
+    Sleepers, State, Time, UpEntry, Verdict,
 };
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
@@ -63,6 +63,7 @@ pub(super) fn request(number: u64, deadline: Time) -> GroupRequest {
         activation: Activation::All,
         sleepers: Sleepers::Queue,
         receipt: Receipt::Delivered,
+        late_joiners: LateJoiners::Exclude,
         deadline,
     }
 }

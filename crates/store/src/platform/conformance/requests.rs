@@ -1,7 +1,7 @@
 //! Group requests and their members.
 
 use bugle_core::platform::{IdempotencyKey, RequestState, SubmitRefusal};
-use bugle_core::{ExpiryCause, MemberProgress, OutcomeKind, Sighting, Stage, Totals};
+use bugle_core::{DownEntry, ExpiryCause, MemberProgress, OutcomeKind, Sighting, Stage, Totals};
 
 use super::*;
 use crate::platform::{MemberCursor, MembersShown};
@@ -109,6 +109,18 @@ pub(super) fn requests_are_listed_the_latest_first(store: &PlatformStore) {
     assert_eq!(list(Some("east"), None, Some(ids[1])), [ids[0]]);
     assert_eq!(list(None, Some(RequestState::Open), None), [ids[2], ids[0]]);
     assert_eq!(list(Some("west"), None, None), []);
+}
+
+pub(super) fn a_request_that_includes_late_joiners_is_kept_as_one(store: &PlatformStore) {
+    world(store);
+    let mut submit = submission(1);
+    submit.submitted.late_joiners = LateJoiners::Include;
+    let id = perform(store, submit.clone(), NOW);
+    let record = store.request(&application(), id).wait().expect("read").expect("there");
+    assert_eq!(record.submitted, submit.submitted);
+    let down = store.down(&gateway("gw1"), 0, 10).wait().expect("read");
+    let [(1, DownEntry::Request(request))] = &down[..] else { panic!("a request") };
+    assert_eq!(request.late_joiners, LateJoiners::Include);
 }
 
 pub(super) fn an_idempotency_key_is_remembered(store: &PlatformStore) {
