@@ -126,12 +126,17 @@ endpoints! {
     Observe, Post "/v1/gateways/{gateway}/peripherals/{peripheral}/observe", PERIPHERALS_WRITE;
     /// Has it reported no more.
     ObserveNoMore, Post "/v1/gateways/{gateway}/peripherals/{peripheral}/observe-no-more", PERIPHERALS_WRITE;
-    /// Lists an application's groups.
+    /// Lists an application's groups: those that allocations name, and those that contain groups.
     Groups, Get "/v1/applications/{application}/groups", GROUPS_READ;
-    /// Shows a group and where its members are.
+    /// Shows a group: where its members are, and which groups it contains.
     Group, Get "/v1/applications/{application}/groups/{group}", GROUPS_READ;
-    /// Lists a group's members.
+    /// Lists a group's members, with those of the groups that it contains.
     GroupMembers, Get "/v1/applications/{application}/groups/{group}/members", GROUPS_READ;
+    /// Nests a group in another of the same application: whatever is asked of the outer group's members is
+    /// asked of the inner group's too.
+    Nest, Put "/v1/applications/{application}/groups/{group}/groups/{contained}", PERIPHERALS_WRITE;
+    /// Takes a group out of another.
+    Unnest, Delete "/v1/applications/{application}/groups/{group}/groups/{contained}", PERIPHERALS_WRITE;
     /// Sends a group request: one operation to every member of the group.
     Submit, Post "/v1/applications/{application}/groups/{group}/requests", REQUESTS_WRITE;
     /// Foresees what a group request would meet, without sending it: how many members are active, would

@@ -40,4 +40,26 @@ pub struct GroupDetail {
     pub group: Group,
     /// By gateway.
     pub gateways: Vec<GroupAtGateway>,
+    /// The groups that lie directly in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contains: Vec<GroupId>,
+    /// The groups in which it lies directly.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contained_in: Vec<GroupId>,
+    /// The group with all that it contains; absent if it contains none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<WholeGroup>,
+}
+
+/// A group with all groups that it contains. A peripheral in several of them counts once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WholeGroup {
+    /// How many groups it contains, near and far.
+    pub groups: u64,
+    /// Peripherals that are allocated to any of them.
+    pub allocated: u64,
+    /// Members of any of them.
+    pub members: u64,
+    /// Members that are active.
+    pub active: u64,
 }

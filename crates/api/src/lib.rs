@@ -26,7 +26,7 @@ pub use bugle_core::platform::{Decision, DecisionResult, Foresight, LateMember, 
 pub use endpoint::{Access, Endpoint, IDEMPOTENCY_KEY, LAST_EVENT_ID, Method};
 pub use event::{EventPage, EventQuery, EventRecord, SnapshotPage};
 pub use gateway::{Enrolled, Enrollment, EnrollmentToken, Gateway, NewGateway, StrangerRecord};
-pub use group::{Group, GroupAtGateway, GroupDetail};
+pub use group::{Group, GroupAtGateway, GroupDetail, WholeGroup};
 pub use openapi::document;
 pub use page::{PAGE_DEFAULT, PAGE_MAX, Page, PageQuery};
 pub use peripheral::{AllocationBody, ObservationBody, Peripheral, PeripheralQuery};

@@ -96,6 +96,8 @@ problem_codes! {
     UnknownGroup, "unknown-group", 404, "The group is unknown";
     /// No allocation of the peripheral is known.
     UnknownPeripheral, "unknown-peripheral", 404, "The peripheral is unknown";
+    /// The one group does not lie directly in the other.
+    NotNested, "not-nested", 404, "The one group does not lie in the other";
     /// There is no such group request.
     UnknownRequest, "unknown-request", 404, "The group request is unknown";
     /// There is no such schedule.
@@ -106,6 +108,8 @@ problem_codes! {
     MethodNotAllowed, "method-not-allowed", 405, "The method is not allowed here";
     /// The allocation was made somewhere else, and only that place may change it.
     AllocatedElsewhere, "allocated-elsewhere", 409, "The allocation is not made here";
+    /// A group would lie in itself, or too deep in others.
+    GroupNesting, "group-nesting", 409, "The groups cannot lie in each other so";
     /// The events after the cursor are no longer kept.
     EventsGone, "events-gone", 410, "The events are no longer kept";
     /// The body is too large.

@@ -1,6 +1,7 @@
 //! Group requests, and what becomes of them.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bugle_core::platform::{Foresight, RequestState};
@@ -59,6 +60,9 @@ pub struct Request {
     pub application: ApplicationId,
     /// For which group.
     pub group: GroupId,
+    /// The groups that it contained when the request was accepted, near and far.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub contained: BTreeSet<GroupId>,
     /// What every member is asked to do.
     pub operation: Operation,
     /// Which members in standby are activated.

@@ -119,6 +119,7 @@ mod tests {
             sleepers: Sleepers::Queue,
             receipt: Receipt::Delivered,
             late_joiners: LateJoiners::Exclude,
+            contained: std::collections::BTreeSet::new(),
             state: RequestState::Open,
             accepted_at: Time::ZERO,
             deadline: Time::MAX,

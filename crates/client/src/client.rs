@@ -275,6 +275,30 @@ impl Client {
         self.get(&["v1", "applications", application.as_str(), "groups", group.as_str(), "members"], query).await
     }
 
+    /// Nests a group in another: whatever is asked of the outer group's members is asked of the inner group's
+    /// too.
+    ///
+    /// # Errors
+    /// If the platform says no or is out of reach.
+    pub async fn nest(&self, application: &ApplicationId, outer: &GroupId, inner: &GroupId) -> Result<(), ClientError> {
+        let path = ["v1", "applications", application.as_str(), "groups", outer.as_str(), "groups", inner.as_str()];
+        self.send(self.call(Method::PUT, &path)).await.map(drop)
+    }
+
+    /// Takes a group out of another.
+    ///
+    /// # Errors
+    /// If the platform says no or is out of reach.
+    pub async fn unnest(
+        &self,
+        application: &ApplicationId,
+        outer: &GroupId,
+        inner: &GroupId,
+    ) -> Result<(), ClientError> {
+        let path = ["v1", "applications", application.as_str(), "groups", outer.as_str(), "groups", inner.as_str()];
+        self.send(self.call(Method::DELETE, &path)).await.map(drop)
+    }
+
     /// Sends a group request: one operation to every member of the group. With a key, sending it again
     /// is the same as sending it once.
     ///

@@ -31,6 +31,10 @@ pub const UP_LOG_REPORTS_MAX: usize = 100_000;
 pub const RECEIPTS_PER_ENTRY_MAX: usize = 1_000;
 /// Schedules of one application, those that are over included as long as they are kept.
 pub const SCHEDULES_PER_APPLICATION_MAX: u64 = 1_000;
+/// Groups that may lie in each other, the outermost and the innermost included.
+pub const GROUP_DEPTH_MAX: usize = 8;
+/// How often one application may nest a group in another. It bounds the groups that a request names.
+pub const NESTINGS_PER_APPLICATION_MAX: usize = 1_000;
 /// Members that are named when it is foreseen that they miss a group request; all are counted.
 pub const LATE_MEMBERS_SHOWN_MAX: usize = 100;
 /// How long a gateway gathers where members of its requests are seen before it tells.

@@ -1,5 +1,6 @@
 //! The group request: one operation for a whole group, and what becomes of it for each member.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub struct GroupRequest {
     pub application: ApplicationId,
     /// Which group.
     pub group: GroupId,
+    /// The groups that it contains, near and far: their members are its members.
+    pub contained: BTreeSet<GroupId>,
     /// What every member is asked to do.
     pub operation: Operation,
     /// Which members in standby are activated.
@@ -30,6 +33,19 @@ pub struct GroupRequest {
     pub late_joiners: LateJoiners,
     /// When the request ends, by the clock of whoever holds it; it crosses a hop as time that remains.
     pub deadline: Time,
+}
+
+impl GroupRequest {
+    /// The group and those that it contains. Who is in any of them is a member, once.
+    pub fn groups(&self) -> impl Iterator<Item = &GroupId> {
+        std::iter::once(&self.group).chain(&self.contained)
+    }
+
+    /// Whether it is for a peripheral that is in these groups.
+    #[must_use]
+    pub fn is_for(&self, groups: &BTreeSet<GroupId>) -> bool {
+        self.groups().any(|group| groups.contains(group))
+    }
 }
 
 /// What every member is asked to do.

@@ -98,6 +98,8 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Platform> {
         Endpoint::Groups => on(method, groups::groups),
         Endpoint::Group => on(method, groups::group),
         Endpoint::GroupMembers => on(method, groups::members),
+        Endpoint::Nest => on(method, groups::nest),
+        Endpoint::Unnest => on(method, groups::unnest),
         Endpoint::Submit => on(method, requests::submit),
         Endpoint::Foresee => on(method, requests::foresee),
         Endpoint::Requests => on(method, requests::requests),

@@ -12,6 +12,7 @@ mod list;
 mod load;
 mod logs;
 mod names;
+mod nesting;
 mod retention;
 mod row;
 mod schedules;
@@ -29,8 +30,8 @@ use thiserror::Error;
 
 pub use access::{Hash, TokenRow};
 pub use list::{
-    ApplicationRecord, Belonging, GatewayRecord, MemberCursor, MemberCursorError, MemberRecord, MembersShown, Numbered,
-    PeripheralFilter, RequestRecord,
+    ApplicationRecord, Belonging, GatewayRecord, MemberCursor, MemberCursorError, MemberRecord, MembersShown,
+    NestingRecord, Numbered, PeripheralFilter, RequestRecord,
 };
 pub use logs::EventLog;
 
@@ -44,7 +45,7 @@ const LAYOUT: Layout = Layout {
         include_str!("platform/tables.sql"),
         include_str!("platform/progress.sql"),
         include_str!("platform/schedules.sql"),
-        include_str!("platform/late_joiners.sql"),
+        include_str!("platform/members.sql"),
     ],
 };
 
@@ -297,7 +298,7 @@ impl PlatformStore {
         self.read(move |connection| list::peripherals(connection, &filter, after, limit))
     }
 
-    /// Peripherals of a group, by number. The filter's application counts for nothing.
+    /// Peripherals of a group and of all that it contains, each once, by number. The filter's application counts for nothing.
     pub fn peripherals_of_group(
         &self,
         application: &ApplicationId,
@@ -334,7 +335,7 @@ impl PlatformStore {
         })
     }
 
-    /// The groups of an application that allocations name, by number.
+    /// The groups of an application that allocations name or that contain groups, by number.
     pub fn groups(
         &self,
         application: &ApplicationId,
@@ -355,7 +356,14 @@ impl PlatformStore {
         self.read(move |connection| list::group_gateways(connection, (&application, &group)))
     }
 
-    /// The registered members of groups, each once; none if no allocation names any of the groups.
+    /// Where a group lies among others.
+    pub fn nesting(&self, application: &ApplicationId, group: &GroupId) -> Answer<NestingRecord, StoreError> {
+        let (application, group) = (application.clone(), group.clone());
+        self.read(move |connection| list::nesting_of(connection, (&application, &group)))
+    }
+
+    /// The registered members of groups and of all that they contain, each once; none if no allocation names
+    /// any of these groups.
     pub fn standing(
         &self,
         application: &ApplicationId,

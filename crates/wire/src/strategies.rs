@@ -25,6 +25,7 @@ pub(crate) fn sample_request(deadline: Time) -> DownEntry {
         id: RequestId::from_number(7).expect("a request id"),
         application: ApplicationId::new("metering").expect("an application id"),
         group: GroupId::new("meters").expect("a group id"),
+        contained: BTreeSet::new(),
         operation: Operation::Message { content: Content::text("on") },
         activation: Activation::All,
         sleepers: Sleepers::Queue,
@@ -350,18 +351,21 @@ fn group_request() -> impl Strategy<Value = GroupRequest> {
     let sleepers = select(vec![Sleepers::Queue, Sleepers::Skip]);
     let receipt = select(vec![Receipt::Delivered, Receipt::Executed]);
     let late_joiners = select(vec![LateJoiners::Exclude, LateJoiners::Include]);
-    let whose = (request_id(), application(), group());
+    let whose = (request_id(), application(), group(), btree_set(group(), 0..4));
     (whose, operation(), activation(), sleepers, receipt, late_joiners, time()).prop_map(
-        |((id, application, group), operation, activation, sleepers, receipt, late_joiners, deadline)| GroupRequest {
-            id,
-            application,
-            group,
-            operation,
-            activation,
-            sleepers,
-            receipt,
-            late_joiners,
-            deadline,
+        |((id, application, group, contained), operation, activation, sleepers, receipt, late_joiners, deadline)| {
+            GroupRequest {
+                id,
+                application,
+                group,
+                contained,
+                operation,
+                activation,
+                sleepers,
+                receipt,
+                late_joiners,
+                deadline,
+            }
         },
     )
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bugle_api::{Group, GroupDetail, PageQuery, Peripheral};
+use bugle_api::{Group, GroupDetail, PageQuery, Peripheral, WholeGroup};
 use bugle_core::{GroupId, Time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -40,6 +40,15 @@ enum Command {
         #[command(flatten)]
         limit: Limit,
     },
+    /// Nest groups in another: whatever is asked of its members is asked of theirs too
+    ///
+    /// A peripheral that is reached on several ways gets a request once. Groups lie at most 8 deep in each
+    /// other.
+    #[command(after_long_help = "Example:\n  bugle group nest building floor-1 floor-2")]
+    Nest(NestArgs),
+    /// Take groups out of another
+    #[command(after_long_help = "Example:\n  bugle group unnest building floor-2")]
+    Unnest(NestArgs),
     Send(Box<SendArgs>),
     /// Show how a group changes, as it changes
     ///
@@ -49,6 +58,15 @@ enum Command {
         /// Which group
         group: GroupId,
     },
+}
+
+#[derive(Debug, Args)]
+struct NestArgs {
+    /// The group around the others
+    group: GroupId,
+    /// The groups that lie in it
+    #[arg(required = true)]
+    contained: Vec<GroupId>,
 }
 
 /// A group and who is in it.
@@ -64,6 +82,8 @@ impl GroupCommand {
         match self.command {
             Command::List { limit } => list(context, limit).await,
             Command::Show { group, limit } => show(context, &group, limit).await,
+            Command::Nest(args) => nest(context, args).await,
+            Command::Unnest(args) => unnest(context, args).await,
             Command::Send(args) => args.run(context).await,
             Command::Watch { group } => watch(context, &group).await,
         }
@@ -107,6 +127,49 @@ async fn show(context: &Context, group: &GroupId, limit: Limit) -> Result<Ended,
     Ok(Ended::Well)
 }
 
+async fn nest(context: &Context, NestArgs { group, contained }: NestArgs) -> Result<Ended, Failure> {
+    let client = context.client()?;
+    let application = context.connection.application()?;
+    for inner in &contained {
+        client.nest(application, &group, inner).await?;
+    }
+    told_nesting(context, &client.group(application, &group).await?)
+}
+
+async fn unnest(context: &Context, NestArgs { group, contained }: NestArgs) -> Result<Ended, Failure> {
+    let client = context.client()?;
+    let application = context.connection.application()?;
+    for inner in &contained {
+        client.unnest(application, &group, inner).await?;
+    }
+    match client.group(application, &group).await {
+        Ok(detail) => told_nesting(context, &detail),
+        // Without a group in it, and with no allocation to it, it is none any more.
+        Err(error) if error.status() == Some(404) => {
+            context.output.print(&(), |()| format!("Group {group} contains no group now."))?;
+            Ok(Ended::Well)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn told_nesting(context: &Context, detail: &GroupDetail) -> Result<Ended, Failure> {
+    context.output.print(detail, |detail| {
+        let group = &detail.group.group;
+        match names(&detail.contains) {
+            Some(contained) => format!("Group {group} contains {contained}."),
+            None => format!("Group {group} contains no group now."),
+        }
+    })?;
+    Ok(Ended::Well)
+}
+
+/// Nothing if there are none.
+fn names(groups: &[GroupId]) -> Option<String> {
+    let names: Vec<&str> = groups.iter().map(GroupId::as_str).collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
 fn describe(shown: &Shown) -> String {
     let group = &shown.detail.group;
     let wall = Wall::here();
@@ -115,6 +178,9 @@ fn describe(shown: &Shown) -> String {
         ("application", Some(group.application.to_string())),
         ("allocated", Some(count(group.allocated, "peripheral"))),
         ("members", Some(format!("{}, {} of them active", group.members, group.active))),
+        ("contains", names(&shown.detail.contains)),
+        ("lies in", names(&shown.detail.contained_in)),
+        ("with all it contains", shown.detail.whole.as_ref().map(whole)),
     ]);
     let places =
         shown.detail.gateways.iter().map(|at| {
@@ -131,6 +197,11 @@ fn describe(shown: &Shown) -> String {
     });
     let members = table(["member", "state", "since", "next wake"], members, "No member is registered.");
     format!("{head}\n\n{places}\n\n{members}")
+}
+
+fn whole(WholeGroup { groups, allocated, members, active }: &WholeGroup) -> String {
+    let (groups, allocated) = (count(*groups, "more group"), count(*allocated, "peripheral"));
+    format!("{groups}, {allocated}, {}, {active} of them active", count(*members, "member"))
 }
 
 async fn watch(context: &Context, group: &GroupId) -> Result<Ended, Failure> {

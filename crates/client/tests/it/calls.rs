@@ -51,6 +51,7 @@ fn allocation() -> AllocationBody {
 /// Calls every function once, of which each is told that there is nothing.
 async fn call_all(client: &Client, peripheral: &PeripheralId) {
     let (application, gateway, group) = (application(), gateway(), group());
+    let contained: GroupId = "floor".parse().expect("a group id");
     let page = PageQuery::default();
     let new_token = NewToken { name: "n".into(), scopes: BTreeSet::new(), application: None, expires_in_seconds: None };
     let new_gateway = NewGateway { id: gateway.clone(), expires_in_seconds: None };
@@ -79,6 +80,8 @@ async fn call_all(client: &Client, peripheral: &PeripheralId) {
         client.groups(&application, &page).await.err(),
         client.group(&application, &group).await.err(),
         client.group_members(&application, &group, &page).await.err(),
+        client.nest(&application, &group, &contained).await.err(),
+        client.unnest(&application, &group, &contained).await.err(),
         client.submit(&application, &group, &submission(), None).await.err(),
         client.foresee(&application, &group, &submission()).await.err(),
         client.requests(&application, &RequestQuery::default()).await.err(),
@@ -110,6 +113,7 @@ async fn every_endpoint_is_called_as_the_api_lists_it() {
         ("{application}", application.as_str()),
         ("{gateway}", gateway.as_str()),
         ("{group}", group.as_str()),
+        ("{contained}", "floor"),
         ("{peripheral}", "m1"),
         ("{request}", &request),
         ("{schedule}", "nightly"),

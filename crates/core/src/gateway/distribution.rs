@@ -83,7 +83,7 @@ impl Gateway {
             return;
         }
         let id = request.id;
-        let members: Vec<Slot> = self.registry.members(&request.application, &request.group).collect();
+        let members = self.registry.members(&request);
         let is_busy = self.requests.len() >= limits::REQUESTS_PER_GATEWAY_MAX;
         let late_joiners = if is_busy { LateJoiners::Exclude } else { request.late_joiners };
         self.tell_members(id, &members, late_joiners);
@@ -394,9 +394,9 @@ impl Gateway {
         groups: &BTreeSet<GroupId>,
         waiting: VecDeque<Waiting>,
     ) -> (VecDeque<Waiting>, VecDeque<Waiting>) {
-        waiting.into_iter().partition(|waiting| {
-            self.requests.get(&waiting.request).is_some_and(|taken| groups.contains(&taken.request.group))
-        })
+        waiting
+            .into_iter()
+            .partition(|waiting| self.requests.get(&waiting.request).is_some_and(|taken| taken.request.is_for(groups)))
     }
 
     fn conclude(&mut self, now: Time, slot: Slot, request: RequestId, outcome: Outcome) {

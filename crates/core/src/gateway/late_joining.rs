@@ -42,7 +42,7 @@ impl Gateway {
         let groups = Arc::clone(&registration.groups);
         let is_for = |request: &RequestId| {
             let taken = self.requests.get(request);
-            taken.is_some_and(|taken| taken.request.application == application && groups.contains(&taken.request.group))
+            taken.is_some_and(|taken| taken.request.application == application && taken.request.is_for(&groups))
         };
         let open = self.late_joining.0.iter().filter(|(request, met)| !met.contains(&id) && is_for(request));
         let open: Vec<RequestId> = open.map(|(request, _)| *request).collect();

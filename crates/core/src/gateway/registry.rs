@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::credential::PreSharedKey;
 use crate::{
-    Allocation, ApplicationId, Credential, GroupId, InitialState, Origin, PeripheralId, Presence, RegistrationId,
-    RequestId, Stage, State, Time, Waker,
+    Allocation, ApplicationId, Credential, GroupId, GroupRequest, InitialState, Origin, PeripheralId, Presence,
+    RegistrationId, RequestId, Stage, State, Time, Waker,
 };
 
 use super::distribution::InFlight;
@@ -324,9 +324,11 @@ impl Registry {
         Some(registration)
     }
 
-    /// The registered members of a group.
-    pub(super) fn members(&self, application: &ApplicationId, group: &GroupId) -> impl Iterator<Item = Slot> {
-        self.members.get(&(application.clone(), group.clone())).into_iter().flatten().copied()
+    /// The registered members of a request's groups, each once.
+    pub(super) fn members(&self, request: &GroupRequest) -> Vec<Slot> {
+        let of = |group: &GroupId| self.members.get(&(request.application.clone(), group.clone()));
+        let members: BTreeSet<Slot> = request.groups().filter_map(of).flatten().copied().collect();
+        members.into_iter().collect()
     }
 
     fn intern(&mut self, profile: Profile) -> Arc<Profile> {

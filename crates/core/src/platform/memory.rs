@@ -1,15 +1,16 @@
 //! What a platform's store keeps, in memory: the model that every real store is held against.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::rows::{
     ApplicationGroup, GatewayRow, GroupCount, IdempotencyRow, MemberKey, MemberRow, PeripheralKey, PeripheralRow,
     RequestGatewayRow, RequestRow,
 };
 use super::{
-    Changes, Closing, IdempotencyKey, Membership, Needs, Procedure, Put, ScheduleKey, ScheduleRow, Submitted, Work,
+    Changes, Closing, IdempotencyKey, Membership, Needs, NestingKey, Procedure, Put, ScheduleKey, ScheduleRow,
+    Submitted, Work,
 };
-use crate::{ApplicationId, DownEntry, Event, GatewayId, PeripheralId, RequestId, Time};
+use crate::{ApplicationId, DownEntry, Event, GatewayId, GroupId, PeripheralId, RequestId, Time};
 
 /// Keeps the rows that procedures read and change, and the logs that they append to.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,6 +27,7 @@ pub struct Memory {
     pub(super) members: BTreeMap<MemberKey, MemberRow>,
     pub(super) idempotency: BTreeMap<(ApplicationId, IdempotencyKey), IdempotencyRow>,
     pub(super) schedules: BTreeMap<ScheduleKey, ScheduleRow>,
+    pub(super) nestings: BTreeMap<NestingKey, ()>,
     pub(super) strangers: Vec<(GatewayId, PeripheralId)>,
     pub(super) events: BTreeMap<(ApplicationId, u64), Event>,
     pub(super) down: BTreeMap<(GatewayId, u64), DownEntry>,
@@ -139,14 +141,7 @@ impl Memory {
                 work.load_peripheral(key.clone(), Some(row.clone()));
             }
         }
-        for key in &needs.groups {
-            let of_group = self.counts.iter().filter(|((group, _), _)| group == key);
-            let counts: BTreeMap<_, _> = of_group.map(|((_, at), count)| (at.clone(), *count)).collect();
-            for gateway in counts.keys() {
-                work.load_gateway(gateway.clone(), self.gateways.get(gateway).copied());
-            }
-            work.load_group(key.clone(), counts);
-        }
+        self.load_groups(needs, &mut work);
         self.load_requests(needs, &mut work);
         for key in &needs.schedules {
             work.load_schedule(key.clone(), self.schedules.get(key).cloned());
@@ -155,6 +150,42 @@ impl Memory {
             work.load_schedules_of(self.schedules.keys().filter(|(of, _)| of == application).count() as u64);
         }
         work
+    }
+
+    fn load_groups(&self, needs: &Needs, work: &mut Work) {
+        for key in &needs.groups {
+            self.load_group(key, work);
+        }
+        for key in &needs.whole_groups {
+            let contained = self.contained(key);
+            for group in contained.iter().chain([&key.1]) {
+                self.load_group(&(key.0.clone(), group.clone()), work);
+            }
+            work.load_contained(key.clone(), contained);
+        }
+        for key in self.nestings.keys().filter(|(of, ..)| needs.nestings_of.as_ref() == Some(of)) {
+            work.load_nesting(key.clone());
+        }
+    }
+
+    fn load_group(&self, key: &ApplicationGroup, work: &mut Work) {
+        let of_group = self.counts.iter().filter(|((group, _), _)| group == key);
+        let counts: BTreeMap<_, _> = of_group.map(|((_, at), count)| (at.clone(), *count)).collect();
+        for gateway in counts.keys() {
+            work.load_gateway(gateway.clone(), self.gateways.get(gateway).copied());
+        }
+        work.load_group(key.clone(), counts);
+    }
+
+    /// The groups that a group contains, near and far.
+    fn contained(&self, key: &ApplicationGroup) -> BTreeSet<GroupId> {
+        let mut contained = BTreeSet::new();
+        let mut open = vec![key.1.clone()];
+        while let Some(outer) = open.pop() {
+            let inside = self.nestings.keys().filter(|(of, around, _)| *of == key.0 && *around == outer);
+            open.extend(inside.map(|(.., inner)| inner.clone()).filter(|inner| contained.insert(inner.clone())));
+        }
+        contained
     }
 
     fn load_requests(&self, needs: &Needs, work: &mut Work) {
@@ -198,14 +229,15 @@ impl Memory {
         let mut parts = self.request_gateways.iter().filter(|((of, _), _)| *of == request);
         let Some(((_, gateway), part)) = parts.find(|(_, part)| !part.is_fixed) else { return };
         let Some(row) = self.requests.get(&request) else { return };
-        let group = (row.application.clone(), row.group.clone());
-        let recorded = self.places.iter().filter(|((in_group, key), count)| {
-            *in_group == group
+        let recorded = self.places.iter().filter(|(((of, group), key), count)| {
+            *of == row.application
+                && (*group == row.group || row.contained.contains(group))
                 && key.0 == *gateway
                 && count.members > 0
                 && part.recorded_to.as_ref().is_none_or(|to| key.1 > *to)
         });
-        let page: Vec<_> = recorded.map(|((_, key), _)| key.1.clone()).take(limit).collect();
+        let recorded: BTreeSet<_> = recorded.map(|((_, key), _)| key.1.clone()).collect();
+        let page: Vec<_> = recorded.into_iter().take(limit).collect();
         for member in &page {
             let key = (request, gateway.clone(), member.clone());
             work.load_member(key.clone(), self.members.get(&key).cloned());
@@ -223,6 +255,7 @@ impl Memory {
         }
         put_all(&mut self.peripherals, &changes.peripherals);
         put_all(&mut self.schedules, &changes.schedules);
+        put_all(&mut self.nestings, &changes.nestings);
         for Membership { peripheral, group, share } in &changes.memberships {
             let place = (group.clone(), peripheral.clone());
             match share {

@@ -11,6 +11,7 @@
 //! | [`Decide`] | an application, about registrations |
 //! | [`Submit`], [`Cancel`] | an application, about a group request |
 //! | [`PutSchedule`], [`CancelSchedule`] | an application, about a group request that is to come |
+//! | [`Nest`], [`Unnest`] | an application, about groups that contain groups |
 //! | [`Direct`] | an application or operator, about one peripheral |
 //! | [`Close`] | the clock, when a group request is over its deadline |
 //! | [`Fire`] | the clock, when a schedule is due |
@@ -38,6 +39,7 @@ mod direction;
 mod foresight;
 mod memory;
 mod needs;
+mod nesting;
 mod receipts;
 mod registration;
 mod rows;
@@ -55,6 +57,7 @@ pub use direction::{Direct, DirectRefusal, Direction};
 pub use foresight::{Foresight, LateMember, Sleeper, Standing, foresee};
 pub use memory::Memory;
 pub use needs::{Closing, Needs};
+pub use nesting::{GroupPath, Nest, NestRefusal, NestingKey, NotNested, Unnest};
 pub use rows::{
     ApplicationGroup, GatewayRow, GroupCount, IdempotencyRow, MemberKey, MemberRow, PeripheralKey, PeripheralRow,
     RequestGatewayRow, RequestRow, RequestState,

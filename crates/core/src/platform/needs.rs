@@ -20,6 +20,10 @@ pub struct Needs {
     pub namesakes: BTreeSet<(ApplicationId, PeripheralId)>,
     /// Groups: the count at each gateway with allocations, and these gateways.
     pub groups: BTreeSet<ApplicationGroup>,
+    /// Groups with all that they contain: which groups that are, and of each what is read of `groups`.
+    pub whole_groups: BTreeSet<ApplicationGroup>,
+    /// An application whose groups that lie in groups are read.
+    pub nestings_of: Option<ApplicationId>,
     /// Group requests.
     pub requests: BTreeSet<RequestId>,
     /// The part of a group request at one gateway.

@@ -169,6 +169,8 @@ pub struct RequestRow {
     pub application: ApplicationId,
     /// For which group.
     pub group: GroupId,
+    /// The groups that it contained when the request was accepted, near and far.
+    pub contained: BTreeSet<GroupId>,
     /// When it was accepted.
     pub accepted_at: Time,
     /// When it ends.

@@ -109,7 +109,7 @@ impl Procedure for PutSchedule {
     fn needs(&self) -> Needs {
         let mut needs = Needs::default();
         needs.applications.insert(self.key.0.clone());
-        needs.groups.insert((self.key.0.clone(), self.submitted.group.clone()));
+        needs.whole_groups.insert((self.key.0.clone(), self.submitted.group.clone()));
         needs.schedules.insert(self.key.clone());
         needs.schedules_of = Some(self.key.0.clone());
         needs
@@ -120,7 +120,7 @@ impl Procedure for PutSchedule {
         if work.applications.get(&self.key.0).is_none() {
             return Err(PutScheduleRefusal::UnknownApplication);
         }
-        if !work.is_group_known(&self.key.0, &self.submitted.group) {
+        if work.gateways_of(&self.key.0, &self.submitted.group).is_empty() {
             return Err(PutScheduleRefusal::UnknownGroup);
         }
         match work.schedules.get(&self.key) {

@@ -1,10 +1,11 @@
 //! An application submits a group request (step 1).
 //!
 //! 1. The same idempotency key stands for the same request: it is found, not made again.
-//! 2. The group is known if any allocation names it.
+//! 2. The group is known if any allocation names it, or one that it contains (`nesting.rs`).
 //! 3. The request goes into the down log of every gateway with allocations in the group; each tells
 //!    its members later, and may find that it has none.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -56,17 +57,18 @@ pub struct Submitted {
 impl Submitted {
     /// The request as it goes to the gateways.
     #[must_use]
-    pub fn into_request(self, id: RequestId, application: ApplicationId, deadline: Time) -> GroupRequest {
+    pub fn into_request(self, id: RequestId, row: RequestRow) -> GroupRequest {
         GroupRequest {
             id,
-            application,
+            application: row.application,
             group: self.group,
+            contained: row.contained,
             operation: self.operation,
             activation: self.activation,
             sleepers: self.sleepers,
             receipt: self.receipt,
             late_joiners: self.late_joiners,
-            deadline,
+            deadline: row.deadline,
         }
     }
 }
@@ -114,7 +116,7 @@ pub enum SubmitRefusal {
     /// There is no such application.
     #[error("the application is unknown")]
     UnknownApplication,
-    /// No allocation names the group.
+    /// No allocation names the group, or any that it contains.
     #[error("the group is unknown")]
     UnknownGroup,
     /// The key stands for another request.
@@ -136,7 +138,7 @@ impl Procedure for Submit {
     fn needs(&self) -> Needs {
         let mut needs = Needs::default();
         needs.applications.insert(self.application.clone());
-        needs.groups.insert((self.application.clone(), self.submitted.group.clone()));
+        needs.whole_groups.insert((self.application.clone(), self.submitted.group.clone()));
         needs.requests.insert(self.id);
         needs.idempotency = self.idempotency_key.clone().map(|key| (self.application.clone(), key));
         needs
@@ -164,11 +166,8 @@ impl Procedure for Submit {
 }
 
 impl Submit {
-    fn gateways(&self, work: &Work) -> Result<Vec<GatewayId>, SubmitRefusal> {
-        let group = (self.application.clone(), self.submitted.group.clone());
-        let counts = work.groups.get(&group).into_iter().flatten();
-        let gateways: Vec<_> =
-            counts.filter(|(_, count)| count.allocated > 0).map(|(gateway, _)| gateway.clone()).collect();
+    fn gateways(&self, work: &Work) -> Result<BTreeSet<GatewayId>, SubmitRefusal> {
+        let gateways = work.gateways_of(&self.application, &self.submitted.group);
         if gateways.is_empty() {
             return Err(SubmitRefusal::UnknownGroup);
         }
@@ -178,10 +177,11 @@ impl Submit {
         }
     }
 
-    fn accept(&self, work: &mut Work, gateways: Vec<GatewayId>, now: Time) {
+    fn accept(&self, work: &mut Work, gateways: BTreeSet<GatewayId>, now: Time) {
         let row = RequestRow {
             application: self.application.clone(),
             group: self.submitted.group.clone(),
+            contained: work.contained(&self.application, &self.submitted.group),
             accepted_at: now,
             deadline: now + self.submitted.lifespan,
             state: RequestState::Open,
@@ -192,7 +192,7 @@ impl Submit {
             stages: StageTotals::default(),
             schedule: self.schedule.clone(),
         };
-        let request = self.submitted.clone().into_request(self.id, self.application.clone(), row.deadline);
+        let request = self.submitted.clone().into_request(self.id, row.clone());
         work.requests.put(self.id, row);
         work.changes().submitted.push((self.id, self.submitted.clone()));
         if let Some(key) = &self.idempotency_key {

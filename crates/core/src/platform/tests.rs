@@ -1,6 +1,7 @@
 //! The rules on rows in memory.
 
 mod foresight;
+mod nesting;
 mod operations;
 mod progress;
 mod registering;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::nesting::NestingKey;
 use super::rows::{
     ApplicationGroup, GatewayRow, GroupCount, IdempotencyRow, MemberKey, MemberRow, PeripheralKey, PeripheralRow,
     RequestGatewayRow, RequestRow,
@@ -19,6 +20,8 @@ pub struct Work {
     pub(super) peripherals: Table<PeripheralKey, PeripheralRow>,
     pub(super) namesakes: BTreeMap<(ApplicationId, PeripheralId), Vec<GatewayId>>,
     pub(super) groups: BTreeMap<ApplicationGroup, BTreeMap<GatewayId, GroupCount>>,
+    pub(super) contained: BTreeMap<ApplicationGroup, BTreeSet<GroupId>>,
+    pub(super) nestings: Table<NestingKey, ()>,
     pub(super) requests: Table<RequestId, RequestRow>,
     pub(super) request_gateways: Table<(RequestId, GatewayId), RequestGatewayRow>,
     pub(super) members: Table<MemberKey, MemberRow>,
@@ -44,6 +47,8 @@ pub struct Changes {
     pub memberships: Vec<Membership>,
     /// What to add to the counts of groups at gateways.
     pub groups: BTreeMap<(ApplicationGroup, GatewayId), GroupDelta>,
+    /// Groups that lie in groups.
+    pub nestings: Vec<Put<NestingKey, ()>>,
     /// New group requests, with what they ask.
     pub submitted: Vec<(RequestId, Submitted)>,
     /// Group requests.
@@ -136,6 +141,17 @@ impl Work {
         self.groups.insert(key, counts);
     }
 
+    /// The groups that a group contains, near and far; each of them and the group itself are loaded with
+    /// [`load_group`](Self::load_group) too.
+    pub fn load_contained(&mut self, key: ApplicationGroup, contained: BTreeSet<GroupId>) {
+        self.contained.insert(key, contained);
+    }
+
+    /// A group that lies in another.
+    pub fn load_nesting(&mut self, key: NestingKey) {
+        self.nestings.load(key, Some(()));
+    }
+
     /// A group request, or that there is none.
     pub fn load_request(&mut self, key: RequestId, row: Option<RequestRow>) {
         self.requests.load(key, row);
@@ -192,6 +208,7 @@ impl Work {
         changes.request_gateways = puts(self.request_gateways);
         changes.members = puts(self.members);
         changes.schedules = puts(self.schedules);
+        changes.nestings = puts(self.nestings);
         changes
     }
 }
@@ -211,10 +228,17 @@ impl Work {
         self.changes.down.push((gateway.clone(), entry));
     }
 
-    /// Whether any allocation names a group.
-    pub(super) fn is_group_known(&self, application: &ApplicationId, group: &GroupId) -> bool {
-        let counts = self.groups.get(&(application.clone(), group.clone())).into_iter().flatten();
-        counts.into_iter().any(|(_, count)| count.allocated > 0)
+    /// The groups that a group contains.
+    pub(super) fn contained(&self, application: &ApplicationId, group: &GroupId) -> BTreeSet<GroupId> {
+        self.contained.get(&(application.clone(), group.clone())).cloned().unwrap_or_default()
+    }
+
+    /// The gateways with allocations in a group or in one that it contains.
+    pub(super) fn gateways_of(&self, application: &ApplicationId, group: &GroupId) -> BTreeSet<GatewayId> {
+        let contained = self.contained(application, group);
+        let whole = std::iter::once(group).chain(&contained);
+        let counts = whole.filter_map(|group| self.groups.get(&(application.clone(), group.clone()))).flatten();
+        counts.filter(|(_, count)| count.allocated > 0).map(|(gateway, _)| gateway.clone()).collect()
     }
 
     /// Whether the down log of a gateway that is there takes one more entry.
@@ -237,6 +261,7 @@ impl Changes {
             && self.members.is_empty()
             && self.idempotency.is_none()
             && self.schedules.is_empty()
+            && self.nestings.is_empty()
             && self.strangers.is_empty()
             && self.adopted.is_empty()
             && self.events.is_empty()

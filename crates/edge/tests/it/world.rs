@@ -252,6 +252,7 @@ impl World {
             id,
             application: application(),
             group: group(),
+            contained: std::collections::BTreeSet::new(),
             operation,
             activation: Activation::All,
             sleepers: Sleepers::Queue,

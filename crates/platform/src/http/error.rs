@@ -54,7 +54,8 @@ impl ApiError {
 
     pub(crate) fn unknown_group(application: &ApplicationId, group: &GroupId) -> Self {
         let detail = format!(
-            "No allocation names group {group} of application {application}. Allocate a peripheral to it, or check \
+            "No allocation names group {group} of application {application}, or one that it contains. Allocate a \
+             peripheral to it, or check \
              the name against GET /v1/applications/{application}/groups."
         );
         Self::new(ProblemCode::UnknownGroup, detail)

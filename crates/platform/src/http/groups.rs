@@ -2,10 +2,11 @@
 
 use axum::Json as Answer;
 use axum::extract::State;
-use bugle_api::{Group, GroupDetail, Page, PageQuery, Peripheral};
-use bugle_core::platform::GroupCount;
+use axum::http::StatusCode;
+use bugle_api::{Group, GroupDetail, Page, PageQuery, Peripheral, ProblemCode};
+use bugle_core::platform::{GroupCount, Nest, NestRefusal, NotNested, Unnest};
 use bugle_core::{ApplicationId, GroupId};
-use bugle_store::platform::{Belonging, PeripheralFilter};
+use bugle_store::platform::{Belonging, Failure, NestingRecord, PeripheralFilter};
 
 use super::error::ApiError;
 use super::extract::{Paging, Path, Query, cursor};
@@ -31,7 +32,9 @@ pub(crate) async fn group(
     Path((application, group)): Path<(ApplicationId, GroupId)>,
 ) -> Result<Answer<GroupDetail>, ApiError> {
     let gateways = platform.store().group(&application, &group).recv().await?;
-    if gateways.iter().all(|(_, count)| count.allocated == 0) {
+    let nesting = platform.store().nesting(&application, &group).recv().await?;
+    let is_apart = nesting.inside.is_empty() && nesting.around.is_empty();
+    if is_apart && gateways.iter().all(|(_, count)| count.allocated == 0) {
         return Err(unknown(&platform, &application, &group).await);
     }
     let sum = gateways.iter().fold(GroupCount::default(), |sum, (_, count)| GroupCount {
@@ -42,6 +45,9 @@ pub(crate) async fn group(
     Ok(Answer(GroupDetail {
         group: view::group(application, group, sum),
         gateways: gateways.into_iter().map(|(gateway, count)| view::group_at(gateway, count)).collect(),
+        whole: view::whole_group(&nesting),
+        contains: nesting.inside,
+        contained_in: nesting.around,
     }))
 }
 
@@ -56,11 +62,40 @@ pub(crate) async fn members(
     let store = platform.store();
     let rows = store.peripherals_of_group(&application, &group, Belonging::Member, filter, after, paging.rows());
     let rows = rows.recv().await?;
-    if rows.is_empty() && store.group(&application, &group).recv().await?.is_empty() {
+    if rows.is_empty()
+        && store.group(&application, &group).recv().await?.is_empty()
+        && store.nesting(&application, &group).recv().await? == NestingRecord::default()
+    {
         return Err(unknown(&platform, &application, &group).await);
     }
     let rows = rows.into_iter().map(|(number, (key, row))| (number, view::peripheral(key, row)));
     Ok(Answer(paging.page(rows.collect())))
+}
+
+pub(crate) async fn nest(
+    State(platform): State<Platform>,
+    Path((application, outer, inner)): Path<(ApplicationId, GroupId, GroupId)>,
+) -> Result<StatusCode, ApiError> {
+    match platform.perform(Nest { application: application.clone(), outer, inner }).await {
+        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        Err(Failure::Refused(NestRefusal::UnknownApplication)) => Err(ApiError::unknown_application(&application)),
+        Err(Failure::Refused(refusal)) => {
+            Err(ApiError::new(ProblemCode::GroupNesting, format!("Not nested: {refusal}.")))
+        }
+        Err(Failure::Store(error)) => Err(error.into()),
+    }
+}
+
+pub(crate) async fn unnest(
+    State(platform): State<Platform>,
+    Path((application, outer, inner)): Path<(ApplicationId, GroupId, GroupId)>,
+) -> Result<StatusCode, ApiError> {
+    let detail = format!("Group {inner} does not lie directly in group {outer} of application {application}.");
+    match platform.perform(Unnest { application, outer, inner }).await {
+        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        Err(Failure::Refused(NotNested)) => Err(ApiError::new(ProblemCode::NotNested, detail)),
+        Err(Failure::Store(error)) => Err(error.into()),
+    }
 }
 
 /// Refuses an application that is not there.

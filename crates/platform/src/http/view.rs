@@ -2,14 +2,14 @@
 
 use bugle_api::{
     Application, Gateway, Group, GroupAtGateway, LastDue, Peripheral, Request, RequestMember, Schedule, StrangerRecord,
-    Submission, Token,
+    Submission, Token, WholeGroup,
 };
 use bugle_core::platform::{
     Firing, GroupCount, PeripheralKey, PeripheralRow, Recurrence, ScheduleKey, ScheduleRow, Submitted, Timing,
 };
 use bugle_core::{ApplicationId, GatewayId, GroupId, Presence, PresenceChanged, Seen, StageTotals, Stranger, Time};
 use bugle_core::{Event, State};
-use bugle_store::platform::{ApplicationRecord, GatewayRecord, MemberRecord, RequestRecord, TokenRow};
+use bugle_store::platform::{ApplicationRecord, GatewayRecord, MemberRecord, NestingRecord, RequestRecord, TokenRow};
 
 use super::error::ApiError;
 
@@ -96,6 +96,11 @@ pub(crate) fn group(application: ApplicationId, group: GroupId, count: GroupCoun
     Group { application, group, allocated: count.allocated, members: count.members, active: count.active }
 }
 
+pub(crate) fn whole_group(nesting: &NestingRecord) -> Option<WholeGroup> {
+    let GroupCount { allocated, members, active } = nesting.whole;
+    (nesting.contained > 0).then_some(WholeGroup { groups: nesting.contained, allocated, members, active })
+}
+
 pub(crate) fn group_at(gateway: GatewayId, count: GroupCount) -> GroupAtGateway {
     GroupAtGateway { gateway, allocated: count.allocated, members: count.members, active: count.active }
 }
@@ -106,6 +111,7 @@ pub(crate) fn request(record: RequestRecord) -> Request {
         id,
         application: row.application,
         group: row.group,
+        contained: row.contained,
         operation: submitted.operation,
         activation: submitted.activation,
         sleepers: submitted.sleepers,

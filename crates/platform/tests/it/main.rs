@@ -3,6 +3,7 @@
 mod access;
 mod events;
 mod links;
+mod nesting;
 mod problems;
 mod registering;
 mod requests;

@@ -125,6 +125,7 @@ impl Twice {
             id,
             application: application(),
             group: group("g"),
+            contained: BTreeSet::new(),
             operation: Operation::Message { content: Content { content_type: "x".into(), bytes: vec![0, 255] } },
             activation: Activation::Percentage(50),
             sleepers: Sleepers::Queue,

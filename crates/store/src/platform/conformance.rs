@@ -6,6 +6,7 @@
 mod access;
 mod closing;
 mod logs;
+mod nesting;
 mod requests;
 mod rows;
 mod schedules;
@@ -49,6 +50,10 @@ conformance! {
     logs::a_down_log_is_read_after_any_entry_and_goes_as_it_is_acknowledged,
     logs::a_request_that_is_no_longer_kept_leaves_no_gap_in_a_down_log,
     logs::a_page_of_large_events_is_cut_short,
+    nesting::a_group_is_shown_with_what_lies_in_it_and_around_it,
+    nesting::members_of_a_group_that_contains_groups_are_listed_once,
+    nesting::a_request_keeps_what_its_group_contained,
+    nesting::a_circle_of_groups_is_refused,
     requests::every_outcome_is_kept_with_its_detail,
     requests::members_are_listed_by_outcome_in_pages,
     requests::members_are_kept_with_where_they_were_seen_on_the_way,

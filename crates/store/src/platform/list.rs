@@ -9,8 +9,10 @@ use bugle_core::{
 };
 use thiserror::Error;
 
-use super::column::{from_word, plain, time, time_option};
+use super::column::{from_word, json, plain, time, time_option};
 use super::load::{all, count, one};
+use super::names::Names;
+use super::nesting;
 use super::row::{self, select_peripherals, select_requests};
 use crate::sqlite::{Connection, Row, StoreError, params};
 
@@ -233,18 +235,32 @@ pub(super) fn peripherals_of_group(
     after: i64,
     limit: u32,
 ) -> Result<Numbered<(PeripheralKey, PeripheralRow)>, StoreError> {
-    let sql = select_peripherals!(
-        r#"JOIN place ON place.peripheral = peripheral.number
-           WHERE place."group" = (SELECT number FROM "group" WHERE id = ?2
-               AND application = (SELECT number FROM application WHERE id = ?1))
-           AND CASE ?3 WHEN 0 THEN is_allocated ELSE is_member END
-           AND (?4 IS NULL OR gateway.id = ?4) AND (?5 IS NULL OR state = ?5)
-           AND place.peripheral > ?6 ORDER BY place.peripheral LIMIT ?7"#
-    );
+    let Some(number) = Names::new(connection).group(&(group.0.clone(), group.1.clone()))? else {
+        return Ok(Vec::new());
+    };
+    let whole = nesting::whole(connection, number)?;
+    // In several groups a peripheral may be several times: they are all looked through for a page. One group
+    // is read along its index.
+    let sql = match &whole[..] {
+        [_] => select_peripherals!(
+            r#"JOIN place ON place.peripheral = peripheral.number
+               WHERE place."group" = (SELECT value FROM json_each(?1))
+               AND CASE ?2 WHEN 0 THEN is_allocated ELSE is_member END
+               AND (?3 IS NULL OR gateway.id = ?3) AND (?4 IS NULL OR state = ?4)
+               AND place.peripheral > ?5 ORDER BY place.peripheral LIMIT ?6"#
+        ),
+        _ => select_peripherals!(
+            r#"WHERE peripheral.number IN (SELECT place.peripheral FROM place
+                   WHERE place."group" IN (SELECT value FROM json_each(?1))
+                   AND CASE ?2 WHEN 0 THEN is_allocated ELSE is_member END AND place.peripheral > ?5)
+               AND (?3 IS NULL OR gateway.id = ?3) AND (?4 IS NULL OR state = ?4)
+               ORDER BY peripheral.number LIMIT ?6"#
+        ),
+    };
     let belonging = i64::from(belonging == Belonging::Member);
     let gateway = filter.gateway.as_ref().map(GatewayId::as_str);
     let state = filter.state.map(State::as_str);
-    let key = params![group.0.as_str(), group.1.as_str(), belonging, gateway, state, after, limit];
+    let key = params![json(&whole)?, belonging, gateway, state, after, limit];
     all(connection, sql, key, numbered_peripheral)
 }
 
@@ -275,11 +291,13 @@ pub(super) fn groups(
     after: i64,
     limit: u32,
 ) -> Result<Numbered<(GroupId, GroupCount)>, StoreError> {
-    let sql = r#"SELECT "group".number, "group".id, sum(allocated) AS allocated, sum(members) AS members,
-            sum(active) AS active
-        FROM "group" JOIN group_gateway ON group_gateway."group" = "group".number
+    let sql = r#"SELECT "group".number, "group".id, coalesce(sum(allocated), 0) AS allocated,
+            coalesce(sum(members), 0) AS members, coalesce(sum(active), 0) AS active
+        FROM "group" LEFT JOIN group_gateway ON group_gateway."group" = "group".number
         WHERE application = (SELECT number FROM application WHERE id = ?1) AND "group".number > ?2
-        GROUP BY "group".number HAVING sum(allocated) > 0 ORDER BY "group".number LIMIT ?3"#;
+        GROUP BY "group".number
+        HAVING sum(allocated) > 0 OR EXISTS (SELECT 1 FROM nesting WHERE outer_group = "group".number)
+        ORDER BY "group".number LIMIT ?3"#;
     all(connection, sql, params![application.as_str(), after, limit], |row| {
         Ok((plain(row, "number")?, (from_word(row, "id")?, count(row)?)))
     })
@@ -303,17 +321,60 @@ fn request(row: &Row<'_>) -> Result<RequestRecord, StoreError> {
     Ok(RequestRecord { id, submitted: row::submitted(row)?, row: request, accepted: 0 })
 }
 
-/// Counts the members on record at the gateways that have not told theirs.
+/// Where a group lies among others.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NestingRecord {
+    /// The groups that lie directly in it.
+    pub inside: Vec<GroupId>,
+    /// The groups in which it lies directly.
+    pub around: Vec<GroupId>,
+    /// How many groups it contains, near and far.
+    pub contained: u64,
+    /// The peripherals of the group and of those that it contains, each counted once. Nothing is counted if
+    /// it contains none.
+    pub whole: GroupCount,
+}
+
+pub(super) fn nesting_of(
+    connection: &Connection,
+    group: (&ApplicationId, &GroupId),
+) -> Result<NestingRecord, StoreError> {
+    let Some(number) = Names::new(connection).group(&(group.0.clone(), group.1.clone()))? else {
+        return Ok(NestingRecord::default());
+    };
+    let whole = nesting::whole(connection, number)?;
+    Ok(NestingRecord {
+        inside: nesting::inside(connection, number)?,
+        around: nesting::around(connection, number)?,
+        contained: whole.len() as u64 - 1,
+        whole: if whole.len() > 1 { nesting::count_distinct(connection, &whole)? } else { GroupCount::default() },
+    })
+}
+
+/// Counts the members on record at the gateways that have not told any of theirs.
 fn count_accepted(connection: &Connection, record: &mut RequestRecord) -> Result<(), StoreError> {
     if record.row.state == RequestState::Complete || record.row.gateways_fixed == record.row.gateways {
         return Ok(());
     }
-    let sql = r#"SELECT coalesce(sum(group_gateway.members), 0) AS accepted FROM request
-        JOIN request_gateway ON request_gateway.request = request.number AND NOT is_fixed
-        JOIN "group" ON "group".application = request.application AND "group".id = request."group"
-        JOIN group_gateway ON group_gateway."group" = "group".number
-            AND group_gateway.gateway = request_gateway.gateway
-        WHERE request.number = ?1"#;
+    // The counts say it for one group. In several a peripheral may be several times.
+    let sql = if record.row.contained.is_empty() {
+        r#"SELECT coalesce(sum(group_gateway.members), 0) AS accepted FROM request
+            JOIN request_gateway ON request_gateway.request = request.number AND NOT is_fixed
+            JOIN "group" ON "group".application = request.application AND "group".id = request."group"
+            JOIN group_gateway ON group_gateway."group" = "group".number
+                AND group_gateway.gateway = request_gateway.gateway
+            WHERE request.number = ?1 AND NOT EXISTS (SELECT 1 FROM member
+                WHERE member.request = request.number AND member.gateway = request_gateway.gateway)"#
+    } else {
+        r#"SELECT count(DISTINCT peripheral.number) AS accepted FROM request
+            JOIN request_gateway ON request_gateway.request = request.number AND NOT is_fixed
+            JOIN "group" ON "group".application = request.application AND ("group".id = request."group"
+                OR "group".id IN (SELECT value FROM json_each(request.contained)))
+            JOIN place ON place."group" = "group".number AND is_member
+            JOIN peripheral ON peripheral.number = place.peripheral AND peripheral.gateway = request_gateway.gateway
+            WHERE request.number = ?1 AND NOT EXISTS (SELECT 1 FROM member
+                WHERE member.request = request.number AND member.gateway = request_gateway.gateway)"#
+    };
     let accepted = one(connection, sql, [record.id.number()], |row| plain(row, "accepted"))?;
     record.accepted = accepted.unwrap_or_default();
     Ok(())

@@ -1,16 +1,16 @@
 //! Loads the rows that a procedure needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bugle_core::platform::{
-    Closing, GroupCount, IdempotencyKey, IdempotencyRow, MemberKey, Needs, PeripheralKey, Work,
+    ApplicationGroup, Closing, GroupCount, IdempotencyKey, IdempotencyRow, MemberKey, Needs, PeripheralKey, Work,
 };
-use bugle_core::{ApplicationId, GatewayId, PeripheralId, RequestId};
+use bugle_core::{ApplicationId, GatewayId, GroupId, PeripheralId, RequestId};
 
-use super::column::{from_word, plain, time};
+use super::column::{from_json, from_word, json, plain, time};
 use super::names::Names;
 use super::row::{self, select_peripherals, select_requests};
-use super::schedules;
+use super::{nesting, schedules};
 use crate::sqlite::{Connection, Row, StoreError, params};
 
 pub(super) fn load(connection: &Connection, needs: &Needs) -> Result<Work, StoreError> {
@@ -70,19 +70,36 @@ impl Loader<'_> {
             self.load_namesakes(needs, application, peripheral)?;
         }
         for group in &needs.groups {
-            let mut counts = BTreeMap::new();
-            if let Some(number) = self.names.group(group)? {
-                let sql = r#"SELECT group_gateway.*, gateway.id AS gateway_id FROM group_gateway
-                    JOIN gateway ON gateway.number = group_gateway.gateway WHERE "group" = ?1"#;
-                counts.extend(all(self.connection, sql, [number], |row| {
-                    Ok((from_word(row, "gateway_id")?, count(row)?))
-                })?);
-            }
-            for gateway in counts.keys() {
-                self.load_gateway(gateway)?;
-            }
-            self.work.load_group(group.clone(), counts);
+            self.load_group(group)?;
         }
+        for group in &needs.whole_groups {
+            let contained = match self.names.group(group)? {
+                Some(number) => nesting::contained(self.connection, number)?,
+                None => BTreeSet::new(),
+            };
+            for inner in &contained {
+                self.load_group(&(group.0.clone(), inner.clone()))?;
+            }
+            self.load_group(group)?;
+            self.work.load_contained(group.clone(), contained);
+        }
+        if let Some(application) = &needs.nestings_of {
+            nesting::all_of(self.connection, application)?.into_iter().for_each(|key| self.work.load_nesting(key));
+        }
+        Ok(())
+    }
+
+    fn load_group(&mut self, group: &ApplicationGroup) -> Result<(), StoreError> {
+        let mut counts = BTreeMap::new();
+        if let Some(number) = self.names.group(group)? {
+            let sql = r#"SELECT group_gateway.*, gateway.id AS gateway_id FROM group_gateway
+                JOIN gateway ON gateway.number = group_gateway.gateway WHERE "group" = ?1"#;
+            counts.extend(all(self.connection, sql, [number], |row| Ok((from_word(row, "gateway_id")?, count(row)?)))?);
+        }
+        for gateway in counts.keys() {
+            self.load_gateway(gateway)?;
+        }
+        self.work.load_group(group.clone(), counts);
         Ok(())
     }
 
@@ -201,24 +218,37 @@ impl Loader<'_> {
 
     fn load_closing(&mut self, closing: &Closing) -> Result<(), StoreError> {
         self.load_unsettled(closing)?;
-        let sql = r#"SELECT request_gateway.*, gateway.id AS gateway_id, request."group", application.id AS application_id
+        let sql = r#"SELECT request_gateway.*, gateway.id AS gateway_id, request."group", request.contained,
+                application.id AS application_id
             FROM request_gateway JOIN gateway ON gateway.number = request_gateway.gateway
             JOIN request ON request.number = request_gateway.request
             JOIN application ON application.number = request.application
             WHERE request_gateway.request = ?1 AND NOT is_fixed ORDER BY request_gateway.gateway LIMIT 1"#;
-        let read = |row: &Row<'_>| {
+        let read = |row: &Row<'_>| -> Result<_, StoreError> {
             let (gateway, part) = row::request_gateway(row)?;
-            let group = (from_word(row, "application_id")?, from_word(row, "group")?);
-            Ok((gateway, part.recorded_to, plain::<i64>(row, "gateway")?, group))
+            let groups: BTreeSet<GroupId> = from_json(row, "contained")?;
+            let groups = groups.into_iter().chain([from_word(row, "group")?]).collect::<Vec<GroupId>>();
+            Ok((
+                gateway,
+                part.recorded_to,
+                plain::<i64>(row, "gateway")?,
+                from_word::<ApplicationId>(row, "application_id")?,
+                groups,
+            ))
         };
         let unfixed = one(self.connection, sql, [closing.request.number()], read)?;
-        let Some((gateway, recorded_to, number, group)) = unfixed else { return Ok(()) };
-        let group = self.names.group(&group)?;
+        let Some((gateway, recorded_to, number, application, groups)) = unfixed else { return Ok(()) };
+        let mut numbers = Vec::new();
+        for group in groups {
+            numbers.extend(self.names.group(&(application.clone(), group))?);
+        }
         let sql = r#"SELECT peripheral.id FROM peripheral
-            JOIN place ON place."group" = ?1 AND place.peripheral = peripheral.number AND place.is_member
-            WHERE peripheral.gateway = ?2 AND peripheral.id > ?3 ORDER BY peripheral.id LIMIT ?4"#;
+            WHERE peripheral.gateway = ?2 AND peripheral.id > ?3 AND EXISTS (SELECT 1 FROM place
+                WHERE place.peripheral = peripheral.number AND is_member
+                AND place."group" IN (SELECT value FROM json_each(?1)))
+            ORDER BY peripheral.id LIMIT ?4"#;
         let after = recorded_to.as_ref().map_or("", PeripheralId::as_str);
-        let key = params![group, number, after, closing.page];
+        let key = params![json(&numbers)?, number, after, closing.page];
         let page: Vec<PeripheralId> = all(self.connection, sql, key, |row| from_word(row, "id"))?;
         for peripheral in &page {
             self.load_member(&(closing.request, gateway.clone(), peripheral.clone()))?;

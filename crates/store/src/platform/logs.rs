@@ -141,7 +141,7 @@ fn down_entry(connection: &Connection, row: &Row<'_>) -> Result<DownEntry, Store
     let request: RequestId = row::request_id(row, "request")?;
     let read = |row: &Row<'_>| {
         let (id, request) = row::request(row)?;
-        Ok(row::submitted(row)?.into_request(id, request.application, request.deadline))
+        Ok(row::submitted(row)?.into_request(id, request))
     };
     let sql = select_requests!("WHERE request.number = ?1");
     Ok(match one(connection, sql, [request.number()], read)? {

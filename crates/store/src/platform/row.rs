@@ -72,6 +72,7 @@ pub(super) fn request(row: &Row<'_>) -> Result<(RequestId, RequestRow), StoreErr
     let row = RequestRow {
         application: from_word(row, "application_id")?,
         group: from_word(row, "group")?,
+        contained: from_json(row, "contained")?,
         accepted_at: time(row, "accepted_at")?,
         deadline: time(row, "deadline")?,
         state: from_word(row, "state")?,

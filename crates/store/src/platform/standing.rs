@@ -8,19 +8,24 @@ use bugle_core::{ApplicationId, GroupId, Presence, State};
 use super::column::{from_word, json, plain, time_option};
 use super::load::{count, one};
 use super::names::Names;
+use super::nesting;
 use crate::sqlite::{Connection, Row, StoreError};
 
-/// The registered members of groups, each once; none if no allocation names any of the groups.
+/// The registered members of groups and of all that they contain, each once; none if no allocation names
+/// any of these groups.
 pub(super) fn standing(
     connection: &Connection,
     application: &ApplicationId,
     groups: &BTreeSet<GroupId>,
 ) -> Result<Option<Standing>, StoreError> {
     let mut names = Names::new(connection);
-    let mut numbers = Vec::new();
+    let mut numbers = BTreeSet::new();
     for group in groups {
-        numbers.extend(names.group(&(application.clone(), group.clone()))?);
+        if let Some(number) = names.group(&(application.clone(), group.clone()))? {
+            numbers.extend(nesting::whole(connection, number)?);
+        }
     }
+    let is_one = numbers.len() == 1;
     let numbers = json(&numbers)?;
     let sql = r#"SELECT coalesce(sum(allocated), 0) AS allocated, coalesce(sum(members), 0) AS members,
             coalesce(sum(active), 0) AS active
@@ -30,7 +35,7 @@ pub(super) fn standing(
         return Ok(None);
     }
     // With nobody asleep the counts say it all. A member of two groups counts in both.
-    if sum.active == sum.members && groups.len() == 1 {
+    if sum.active == sum.members && is_one {
         return Ok(Some(Standing { active: sum.active, sleepers: Vec::new() }));
     }
     members(connection, &numbers).map(Some)

@@ -10,7 +10,7 @@ use super::News;
 use super::column::{json, millis, word};
 use super::logs;
 use super::names::Names;
-use super::schedules;
+use super::{nesting, schedules};
 use crate::sqlite::{Connection, StoreError, params};
 
 const INSERT_PERIPHERAL: &str = "INSERT INTO peripheral (gateway, id, application, groups, initial_state, labels, \
@@ -24,8 +24,8 @@ const UPDATE_PERIPHERAL: &str = "UPDATE peripheral SET groups = ?4, initial_stat
 
 const INSERT_REQUEST: &str = "INSERT INTO request (number, application, \"group\", operation, activation, sleepers, \
      receipt, accepted_at, deadline, state, completed_at, gateways, gateways_fixed, totals, stages, \
-     schedule, late_joiners) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+     schedule, late_joiners, contained) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
 const INSERT_MEMBER: &str = "INSERT INTO member (request, gateway, peripheral, kind, detail, at, stage, at_gateway, \
      asleep, activating, sent) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 const UPDATE_MEMBER: &str = "UPDATE member SET kind = ?4, detail = ?5, at = ?6, stage = ?7, at_gateway = ?8, \
@@ -36,6 +36,9 @@ pub(super) fn write(connection: &Connection, changes: &Changes, now: Time) -> Re
     let mut writer = Writer { connection, names: Names::new(connection), now };
     writer.write_peripherals(changes)?;
     writer.write_requests(changes)?;
+    for put in &changes.nestings {
+        nesting::write(connection, &mut writer.names, put)?;
+    }
     for put in &changes.schedules {
         schedules::write(connection, &mut writer.names, put)?;
     }
@@ -222,6 +225,7 @@ impl Writer<'_> {
                 json(&row.stages)?,
                 row.schedule.as_ref().map(ScheduleId::as_str),
                 word(&submitted.late_joiners)?,
+                json(&row.contained)?,
             ],
         )
     }

@@ -6,7 +6,7 @@ use bugle_core::{
 };
 use std::time::Duration;
 
-use super::{Word, id, present, request_id, time, to_millis};
+use super::{Word, group_ids, id, present, request_id, time, to_millis, to_texts};
 use crate::{WireError, proto};
 
 pub(super) fn group_request(request: &GroupRequest, now: Time) -> proto::GroupRequest {
@@ -14,6 +14,7 @@ pub(super) fn group_request(request: &GroupRequest, now: Time) -> proto::GroupRe
         id: request.id.number(),
         application: request.application.to_string(),
         group: request.group.to_string(),
+        contained: to_texts(&request.contained),
         operation: Some((&request.operation).into()),
         activation: Some(request.activation.into()),
         sleepers: request.sleepers.to_number(),
@@ -28,6 +29,7 @@ pub(super) fn try_group_request(message: proto::GroupRequest, now: Time) -> Resu
         id: request_id(message.id)?,
         application: id(&message.application)?,
         group: id(&message.group)?,
+        contained: group_ids(&message.contained)?,
         operation: present(message.operation, "operation")?.try_into()?,
         activation: present(message.activation, "activation")?.try_into()?,
         sleepers: Word::from_number(message.sleepers)?,

@@ -1,9 +1,10 @@
 //! Group requests.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::world::{HOUR, World, allocation, group, peripheral, request, yes};
-use crate::gateway::{Effect, Rejection};
+use crate::gateway::{Effect, Presented, Rejection};
 use crate::{
     Activation, Content, DownEntry, ExpiryCause, GroupRequest, Outcome, Receipt, RequestId, Sleepers, State, UpEntry,
     limits,
@@ -41,6 +42,26 @@ fn a_request_for_a_group_without_members_says_so() {
         .into_iter()
         .any(|entry| matches!(entry, UpEntry::MembersFixed { members, is_last: true, .. } if members.is_empty()));
     assert!(told);
+}
+
+#[test]
+fn a_member_of_several_groups_that_a_group_contains_gets_one_delivery() {
+    let mut world = World::new(vec![allocation("p", &["g", "h"]), allocation("q", &["h"]), allocation("r", &["i"])]);
+    for (id, groups) in [("p", &["g", "h"][..]), ("q", &["h"]), ("r", &["i"])] {
+        world.ask(id);
+        world.decide(id, yes(groups));
+        world.open(id);
+    }
+    let contained = BTreeSet::from(["floor", "g", "h"].map(group));
+    world.send(GroupRequest { group: group("site"), contained, ..request(1, world.now + HOUR) });
+    assert_eq!(world.members(1).len(), 2);
+    assert_eq!(["p", "q", "r"].map(|id| world.deliveries(id).len()), [1, 1, 0]);
+    world.sleep("p");
+    world.ask_with("p", Presented { password: Some(b"other".to_vec()), ..Presented::default() });
+    world.decide("p", yes(&["h"]));
+    world.open("p");
+    world.acknowledge("p");
+    assert_eq!(world.outcome(1, "p"), Some(Outcome::Delivered), "it is still in one of the groups");
 }
 
 #[test]

@@ -59,6 +59,7 @@ pub(super) fn request(number: u64, deadline: Time) -> GroupRequest {
         id: RequestId::from_number(number).expect("a request id"),
         application: application(),
         group: group("g"),
+        contained: BTreeSet::new(),
         operation: Operation::Message { content: Content::text("hello") },
         activation: Activation::All,
         sleepers: Sleepers::Queue,

@@ -50,7 +50,8 @@ pub(super) fn a_down_log_is_read_after_any_entry_and_goes_as_it_is_acknowledged(
         perform(store, direct, NOW);
     }
     let entries = store.down(&gateway("gw1"), 0, 9).wait().expect("read");
-    let request = submission(1).submitted.into_request(id, application(), NOW + Duration::from_secs(60));
+    let row = store.request(&application(), id).wait().expect("read").expect("there").row;
+    let request = submission(1).submitted.into_request(id, row);
     let sent = [
         (1, DownEntry::Request(request)),
         (2, DownEntry::Standby { peripheral: peripheral("m1") }),
