@@ -158,6 +158,52 @@ mod tests {
         }
     }
 
+    /// Every line of the help texts that is an example: those that are set off, under a heading of that name.
+    fn examples(help: &str) -> impl Iterator<Item = &str> {
+        let shown = help.lines().skip_while(|line| !line.starts_with("Example")).skip(1);
+        shown.filter_map(|line| line.strip_prefix("  "))
+    }
+
+    /// The words with which a shell calls `bugle` when it runs these lines. What they ask another program
+    /// for is an id that could be.
+    fn calls(lines: &[&str]) -> Vec<Vec<String>> {
+        const PRELUDE: &str = r#"
+            set -eu
+            bugle() { for word; do printf '%s\0' "$word" >> calls; done; printf '\0' >> calls; }
+            jq() { cat > /dev/null; echo 1M8QZ4T7B0XKC; }
+        "#;
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let script = format!("{PRELUDE}\n{}\n", lines.join("\n"));
+        let run = std::process::Command::new("sh").args(["-c", &script]).current_dir(&folder).status();
+        assert!(run.expect("there is a shell").success(), "{script}");
+        let calls = std::fs::read_to_string(folder.path().join("calls")).expect("bugle was called");
+        let calls = calls.split_terminator("\0\0");
+        calls.map(|call| call.split('\0').map(str::to_owned).collect()).collect()
+    }
+
+    /// The help of a command and of all below it.
+    fn helps(command: &clap::Command, found: &mut Vec<String>) {
+        found.extend(command.get_after_long_help().map(ToString::to_string));
+        command.get_subcommands().for_each(|inner| helps(inner, found));
+    }
+
+    #[test]
+    fn every_example_in_the_help_runs_as_it_is_written() {
+        let mut found = Vec::new();
+        helps(&Cli::command(), &mut found);
+        let mut parsed = 0;
+        for help in &found {
+            let lines: Vec<&str> = examples(help).collect();
+            for call in calls(&lines) {
+                let words = std::iter::once("bugle").chain(call.iter().map(String::as_str));
+                let command = Cli::try_parse_from(words).map_err(|error| error.to_string());
+                assert!(command.is_ok(), "{call:?}: {command:?}");
+                parsed += 1;
+            }
+        }
+        assert!(parsed >= found.len(), "{parsed} examples in {} texts", found.len());
+    }
+
     #[test]
     fn settings_that_every_command_takes_may_stand_anywhere() {
         for line in ["bugle --json gateway list", "bugle gateway list --json", "bugle group --json list"] {

@@ -33,7 +33,7 @@ use crate::up::town::{PERIPHERALS_MAX, PERIPHERALS_MIN, Town};
 Examples:
   bugle up
   bugle up --peripherals 100 --data /tmp/bugle-demo
-  bugle up --peripherals 0        (no simulated peripherals, no story)")]
+  bugle up --peripherals 0    # no simulated peripherals, no story")]
 pub(crate) struct UpArgs {
     /// How many peripherals are simulated: 0, or 6 to 1000
     #[arg(long, value_name = "NUMBER", default_value = "30", value_parser = parse_peripherals)]
