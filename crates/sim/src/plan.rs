@@ -8,8 +8,8 @@ use std::time::Duration;
 use bugle_core::gateway::{Config, Undecided};
 use bugle_core::platform::{Direct, Direction, Submitted};
 use bugle_core::{
-    Activation, Allocation, ApplicationId, Content, GatewayId, GroupId, InitialState, Operation, PeripheralId, Receipt,
-    Sleepers, Waker,
+    Activation, Allocation, ApplicationId, Content, GatewayId, GroupId, InitialState, LateJoiners, Operation,
+    PeripheralId, Receipt, Sleepers, Waker,
 };
 use bugle_edge::Settings;
 use bugle_mqtt::Version;
@@ -264,6 +264,7 @@ impl Draw {
             ]),
             sleepers: if random.chance(750) { Sleepers::Queue } else { Sleepers::Skip },
             receipt: if random.chance(500) { Receipt::Delivered } else { Receipt::Executed },
+            late_joiners: if random.chance(250) { LateJoiners::Include } else { LateJoiners::Exclude },
             lifespan: random.seconds(1..120),
         }
     }

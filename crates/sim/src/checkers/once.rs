@@ -23,6 +23,8 @@ pub(super) struct Once {
     cancelled: BTreeMap<(GatewayId, RequestId), Stamp>,
     /// The requests in the order in which each gateway took them.
     taken: BTreeMap<(GatewayId, RequestId), usize>,
+    /// The requests that took in a member later, by when they did.
+    joined: BTreeMap<(Member, RequestId), usize>,
     taken_count: BTreeMap<GatewayId, usize>,
     /// The last that came.
     last: BTreeMap<Member, (usize, RequestId)>,
@@ -39,6 +41,14 @@ impl Checker for Once {
                 let count = self.taken_count.entry((*gateway).clone()).or_default();
                 *count += 1;
                 self.taken.insert(((*gateway).clone(), stored.request.id), *count);
+            }
+            Fact::GatewayKept { gateway, change: Change::Joined { request, peripheral, .. } } => {
+                let count = self.taken_count.entry((*gateway).clone()).or_default();
+                *count += 1;
+                let member = ((*gateway).clone(), peripheral.clone());
+                if self.joined.insert((member, *request), *count).is_some() {
+                    return Err(format!("{peripheral} joined request {request} of {gateway} twice"));
+                }
             }
             Fact::GatewayKept {
                 gateway,
@@ -85,7 +95,8 @@ impl Once {
         if self.cancelled.get(&(gateway.clone(), request)).is_some_and(|cancelled| *cancelled < sent) {
             return Err(format!("{peripheral} got request {request} after {gateway} knew that it is cancelled"));
         }
-        let Some(position) = self.taken.get(&(gateway.clone(), request)).copied() else {
+        let joined = self.joined.get(&(member.clone(), request));
+        let Some(position) = joined.or_else(|| self.taken.get(&(gateway.clone(), request))).copied() else {
             return Err(format!("{peripheral} got request {request} before {gateway} had it on disk"));
         };
         if let Some((last, before)) = self.last.get(&member)
