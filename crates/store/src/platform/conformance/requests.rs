@@ -1,7 +1,7 @@
 //! Group requests and their members.
 
 use bugle_core::platform::{IdempotencyKey, RequestState, SubmitRefusal};
-use bugle_core::{DownEntry, ExpiryCause, MemberProgress, OutcomeKind, Sighting, Stage, Totals};
+use bugle_core::{DownEntry, ExpiryCause, MemberProgress, OutcomeKind, Sighting, Stage, Totals, limits};
 
 use super::*;
 use crate::platform::{MemberCursor, MembersShown};
@@ -130,6 +130,12 @@ pub(super) fn an_idempotency_key_is_remembered(store: &PlatformStore) {
     assert_eq!(perform(store, Submit { idempotency_key: key.clone(), ..submission(2) }, NOW), first);
     let mut other = Submit { idempotency_key: key, ..submission(3) };
     other.submitted.sleepers = Sleepers::Queue;
-    let refused = store.perform(other, NOW).wait();
+    let refused = store.perform(other.clone(), NOW).wait();
     assert!(matches!(refused, Err(Failure::Refused(SubmitRefusal::KeyReused(request))) if request == first));
+    // After a day it stands for another, whether or not it was forgotten by then.
+    let next_day = NOW + limits::IDEMPOTENCY_KEPT;
+    let second = perform(store, other.clone(), next_day);
+    assert_ne!(second, first);
+    let later = Submit { id: submission(4).id, ..other };
+    assert_eq!(perform(store, later, next_day + Duration::from_secs(3_600)), second);
 }
