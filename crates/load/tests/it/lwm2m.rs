@@ -130,7 +130,12 @@ fn id(text: &str) -> PeripheralId {
 
 fn start(count: usize, server: SocketAddr, behaviour: Behaviour, options: Options) -> Peripherals {
     let behaviour = Arc::new(behaviour);
-    let peripheral = |number| Peripheral { id: id(&format!("l{number}")), server, behaviour: Arc::clone(&behaviour) };
+    let peripheral = |number| Peripheral {
+        id: id(&format!("l{number}")),
+        server,
+        credential: None,
+        behaviour: Arc::clone(&behaviour),
+    };
     Peripherals::start((0..count).map(peripheral), Options { events_max: 10_000, ..options }).expect("they start")
 }
 
