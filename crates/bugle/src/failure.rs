@@ -6,6 +6,10 @@ use bugle_client::ClientError;
 use bugle_gateway::ControlError;
 use thiserror::Error;
 
+/// The status of a command that a person did not want to wait for: as a shell reports a process that died of
+/// SIGINT.
+pub(crate) const INTERRUPTED: u8 = 130;
+
 /// How a command that did what it was told ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -22,8 +26,7 @@ impl From<Ended> for ExitCode {
         match ended {
             Ended::Well => Self::SUCCESS,
             Ended::MembersNotServed => Self::from(1),
-            // As a shell reports a process that died of SIGINT.
-            Ended::Interrupted => Self::from(130),
+            Ended::Interrupted => Self::from(INTERRUPTED),
         }
     }
 }

@@ -7,7 +7,7 @@ use bugle_load::measure::{Admission, FanOut, Mosquitto, MosquittoError, Raw, Reg
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Context;
-use crate::failure::{Ended, Failure};
+use crate::failure::{Ended, Failure, INTERRUPTED};
 use crate::load::{Allocated, FanOutReport, MemoryReport, Named, RawReport, RegistrationsReport, World, measure};
 use crate::part::shutdown_on_signals;
 
@@ -180,8 +180,9 @@ impl LoadCommand {
         let signals = shutdown_on_signals()?;
         tokio::select! {
             ended = self.measure(context) => ended,
-            // What was started for it ends as it is dropped.
-            () = signals.requested() => Ok(Ended::Interrupted),
+            // What was started for it has ended: it was dropped. The thread that measures ends with the
+            // process, and before the runtime that it works on.
+            () = signals.requested() => std::process::exit(INTERRUPTED.into()),
         }
     }
 
