@@ -24,7 +24,7 @@ pub(crate) struct Client {
     /// What is being put to it.
     pub(super) delivering: Option<Box<Delivering>>,
     /// What is observed of it, which is mostly nothing.
-    observed: Option<Box<BTreeMap<ResourcePath, Observed>>>,
+    observed: BTreeMap<ResourcePath, Observed>,
 }
 
 /// What became of the wish to observe a path.
@@ -54,28 +54,23 @@ pub(super) struct Clients {
 
 impl Client {
     pub(super) const fn new(peer: Peer, registration: Registration, secret: u32) -> Self {
-        Self { peer, registration, secret, delivering: None, observed: None }
+        Self { peer, registration, secret, delivering: None, observed: BTreeMap::new() }
     }
 
     pub(super) fn observed(&self, path: ResourcePath) -> Option<Observed> {
-        self.observed.as_ref()?.get(&path).copied()
+        self.observed.get(&path).copied()
     }
 
     pub(super) fn set_observed(&mut self, path: ResourcePath, observed: Option<Observed>) {
-        match (observed, &mut self.observed) {
-            (Some(observed), known) => {
-                known.get_or_insert_default().insert(path, observed);
-            }
-            (None, Some(known)) => {
-                known.remove(&path);
-            }
-            (None, None) => {}
-        }
+        match observed {
+            Some(observed) => self.observed.insert(path, observed),
+            None => self.observed.remove(&path),
+        };
     }
 
     /// The exchanges in which it is observed.
     pub(super) fn observations(&self) -> impl Iterator<Item = ExchangeId> {
-        self.observed.iter().flat_map(|observed| observed.values()).filter_map(|observed| match observed {
+        self.observed.values().filter_map(|observed| match observed {
             Observed::In(exchange) => Some(*exchange),
             Observed::Refused => None,
         })
