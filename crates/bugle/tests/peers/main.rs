@@ -4,6 +4,7 @@
 
 mod groups;
 mod kills;
+mod libcoap;
 mod load;
 mod mosquitto;
 mod paho;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -17,6 +17,10 @@ use bugle_core::{ApplicationId, GatewayId, GroupId, RequestId};
 use bugle_load::mqtt::{Behaviour, Peripheral};
 use serde_json::Value;
 use tempfile::TempDir;
+
+mod authority;
+
+pub(crate) use authority::Authority;
 
 /// How long anything may take that takes no time at all.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -116,6 +120,9 @@ impl Drop for Part {
 pub(crate) struct GatewayPart {
     pub(crate) part: Part,
     pub(crate) mqtt: u16,
+    /// LwM2M over plain CoAP, and over DTLS.
+    pub(crate) coap: u16,
+    pub(crate) coaps: u16,
     pub(crate) http: u16,
     pub(crate) allocations: PathBuf,
 }
@@ -127,6 +134,8 @@ pub(crate) struct System {
     pub(crate) client: Client,
     pub(crate) url: String,
     pub(crate) application_url: String,
+    /// Who has certified the gateways, and whose certificates they trust.
+    pub(crate) authority: Authority,
     pub(crate) folder: TempDir,
 }
 
@@ -142,6 +151,12 @@ pub(crate) fn group(text: &str) -> GroupId {
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     listener.local_addr().expect("it is bound").port()
+}
+
+/// The same for datagrams.
+fn free_udp_port() -> u16 {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+    socket.local_addr().expect("it is bound").port()
 }
 
 const POLICY: &str = r#"
@@ -204,6 +219,7 @@ impl System {
             client,
             url,
             application_url: format!("http://127.0.0.1:{application_http}"),
+            authority: Authority::new(folder.path()),
             folder,
         };
         for (id, allocations) in gateways {
@@ -232,16 +248,23 @@ impl System {
         let file = path.join(format!("{id}-allocations.toml"));
         fs::write(&file, allocations).expect("the allocations are written");
         let (mqtt, http) = (free_port(), free_port());
+        let (coap, coaps) = (free_udp_port(), free_udp_port());
+        let certified = self.authority.certify(id);
         let config = format!(
             "id = \"{id}\"\ndata_folder = {:?}\nallocations = {file:?}\nhttp_listen = \"127.0.0.1:{http}\"\n\
              [platform]\nurl = {:?}\nenrollment_token = {token:?}\n[mqtt]\nlisten = \"127.0.0.1:{mqtt}\"\n\
-             {more_mqtt}[registration]\nanswer_seconds = 5\n",
+             {more_mqtt}[lwm2m]\nlisten = \"127.0.0.1:{coap}\"\ndtls_listen = \"127.0.0.1:{coaps}\"\n\
+             dtls = {{ certificate = {:?}, key = {:?}, client_ca = {:?} }}\n\
+             [registration]\nanswer_seconds = 5\n",
             path.join(format!("{id}-data")),
-            self.url
+            self.url,
+            certified.certificate,
+            certified.key,
+            self.authority.certificate,
         );
         let mut part = Part::new("gateway", path, id, &config);
         part.start();
-        self.gateways.insert(id, GatewayPart { part, mqtt, http, allocations: file });
+        self.gateways.insert(id, GatewayPart { part, mqtt, coap, coaps, http, allocations: file });
     }
 
     /// Waits until all gateways are linked and their allocations known to the platform.
