@@ -184,6 +184,9 @@ pub enum Failure {
     /// The body of the response is larger than the limit.
     #[error("the response has a larger body than is taken")]
     BodyTooLarge,
+    /// The peer does not know of blocks, and has acted on the first one as if it were the whole body.
+    #[error("the peer took a part of the body for the whole")]
+    BodyCut,
     /// The body of the response changed again and again while it was fetched.
     #[error("the body of the response kept changing while it was fetched")]
     BodyChanged,

@@ -136,11 +136,11 @@ impl Asking {
                 Some(Step::Ask)
             }
             Code::CONTINUE if is_last || theirs.is_none() => Some(Step::Failed(Failure::Unintelligible)),
-            // RFC 7959 §2.3: a peer that acts on each block by itself answers each with success.
+            // RFC 7959 §2.3: a peer that acts on each block by itself answers each with success, and says to which.
             code if code.is_success() && !is_last => {
-                let size = theirs?.size;
+                let Some(theirs) = theirs else { return Some(Step::Failed(Failure::BodyCut)) };
                 self.offset = Some(offset + self.up_size.bytes());
-                self.up_size = self.up_size.min(size);
+                self.up_size = self.up_size.min(theirs.size);
                 Some(Step::Ask)
             }
             _ => None,
@@ -246,6 +246,15 @@ mod tests {
         assert_eq!(block1(&asking), (4, false, 32));
         let done = answer(Code::CHANGED, OptionNumber::BLOCK1, (4, false, 32));
         assert_eq!(asking.on_response(done.clone(), BODY_MAX), Step::Done(done));
+    }
+
+    /// Old clients ignore Block1, although it is critical.
+    #[test]
+    fn success_for_a_block_without_a_word_of_blocks_is_none_for_the_body() {
+        let mut asking = put(150);
+        assert_eq!(asking.on_response(Response::new(Code::CHANGED), BODY_MAX), Step::Failed(Failure::BodyCut));
+        let refused = Response::new(Code::FORBIDDEN);
+        assert_eq!(put(150).on_response(refused.clone(), BODY_MAX), Step::Done(refused));
     }
 
     #[test]

@@ -95,7 +95,11 @@ impl Edge {
             Failure::TimedOut | Failure::NoResponse | Failure::Forgotten => {
                 self.gateway.handle_unreachable(now, slot);
             }
-            Failure::Reset | Failure::Unintelligible | Failure::BodyTooLarge | Failure::BodyChanged => {
+            Failure::Reset
+            | Failure::Unintelligible
+            | Failure::BodyTooLarge
+            | Failure::BodyCut
+            | Failure::BodyChanged => {
                 let outcome = Outcome::Failed { reason: failure.to_string() };
                 self.gateway.handle_concluded(now, slot, number, outcome);
             }
