@@ -249,6 +249,7 @@ impl Edge {
     pub fn handle_timeout(&mut self, now: Time) {
         self.gateway.handle_timeout(now);
         self.lwm2m.handle_timeout(now);
+        self.ask_again(now);
         while let Some(connection) = self.connections.pop_due(now) {
             if let Some(known) = self.connections.get_mut(connection) {
                 known.mqtt.handle_timeout(now);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
-use bugle_coap::ExchangeId;
+use bugle_coap::{ExchangeId, Identity};
 use bugle_core::ResourcePath;
 use bugle_core::gateway::{Hold, Slot};
 use bugle_lwm2m::operation::Delivery;
@@ -43,6 +43,10 @@ pub(super) struct Delivering {
     /// Its number at the gateway's machine.
     pub(super) number: u16,
     pub(super) delivery: Delivery,
+    /// What the client recognises a repetition by, if that is durable.
+    pub(super) identity: Option<Identity>,
+    /// How often the client has reset it.
+    pub(super) resets: u8,
 }
 
 /// The clients, by slot and by peer.

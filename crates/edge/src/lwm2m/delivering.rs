@@ -3,8 +3,12 @@
 //! The operation becomes one confirmable request. Its message id and token are made of the number of the
 //! delivery and of the request's id, which are durable: what is sent again after a crash is recognised by
 //! the client as a repetition (RFC 7252 §4.5).
+//!
+//! A client that has only just said a word is often not ready to be asked anything, and resets the request
+//! (RFC 7252 §4.2). Nothing has been carried out; it is asked the same again a little later.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bugle_coap::{ExchangeId, Failure, Identity, MessageId, Reliability, RequestError, Token};
 use bugle_core::gateway::Slot;
@@ -16,17 +20,22 @@ use super::client::Delivering;
 use crate::carriage::{from_coap_response, to_coap_request};
 use crate::edge::Edge;
 
+/// After how long a client that has reset a request is asked again,
+const RESET_REST: Duration = Duration::from_secs(2);
+/// and how often.
+const RESETS_MAX: u8 = 2;
+
 impl Edge {
     /// Puts a group request to a client.
     pub(crate) fn deliver_to_client(&mut self, now: Time, slot: Slot, number: u16, request: &Arc<GroupRequest>) {
         let Some(client) = self.lwm2m.clients.get(slot) else { return };
         match Delivery::new(&request.operation, &client.registration) {
-            Ok(delivery) => self.ask(now, slot, number, delivery, Some(identity(request.id, number))),
+            Ok(delivery) => self.ask(now, slot, number, delivery, Some(identity(request.id, number)), 0),
             Err(error) => self.gateway.handle_concluded(now, slot, number, error.outcome()),
         }
     }
 
-    fn ask(&mut self, now: Time, slot: Slot, number: u16, delivery: Delivery, identity: Option<Identity>) {
+    fn ask(&mut self, now: Time, slot: Slot, number: u16, delivery: Delivery, identity: Option<Identity>, resets: u8) {
         self.abandon(now, slot);
         let Some(peer) = self.lwm2m.clients.get(slot).map(|client| client.peer) else { return };
         if !self.is_reachable(peer) {
@@ -37,7 +46,7 @@ impl Edge {
         let asked = self.lwm2m.endpoint.request(now, client.peer, to_coap_request(delivery.request()), manner);
         match asked {
             Ok(exchange) => {
-                client.delivering = Some(Box::new(Delivering { exchange, number, delivery }));
+                client.delivering = Some(Box::new(Delivering { exchange, number, delivery, identity, resets }));
                 self.lwm2m.exchanges.insert(exchange, Purpose::Delivery(slot));
                 self.counters.deliveries += 1;
             }
@@ -76,7 +85,7 @@ impl Edge {
         let response = from_coap_response(response);
         match delivering.delivery.retry(&client.registration, &response) {
             // Nothing was carried out: another format may do.
-            Some(other) => self.ask(now, slot, number, other, None),
+            Some(other) => self.ask(now, slot, number, other, None, 0),
             None => {
                 let outcome = delivering.delivery.outcome(&response);
                 self.gateway.handle_concluded(now, slot, number, outcome);
@@ -86,10 +95,13 @@ impl Edge {
 
     pub(super) fn on_failed(&mut self, now: Time, exchange: ExchangeId, slot: Slot, failure: Failure) {
         let Some(number) = self.delivering(exchange, slot) else { return };
-        if let Some(client) = self.lwm2m.clients.get_mut(slot) {
-            client.delivering = None;
-        }
         self.lwm2m.exchanges.remove(&exchange);
+        let Some(client) = self.lwm2m.clients.get_mut(slot) else { return };
+        if failure == Failure::Reset && client.delivering.as_ref().is_some_and(|known| known.resets < RESETS_MAX) {
+            self.lwm2m.resets.push_back((now + RESET_REST, slot, exchange));
+            return self.gateway.handle_word(now, slot);
+        }
+        client.delivering = None;
         match failure {
             // It may sleep, or be out of reach: at its next word it is asked again.
             Failure::TimedOut | Failure::NoResponse | Failure::Forgotten => {
@@ -103,6 +115,18 @@ impl Edge {
                 let outcome = Outcome::Failed { reason: failure.to_string() };
                 self.gateway.handle_concluded(now, slot, number, outcome);
             }
+        }
+    }
+
+    /// Asks those again who have reset a request, if nothing else has become of it meanwhile.
+    pub(crate) fn ask_again(&mut self, now: Time) {
+        while let Some((_, slot, exchange)) = self.lwm2m.resets.pop_front_if(|(due, ..)| *due <= now) {
+            if self.delivering(exchange, slot).is_none() {
+                continue;
+            }
+            let delivering = self.lwm2m.clients.get_mut(slot).and_then(|client| client.delivering.take());
+            let Delivering { number, delivery, identity, resets, .. } = *delivering.expect("it is being delivered");
+            self.ask(now, slot, number, delivery, identity, resets + 1);
         }
     }
 

@@ -9,7 +9,7 @@ mod registering;
 mod reporting;
 mod secured;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use bugle_coap::{Endpoint, Event, ExchangeId, Observation, RequestHandle};
@@ -48,6 +48,8 @@ pub(crate) struct Lwm2m {
     confirmations: HashMap<u64, (RequestHandle, Response)>,
     /// What the exchanges that are under way are for.
     exchanges: HashMap<ExchangeId, Purpose>,
+    /// The deliveries that clients have reset, by when they are put to them again.
+    resets: VecDeque<(Time, Slot, ExchangeId)>,
     last_number: u64,
 }
 
@@ -60,6 +62,7 @@ impl Lwm2m {
             askings: HashMap::new(),
             confirmations: HashMap::new(),
             exchanges: HashMap::new(),
+            resets: VecDeque::new(),
             last_number: 0,
         }
     }
@@ -95,7 +98,8 @@ impl Lwm2m {
 
     pub(crate) fn next_timeout(&self) -> Option<Time> {
         let dtls = self.secured.as_ref().and_then(|secured| secured.server.next_timeout());
-        [self.endpoint.next_timeout(), dtls].into_iter().flatten().min()
+        let reset = self.resets.front().map(|(due, ..)| *due);
+        [self.endpoint.next_timeout(), dtls, reset].into_iter().flatten().min()
     }
 
     fn next_number(&mut self) -> u64 {

@@ -30,6 +30,9 @@ pub(crate) struct Client {
     answering: BTreeMap<u64, RequestHandle>,
     observers: BTreeMap<u64, ObserverId>,
     last_token: u64,
+    /// So many requests it will reset, as if it were not ready for any, and with what.
+    pub(crate) resets: u8,
+    reset: Vec<Vec<u8>>,
     /// What it wrote and executed, in order.
     pub(crate) done: Vec<Output>,
 }
@@ -78,13 +81,15 @@ impl Client {
             answering: BTreeMap::new(),
             observers: BTreeMap::new(),
             last_token: 0,
+            resets: 0,
+            reset: Vec::new(),
             done: Vec::new(),
         }
     }
 
     /// Carries out what device and endpoint have to do, and returns what is to be sent.
     fn run(&mut self, now: Time) -> Vec<Vec<u8>> {
-        let mut datagrams = Vec::new();
+        let mut datagrams = std::mem::take(&mut self.reset);
         loop {
             if let Some(output) = self.device.poll_output() {
                 self.on_device(now, output);
@@ -126,6 +131,10 @@ impl Client {
 
     /// A datagram of the gateway's has arrived.
     fn hear(&mut self, now: Time, datagram: &[u8]) {
+        if self.resets > 0 && is_confirmable_request(datagram) {
+            self.resets -= 1;
+            return self.reset.push(vec![0x70, 0, datagram[2], datagram[3]]);
+        }
         match &mut self.dtls {
             Some(dtls) => dtls.handle_datagram(now, datagram),
             None => self.endpoint.handle_datagram(now, (), datagram),
@@ -204,6 +213,11 @@ impl Client {
         let dtls = self.dtls.as_ref().and_then(bugle_dtls::Client::next_timeout);
         [self.device.next_timeout(), self.endpoint.next_timeout(), dtls].into_iter().flatten().min()
     }
+}
+
+/// RFC 7252 §3: version 1, type CON, and a code of class 0 that is not empty.
+fn is_confirmable_request(datagram: &[u8]) -> bool {
+    datagram.len() >= 4 && datagram[0] & 0xf0 == 0x40 && (1..0x20).contains(&datagram[1])
 }
 
 impl Site {

@@ -99,6 +99,27 @@ fn a_sleeper_is_in_standby_and_gets_what_waits_in_order_at_its_next_wake() {
 }
 
 #[test]
+fn a_client_that_is_not_ready_is_asked_again_a_little_later_but_not_for_ever() {
+    let mut site = Site::good(vec![settings("lamp")]);
+    site.start();
+    site.clients[0].resets = 2;
+    let first = site.world.operation(1, message("first"), Receipt::Executed);
+    let second = site.world.operation(2, message("second"), Receipt::Executed);
+    site.pass(3 * SECOND);
+    assert!(messages(&site, 0).is_empty(), "it has reset twice");
+    site.pass(2 * SECOND);
+    assert_eq!(messages(&site, 0), ["first", "second"]);
+    for request in [first, second] {
+        assert_eq!(site.world.only_outcome(request), Outcome::Executed { answer: Content::default() });
+    }
+    site.clients[0].resets = 3;
+    let hopeless = site.world.operation(3, message("hopeless"), Receipt::Executed);
+    site.pass(5 * SECOND);
+    assert!(matches!(site.world.only_outcome(hopeless), Outcome::Failed { .. }));
+    assert_eq!(messages(&site, 0).len(), 2);
+}
+
+#[test]
 fn what_a_client_cannot_do_is_refused_in_its_own_words() {
     let mut site = Site::good(vec![settings("lamp")]);
     site.start();
