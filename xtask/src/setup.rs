@@ -42,7 +42,7 @@ const DEBIAN_PACKAGES: &[DebianPackage] = &[
 ];
 
 /// What the tests' Python finds, beside its own library.
-const PYTHON_PACKAGES: &[&str] = &["paho-mqtt==2.2.0"];
+const PYTHON_PACKAGES: &[&str] = &["aiocoap==0.4.17", "paho-mqtt==2.2.0"];
 
 /// A tool of cargo's, built from source where the machine has not got it.
 struct CargoTool {

@@ -2,6 +2,8 @@
 //!
 //! `cargo xtask test` installs what these tests need; without it they fail and say so.
 
+mod aiocoap;
+mod asking;
 mod groups;
 mod kills;
 mod libcoap;
@@ -9,6 +11,7 @@ mod load;
 mod mosquitto;
 mod paho;
 mod rough;
+mod script;
 #[path = "../system/mod.rs"]
 #[allow(dead_code, reason = "the other binary needs the rest")]
 mod system;

@@ -11,7 +11,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 
 use super::mosquitto::{MQTT_5, MQTT_311, PASSWORD, Subscriber, Version, id_of, message, program, spawn};
-use super::paho::Paho;
+use super::paho::paho_over_tls;
 use super::system::{SOON, System, free_port, until};
 
 /// A gateway with a TLS listener, and whom its clients are to trust.
@@ -107,7 +107,7 @@ async fn mosquitto_registers_is_asked_and_answers_over_tls() {
 #[tokio::test(flavor = "multi_thread")]
 async fn paho_registers_is_asked_and_answers_over_tls() {
     let secured = secured().await;
-    let paho = Paho::start_tls(secured.tls, "one", "answer", &secured.authority);
+    let paho = paho_over_tls(secured.tls, "one", "answer", &secured.authority);
     assert_eq!(paho.next("connected")["code"], 0);
     paho.next("subscribed");
     secured.system.configured("sensors", "one", Some("active")).await;

@@ -8,12 +8,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bugle_api::{EventQuery, PAGE_MAX, Submission};
 use bugle_api::{
     GroupDetail, MemberQuery, NewGateway, NewToken, PageQuery, Request, RequestMember, RequestState, Scope,
 };
-use bugle_api::{PAGE_MAX, Submission};
 use bugle_client::Client;
-use bugle_core::{ApplicationId, GatewayId, GroupId, RequestId};
+use bugle_core::{ApplicationId, Event, GatewayId, GroupId, Report, RequestId};
 use bugle_load::mqtt::{Behaviour, Peripheral};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -362,6 +362,20 @@ impl System {
     pub(crate) async fn strangers(&self) -> Vec<String> {
         let page = self.client.strangers(&PageQuery::default()).await.expect("the strangers are listed");
         page.items.into_iter().map(|stranger| stranger.peripheral.to_string()).collect()
+    }
+
+    /// Waits for so many reports of this name to have reached the application; all there are.
+    pub(crate) async fn reports(&self, name: &str, count: usize) -> Vec<Report> {
+        until(&format!("{count} reports {name}"), async || {
+            let query = EventQuery { after: Some(0), limit: Some(PAGE_MAX) };
+            let events = self.client.events(&app(), &query).await.ok()?.items.into_iter();
+            let reports = events.filter_map(|event| match event.event {
+                Event::Report { report, .. } if report.name == name => Some(report),
+                _ => None,
+            });
+            Some(reports.collect()).filter(|reports: &Vec<_>| reports.len() >= count)
+        })
+        .await
     }
 
     pub(crate) async fn gateway_is_connected(&self, id: &str) -> bool {
