@@ -35,6 +35,7 @@ const TEST: &[Step] = &[
     FORMAT,
     Step { name: "install Debian packages", action: Call(setup::debian_packages), on_failure: Stop },
     Step { name: "install Python packages", action: Call(setup::python_packages), on_failure: Stop },
+    Step { name: "install Node packages", action: Call(setup::node_packages), on_failure: Stop },
     Step { name: "install the fuzzer", action: Call(setup::fuzzer), on_failure: Stop },
     Step { name: "tests", action: Call(all_tests), on_failure: GoOn },
     DOCUMENTATION_TESTS,

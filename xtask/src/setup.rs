@@ -1,4 +1,4 @@
-//! Installs what the tests need and the machine has not: three tables, and a clear sentence where
+//! Installs what the tests need and the machine has not: four tables, and a clear sentence where
 //! something cannot be had.
 
 use std::fs;
@@ -36,6 +36,8 @@ const DEBIAN_PACKAGES: &[DebianPackage] = &[
     DebianPackage { name: "libmbedtls-dev", shows: Shows::File("/usr/include/mbedtls/ssl.h") },
     DebianPackage { name: "mosquitto", shows: Shows::Program("mosquitto") },
     DebianPackage { name: "mosquitto-clients", shows: Shows::Program("mosquitto_sub") },
+    DebianPackage { name: "nodejs", shows: Shows::Program("node") },
+    DebianPackage { name: "npm", shows: Shows::Program("npm") },
     DebianPackage { name: "openssl", shows: Shows::Program("openssl") },
     DebianPackage { name: "python3", shows: Shows::Program("python3") },
     DebianPackage { name: "python3-venv", shows: Shows::PythonModule("ensurepip") },
@@ -43,6 +45,9 @@ const DEBIAN_PACKAGES: &[DebianPackage] = &[
 
 /// What the tests' Python finds, beside its own library.
 const PYTHON_PACKAGES: &[&str] = &["aiocoap==0.4.17", "paho-mqtt==2.2.0"];
+
+/// What the tests' scripts for Node find. They name some that others bring along, so that those stay as they are.
+const NODE_PACKAGES: &[&str] = &["coap-node@0.2.5", "logops@2.1.2", "lwm2m-node-lib@1.4.0", "smartobject@1.5.3"];
 
 /// A tool of cargo's, built from source where the machine has not got it.
 struct CargoTool {
@@ -142,6 +147,29 @@ pub(crate) fn python_packages(workspace: &Workspace) -> anyhow::Result<Tally> {
     let Some(python) = python.to_str() else { bail!("the target directory's name is not UTF-8") };
     run(command(workspace, python).args(["-m", "pip", "install", "--quiet"]).args(PYTHON_PACKAGES))
         .with_context(needs)?;
+    fs::write(&marker, wanted).with_context(|| format!("cannot write {}", marker.display()))?;
+    Ok(Tally::PASSED)
+}
+
+/// The tests' own folder with other people's clients for Node. Nothing of theirs is run to install them.
+pub(crate) fn node_packages(workspace: &Workspace) -> anyhow::Result<Tally> {
+    let folder = workspace.node();
+    let marker = folder.join("installed");
+    let wanted = NODE_PACKAGES.join("\n");
+    if fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
+        println!("nothing is missing");
+        return Ok(Tally::PASSED);
+    }
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    run(command(workspace, "npm")
+        .args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"])
+        .arg("--prefix")
+        .arg(&folder)
+        .args(NODE_PACKAGES))
+    .with_context(|| format!("the tests need these npm packages: {}", NODE_PACKAGES.join(" ")))?;
     fs::write(&marker, wanted).with_context(|| format!("cannot write {}", marker.display()))?;
     Ok(Tally::PASSED)
 }

@@ -67,6 +67,7 @@ pub(crate) fn command(workspace: &Workspace, program: &str) -> Command {
         .current_dir(&workspace.root)
         .env("PATH", search_path(workspace))
         .env("BUGLE_TEST_PYTHON", workspace.python())
+        .env("BUGLE_TEST_NODE_MODULES", workspace.node().join("node_modules"))
         .stdin(Stdio::null());
     command
 }

@@ -78,6 +78,11 @@ impl Workspace {
         self.target.join("xtask/venv")
     }
 
+    /// The tests' own packages for Node are installed in this folder.
+    pub(crate) fn node(&self) -> PathBuf {
+        self.target.join("xtask/node")
+    }
+
     /// Where tools are installed that the machine has not.
     pub(crate) fn tools(&self) -> PathBuf {
         self.target.join("xtask/tools")

@@ -4,10 +4,12 @@
 
 mod aiocoap;
 mod asking;
+mod coap_node;
 mod groups;
 mod kills;
 mod libcoap;
 mod load;
+mod lwm2m_node;
 mod mosquitto;
 mod paho;
 mod rough;

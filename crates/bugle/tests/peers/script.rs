@@ -27,6 +27,14 @@ impl Script {
         Self::start(Command::new(python).arg(beside(script)).args(arguments))
     }
 
+    /// Starts a script of this folder in Node, which finds the tests' own packages.
+    pub(crate) fn node(script: &str, arguments: &[&str]) -> Self {
+        let modules = std::env::var("BUGLE_TEST_NODE_MODULES").expect(
+            "BUGLE_TEST_NODE_MODULES names a folder with the tests' packages for Node; `cargo xtask test` makes one and sets it",
+        );
+        Self::start(Command::new("node").arg(beside(script)).args(arguments).env("NODE_PATH", modules))
+    }
+
     fn start(command: &mut Command) -> Self {
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the interpreter starts");
         let output = process.stdout.take().expect("it is piped");
@@ -66,6 +74,20 @@ impl Script {
     /// Whether it has nothing more to say than has been taken.
     pub(crate) fn is_silent(&self) -> bool {
         matches!(self.said.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Timeout))
+    }
+
+    /// Has it answer nothing until it is to go on, like a device that has switched itself off.
+    pub(crate) fn stop(&self) {
+        self.signal("-STOP");
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let told = Command::new("kill").args([signal, &self.process.id().to_string()]).status();
+        assert!(told.expect("kill is there").success());
     }
 
     pub(crate) fn tell(&mut self, what: &str) {
