@@ -164,13 +164,14 @@ mod tests {
         shown.filter_map(|line| line.strip_prefix("  "))
     }
 
-    /// The words with which a shell calls `bugle` when it runs these lines. What they ask another program
-    /// for is an id that could be.
+    /// The words with which a shell calls `bugle` when it runs these lines. What they ask other programs
+    /// for are ids that could be.
     fn calls(lines: &[&str]) -> Vec<Vec<String>> {
         const PRELUDE: &str = r#"
             set -eu
             bugle() { for word; do printf '%s\0' "$word" >> calls; done; printf '\0' >> calls; }
             jq() { cat > /dev/null; echo 1M8QZ4T7B0XKC; }
+            pidof() { echo 4711; }
         "#;
         let folder = tempfile::TempDir::new().expect("a folder");
         let script = format!("{PRELUDE}\n{}\n", lines.join("\n"));

@@ -143,7 +143,7 @@ struct RegistrationsArgs {
 Examples:
   bugle load memory --peripherals 10000
   bugle load memory --protocol lwm2m --peripherals 100000 --patience 10m
-  bugle load memory --gateway north --at 127.0.0.1:1883 --group lamps --process $(pidof bugle)")]
+  bugle load memory --gateway north --at 127.0.0.1:1883 --group lamps --process $(pidof -s bugle)")]
 struct MemoryArgs {
     #[command(flatten)]
     scale: Scale,

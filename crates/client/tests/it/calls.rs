@@ -10,7 +10,7 @@ use bugle_api::{
     PeripheralQuery, ProblemCode, RequestQuery, Submission,
 };
 use bugle_client::{Client, ClientError};
-use bugle_core::{ApplicationId, GatewayId, GroupId, PeripheralId, RequestId, ScheduleId};
+use bugle_core::{ApplicationId, GatewayId, GroupId, PeripheralId, RequestId, ResourcePath, ScheduleId};
 
 use crate::server::{Call, Server, problem};
 
@@ -52,6 +52,7 @@ fn allocation() -> AllocationBody {
 async fn call_all(client: &Client, peripheral: &PeripheralId) {
     let (application, gateway, group) = (application(), gateway(), group());
     let contained: GroupId = "floor".parse().expect("a group id");
+    let value: ResourcePath = "/3303/0/5700".parse().expect("a path");
     let page = PageQuery::default();
     let new_token = NewToken { name: "n".into(), scopes: BTreeSet::new(), application: None, expires_in_seconds: None };
     let new_gateway = NewGateway { id: gateway.clone(), expires_in_seconds: None };
@@ -75,6 +76,8 @@ async fn call_all(client: &Client, peripheral: &PeripheralId) {
         client.block(&gateway, peripheral).await.err(),
         client.deregister(&gateway, peripheral).await.err(),
         client.standby(&gateway, peripheral).await.err(),
+        client.observe(&gateway, peripheral, value).await.err(),
+        client.observe_no_more(&gateway, peripheral, value).await.err(),
     ];
     errors.extend([
         client.groups(&application, &page).await.err(),
