@@ -127,6 +127,7 @@ fn allocations() -> String {
          [[peripheral]]\nid = \"sleeper\"\nidle = 4\n\
          [[peripheral]]\nid = \"keyed\"\npre_shared_key = \"{key}\"\n\
          [[peripheral]]\nid = \"other\"\npre_shared_key = \"{key}\"\n\
+         [[peripheral]]\nid = \"aliased\"\npre_shared_key = \"{key}\"\nidentity = \"the alias\"\n\
          [[peripheral]]\nid = \"certified\"\ncertificate = \"certified\"\n"
     )
 }
@@ -183,6 +184,23 @@ async fn a_life_by_hand_under_dtls_with_a_certificate() {
     for build in [Build::OpenSsl, Build::GnuTls] {
         let client = CoapClient::secured(&system, build, &["-c", certificate, "-j", key, "-C", authority]);
         a_life(&system, &client, "certified").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_dtls_the_name_may_be_left_to_what_the_handshake_shows() {
+    let system = system().await;
+    let own = system.authority.certify("certified");
+    let files = [&own.certificate, &own.key, &system.authority.certificate].map(|path| path.display().to_string());
+    let [certificate, key, authority] = &files;
+    let clients = [
+        ("keyed", CoapClient::with_key(&system, Build::OpenSsl, "keyed", KEY)),
+        ("aliased", CoapClient::with_key(&system, Build::OpenSsl, "the alias", KEY)),
+        ("certified", CoapClient::secured(&system, Build::GnuTls, &["-c", certificate, "-j", key, "-C", authority])),
+    ];
+    for (id, client) in clients {
+        client.register("lwm2m=1.1&lt=300").is("2.01");
+        system.configured("valves", id, Some("active")).await;
     }
 }
 

@@ -230,6 +230,15 @@ impl Gateway {
         self.registry.pre_shared_key(identity)
     }
 
+    /// Who is called so by the transport, where a protocol lets peripherals leave their name to that. Whether
+    /// it is that peripheral, [`handle_registration`](Self::handle_registration) sees.
+    #[must_use]
+    pub fn name_by_transport(&self, identity: &TransportIdentity) -> Option<PeripheralId> {
+        let (TransportIdentity::PreSharedKey(name) | TransportIdentity::Certificate(name)) = identity;
+        let known = self.registry.slot_of_identity(name).and_then(|slot| self.registry.peripheral(slot));
+        known.map(|peripheral| peripheral.id.clone()).or_else(|| PeripheralId::new(name.as_str()).ok())
+    }
+
     /// Whoever asked is gone. Whether that was before the answer: if not, an answer is on its way.
     pub fn handle_asker_gone(&mut self, now: Time, peripheral: &PeripheralId, asker: u64) -> bool {
         let Some(slot) = self.registry.slot(peripheral) else { return false };

@@ -174,9 +174,14 @@ impl Registry {
         self.by_id.get(peripheral).copied()
     }
 
-    pub(super) fn pre_shared_key(&self, identity: &str) -> Option<&PreSharedKey> {
+    /// Whom an identity may be of: whoever is allocated with it, or else is called the same.
+    pub(super) fn slot_of_identity(&self, identity: &str) -> Option<Slot> {
         let by_id = || self.slot(&PeripheralId::new(identity).ok()?);
-        let slot = self.by_identity.get(identity).copied().or_else(by_id)?;
+        self.by_identity.get(identity).copied().or_else(by_id)
+    }
+
+    pub(super) fn pre_shared_key(&self, identity: &str) -> Option<&PreSharedKey> {
+        let slot = self.slot_of_identity(identity)?;
         match self.peripheral(slot)?.credential.as_deref()? {
             Credential::PreSharedKey { identity: known, key } => {
                 let known = known.as_deref().unwrap_or(self.peripheral(slot)?.id.as_str());

@@ -33,7 +33,10 @@ const SUPERSEDED_REST: Duration = Duration::from_secs(1);
 
 impl Edge {
     pub(super) fn on_register(&mut self, now: Time, handle: RequestHandle, peer: Peer, register: Register) {
-        let Some(peripheral) = register.endpoint else {
+        let presented = self.presented_by(peer);
+        // LwM2M 1.1 core, 6.2.1: a client may leave its name to the security layer.
+        let by_transport = || self.gateway.name_by_transport(presented.transport.as_ref()?);
+        let Some(peripheral) = register.endpoint.or_else(by_transport) else {
             let response = Response::refused(Code::BAD_REQUEST, "the endpoint name is missing: ep=…");
             return self.answer(now, handle, &response);
         };
@@ -49,7 +52,6 @@ impl Edge {
         };
         let hold = Hold::Word { awake: registration.binding().is_queue_mode().then_some(super::AWAKE_TIME) };
         let asker = self.lwm2m.next_number();
-        let presented = self.presented_by(peer);
         let request = RegistrationRequest { peripheral, asker, presented, description, hold };
         self.lwm2m.askings.insert(asker, Asking { handle, peer, registration });
         self.gateway.handle_registration(now, request);

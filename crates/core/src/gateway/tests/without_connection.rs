@@ -114,3 +114,15 @@ fn whoever_has_another_key_is_not_taken_for_it() {
     assert_eq!(world.gateway.pre_shared_key("q"), None);
     assert_eq!(world.gateway.state(world.gateway.slot(&peripheral("p")).expect("allocated")), Some(State::Registering));
 }
+
+#[test]
+fn an_identity_is_of_whoever_is_allocated_with_it_or_is_called_the_same() {
+    let key = PreSharedKey::new(&[7; 16]).expect("a key");
+    let credential = Some(Credential::PreSharedKey { identity: Some("alias".into()), key });
+    let world = World::new(vec![crate::Allocation { credential, ..allocation("p", &["g"]) }, allocation("q", &["g"])]);
+    let name = |identity| world.gateway.name_by_transport(&identity);
+    assert_eq!(name(TransportIdentity::PreSharedKey("alias".into())), Some(peripheral("p")));
+    assert_eq!(name(TransportIdentity::Certificate("q".into())), Some(peripheral("q")));
+    assert_eq!(name(TransportIdentity::Certificate("stranger".into())), Some(peripheral("stranger")));
+    assert_eq!(name(TransportIdentity::Certificate("no / name".into())), None);
+}
