@@ -325,6 +325,7 @@ impl Edge {
             }
             Effect::Stalled { slot } if self.lwm2m.has(slot) => self.on_client_stalled(now, slot),
             Effect::Stalled { slot } => self.on_stalled(now, slot),
+            Effect::Withdrawn { slot } => self.abandon(now, slot),
             Effect::Dismissed { slot, cause } if self.lwm2m.has(slot) => self.on_client_dismissed(now, slot, cause),
             Effect::Dismissed { slot, .. } => self.on_dismissed(now, slot),
             Effect::PutIntoStandby { slot } => self.on_put_into_standby(now, slot),

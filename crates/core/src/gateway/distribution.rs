@@ -302,7 +302,7 @@ impl Gateway {
         let (Some(in_flight), Some(waiting)) = (&registration.in_flight, registration.waiting.front()) else { return };
         if in_flight.is_acknowledged {
             let reason = format!("no answer within {} s", self.config.answer_time.as_secs());
-            self.settle(now, slot, waiting.request, Outcome::Failed { reason });
+            self.withdraw(now, slot, waiting.request, Outcome::Failed { reason });
         } else {
             self.outbox.effect(Effect::Stalled { slot });
         }
@@ -331,7 +331,19 @@ impl Gateway {
                 Some(Presence::Active) => ExpiryCause::Unreachable,
                 _ => ExpiryCause::Asleep,
             };
-            self.settle(now, slot, request, Outcome::Expired { cause });
+            self.withdraw(now, slot, request, Outcome::Expired { cause });
+        }
+    }
+
+    /// A member has its outcome without a word of the peripheral, which may have the request.
+    fn withdraw(&mut self, now: Time, slot: Slot, request: RequestId, outcome: Outcome) {
+        let is_with_it = self.registry.registration(slot).is_some_and(|registration| {
+            registration.in_flight.is_some()
+                && registration.waiting.front().is_some_and(|waiting| waiting.request == request)
+        });
+        self.settle(now, slot, request, outcome);
+        if is_with_it {
+            self.outbox.effect(Effect::Withdrawn { slot });
         }
     }
 

@@ -146,6 +146,11 @@ pub enum Effect {
         /// Which peripheral.
         slot: Slot,
     },
+    /// What is with a peripheral has its outcome, though the peripheral has said nothing: send it no more.
+    Withdrawn {
+        /// Which peripheral.
+        slot: Slot,
+    },
     /// The registration ended, and not at the peripheral's own wish: tell it, as its protocol allows.
     Dismissed {
         /// Which peripheral.

@@ -60,7 +60,7 @@ impl Edge {
     }
 
     /// Gives up what is being put to a client, if anything is.
-    fn abandon(&mut self, now: Time, slot: Slot) {
+    pub(crate) fn abandon(&mut self, now: Time, slot: Slot) {
         let Some(delivering) = self.lwm2m.clients.get_mut(slot).and_then(|client| client.delivering.take()) else {
             return;
         };

@@ -254,6 +254,18 @@ fn what_was_with_a_peripheral_before_it_was_cut_off_does_not_count_as_never_sent
 }
 
 #[test]
+fn what_expires_while_it_is_with_a_peripheral_is_withdrawn() {
+    let mut world = World::with_members(2);
+    world.sleep("p1");
+    world.send(request(1, world.now + HOUR));
+    world.pass(HOUR);
+    assert_eq!(world.outcome(1, "p0"), Some(expired(ExpiryCause::Unreachable)));
+    let withdrawn = |effect: &&Effect| matches!(effect, Effect::Withdrawn { .. });
+    let withdrawn: Vec<_> = world.effects.iter().filter(withdrawn).collect();
+    assert_eq!(withdrawn, [&Effect::Withdrawn { slot: world.slot("p0") }], "nothing is with who is asleep");
+}
+
+#[test]
 fn what_is_cancelled_while_it_waits_for_the_disk_is_not_sent() {
     let mut world = World::with_members(1);
     let deadline = world.now + HOUR;
