@@ -34,9 +34,19 @@ pub(crate) enum Fact<'a> {
         is_repeat: bool,
         session: u64,
         sent: Stamp,
+        carrier: Carrier,
     },
     /// A peripheral has answered a request, or refused it.
     Answered { peripheral: &'a PeripheralId, request: RequestId, answer: Option<&'a [u8]> },
     /// A gateway has told a peripheral that it has its report.
     ReportTaken { report: &'a str },
+}
+
+/// What has carried something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// A stream, on which nothing is overtaken.
+    Stream,
+    /// A datagram: it may be late, and an endpoint sends it again by itself.
+    Datagram,
 }

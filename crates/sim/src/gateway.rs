@@ -6,11 +6,12 @@
 mod link;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bugle_core::gateway::{Batch, Change, Memory};
 use bugle_core::{Allocation, GatewayId, PeripheralId, State, Time};
-use bugle_edge::{ConnectionId, Edge, Output as EdgeOutput, Settings, Store};
+use bugle_edge::{ConnectionId, DatagramSocket, Edge, Output as EdgeOutput, Peer, Security, Settings, Store};
 
 use crate::clock::Clock;
 use crate::disk::{Disk, Fate};
@@ -22,6 +23,9 @@ use link::{Link, LinkOutput, Logs};
 /// How long after a failure the store is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Where devices speak to a gateway.
+const SOCKET: DatagramSocket = DatagramSocket { number: 0, security: Security::Plain };
+
 /// What a gateway does to the world.
 #[derive(Debug)]
 pub(crate) enum Output {
@@ -31,6 +35,11 @@ pub(crate) enum Output {
     Send {
         stream: StreamId,
         bytes: Vec<u8>,
+    },
+    /// To a device.
+    Datagram {
+        address: SocketAddr,
+        datagram: Vec<u8>,
     },
     /// To the platform.
     Tell {
@@ -231,6 +240,13 @@ impl Gateway {
         self.turn(now, out);
     }
 
+    /// A datagram has come.
+    pub(crate) fn handle_datagram(&mut self, now: Time, address: SocketAddr, datagram: &[u8], out: &mut Vec<Output>) {
+        let Some(process) = &mut self.process else { return };
+        process.edge.handle_datagram(process.clock.show(now), Peer { socket: SOCKET, address }, datagram);
+        self.turn(now, out);
+    }
+
     /// A stream has ended.
     pub(crate) fn handle_closed(&mut self, now: Time, stream: StreamId, out: &mut Vec<Output>) {
         let Some(process) = &mut self.process else { return };
@@ -323,8 +339,11 @@ impl Gateway {
                         out.push(Output::Close { stream });
                     }
                 }
-                // Nobody speaks LwM2M, or directs anything at the gateway itself, in this world.
-                EdgeOutput::Datagram { .. } | EdgeOutput::Directed { .. } => {}
+                EdgeOutput::Datagram { peer, datagram } => {
+                    out.push(Output::Datagram { address: peer.address, datagram: datagram.to_vec() });
+                }
+                // Nobody directs anything at the gateway itself in this world.
+                EdgeOutput::Directed { .. } => {}
                 EdgeOutput::Persist(batch) => process.waiting.push(batch),
                 EdgeOutput::UpAvailable { through } => process.up_available = through,
                 EdgeOutput::DownAcknowledged { through } => process.down_acknowledged = through,

@@ -22,6 +22,7 @@ mod application;
 mod call;
 mod checkers;
 mod clock;
+mod device;
 mod disk;
 mod fact;
 mod fault;

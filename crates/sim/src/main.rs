@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use bugle_sim::{Keep, Report, run};
 
-const USAGE: &str = "usage: bugle-sim --seeds N [--from SEED] | --seed SEED
+const USAGE: &str = "usage: bugle-sim --seeds N [--from SEED] | --find N | --seed SEED
 
   --seeds N     runs N seeds, from 0 or from SEED on, and tells which of them break a promise
+  --find N      runs seeds until one breaks a promise, N at most
   --seed SEED   runs one seed and prints everything that happens in it";
 
 fn main() -> ExitCode {
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
     match (&names[..], numbers.as_deref()) {
         (["--seeds"], Ok([count])) => run_seeds(0, *count),
         (["--seeds", "--from"], Ok([count, from])) => run_seeds(*from, *count),
+        (["--find"], Ok([count])) => find(*count),
         (["--seed"], Ok([seed])) => run_one(*seed),
         _ => {
             eprintln!("{USAGE}");
@@ -38,6 +40,17 @@ fn run_seeds(from: u64, count: u64) -> ExitCode {
     }
     println!("{count} seeds from {from} on, {steps} steps, {} hours: {broken} break a promise", took.as_secs() / 3_600);
     if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn find(count: u64) -> ExitCode {
+    let broken = (0..count).find_map(|seed| Some((seed, run(seed, Keep::Digest).violation?)));
+    match broken {
+        Some((seed, violation)) => {
+            println!("seed {seed}: {violation}");
+            ExitCode::FAILURE
+        }
+        None => ExitCode::SUCCESS,
+    }
 }
 
 fn run_one(seed: u64) -> ExitCode {

@@ -20,6 +20,7 @@ pub(crate) enum Place {
     Platform,
     Application(usize),
     Peripheral(usize),
+    Device(usize),
 }
 
 impl fmt::Display for Place {
@@ -29,6 +30,7 @@ impl fmt::Display for Place {
             Self::Platform => "platform".into(),
             Self::Application(number) => format!("application-{number}"),
             Self::Peripheral(number) => format!("peripheral-{number}"),
+            Self::Device(number) => format!("device-{number}"),
         };
         f.pad(&text)
     }
@@ -170,7 +172,7 @@ impl Network {
         pieces.into_iter().map(|piece| self.arrive(now, stream, to, piece, sent)).collect()
     }
 
-    /// When a call arrives: never, once or twice.
+    /// When a call, or a datagram, arrives: never, once or twice; it may be overtaken.
     pub(crate) fn call(&mut self, now: Time, from: Place, to: Place) -> Vec<Time> {
         if self.blocked.contains_key(&(from, to)) || self.random.chance(self.conditions.loss) {
             return Vec::new();

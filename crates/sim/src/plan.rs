@@ -12,10 +12,12 @@ use bugle_core::{
     PeripheralId, Receipt, Sleepers, Waker,
 };
 use bugle_edge::Settings;
+use bugle_lwm2m::client::{Sleep, WakesWith};
 use bugle_mqtt::Version;
 
 use crate::application::Habits;
 use crate::clock;
+use crate::device;
 use crate::disk::DiskConditions;
 use crate::fault::{Fault, Manner, Ways};
 use crate::network::{Conditions, Place};
@@ -30,7 +32,10 @@ pub(crate) struct Plan {
     pub(crate) gateways: Vec<GatewayPlan>,
     pub(crate) platform: platform::Windows,
     pub(crate) applications: Vec<(ApplicationId, Habits)>,
+    /// Those that speak MQTT,
     pub(crate) peripherals: Vec<(PeripheralId, Character)>,
+    /// and those that speak LwM2M.
+    pub(crate) devices: Vec<(PeripheralId, device::Character)>,
     pub(crate) network: Conditions,
     pub(crate) disks: DiskConditions,
     /// How long faults and work go on.
@@ -51,7 +56,10 @@ struct Draw {
     random: Random,
     gateways: usize,
     applications: usize,
+    /// All of them; the last ones speak LwM2M.
     peripherals: usize,
+    devices: usize,
+    words: u64,
     groups: usize,
     safety: Duration,
 }
@@ -67,7 +75,12 @@ impl Plan {
         let applications = 1 + usize::from(random.chance(300));
         let groups = 1 + random.index(3);
         let safety = random.seconds(30..180);
-        let mut draw = Draw { random, gateways, applications, peripherals, groups, safety };
+        let devices = match random.of(0..4) {
+            0 => 0,
+            1 => peripherals,
+            _ => random.index(peripherals + 1),
+        };
+        let mut draw = Draw { random, gateways, applications, peripherals, devices, words: 0, groups, safety };
         draw.plan()
     }
 
@@ -76,7 +89,9 @@ impl Plan {
     pub(crate) fn thin(seed: u64) -> Self {
         let random = Random::new(seed);
         let safety = Duration::from_secs(60);
-        let mut draw = Draw { random, gateways: 1, applications: 1, peripherals: 1, groups: 1, safety };
+        let devices = (seed % 2) as usize;
+        let mut draw =
+            Draw { random, gateways: 1, applications: 1, peripherals: 1, devices, words: 0, groups: 1, safety };
         let mut plan = draw.plan();
         plan.network = Conditions { delay: 1..20, stall: 0, split: 0, loss: 0, duplication: 0 };
         plan.disks = DiskConditions { commit: 1..10, stall: 0, failure: 0 };
@@ -90,7 +105,9 @@ impl Draw {
     fn plan(&mut self) -> Plan {
         let gateways = (0..self.gateways).map(|number| self.gateway(number)).collect();
         let applications = (0..self.applications).map(|number| self.application(number)).collect();
-        let peripherals = (0..self.peripherals).map(|number| self.peripheral(number)).collect();
+        let clients = self.peripherals - self.devices;
+        let peripherals = (0..clients).map(|number| self.peripheral(number)).collect();
+        let devices = (clients..self.peripherals).map(|number| self.device(number)).collect();
         let platform = platform::Windows {
             ahead: self.random.of(1..200),
             message: self.random.of(1..50),
@@ -100,7 +117,7 @@ impl Draw {
         let faults = self.faults();
         let works = self.works();
         let safety = self.safety;
-        Plan { gateways, platform, applications, peripherals, network, disks, safety, faults, works }
+        Plan { gateways, platform, applications, peripherals, devices, network, disks, safety, faults, works }
     }
 
     fn gateway(&mut self, number: usize) -> GatewayPlan {
@@ -154,6 +171,34 @@ impl Draw {
             ]),
             gateways,
             calm_seconds: random.of(1..20),
+            away_seconds: random.of(1..40),
+        };
+        (peripheral_id(number), character)
+    }
+
+    fn device(&mut self, number: usize) -> (PeripheralId, device::Character) {
+        let random = &mut self.random;
+        let mut gateways: Vec<usize> = (0..self.gateways).collect();
+        if random.chance(500) {
+            gateways = vec![*random.pick(&gateways)];
+        }
+        let sleep = if random.chance(500) {
+            Sleep::Never
+        } else {
+            let awake = Duration::from_secs(*random.pick(&[20, 93]));
+            let wakes_with = *random.pick(&[WakesWith::Update, WakesWith::Register]);
+            Sleep::QueueMode { awake, every: random.seconds(10..60), wakes_with }
+        };
+        let character = device::Character {
+            version: *random.pick(&[
+                bugle_lwm2m::Version::V1_0,
+                bugle_lwm2m::Version::V1_1,
+                bugle_lwm2m::Version::V1_2,
+            ]),
+            lifetime: random.seconds(60..300),
+            sleep,
+            gateways,
+            calm_seconds: random.of(2..30),
             away_seconds: random.of(1..40),
         };
         (peripheral_id(number), character)
@@ -225,7 +270,11 @@ impl Draw {
         let (one, other) = match self.random.of(0..10) {
             0..4 => (gateway, Place::Platform),
             4..6 => (Place::Application(self.random.index(self.applications)), Place::Platform),
-            _ => (Place::Peripheral(self.random.index(self.peripherals)), gateway),
+            _ => {
+                let (number, clients) = (self.random.index(self.peripherals), self.peripherals - self.devices);
+                let place = number.checked_sub(clients).map_or(Place::Peripheral(number), Place::Device);
+                (place, gateway)
+            }
         };
         if self.random.chance(500) { (one, other) } else { (other, one) }
     }
@@ -251,10 +300,13 @@ impl Draw {
 
     fn submitted(&mut self) -> Submitted {
         let group = group_id(self.random.index(self.groups));
+        // Each another, so that who gets it knows the request by it.
+        self.words += 1;
+        let content = Content::text(format!("word {}", self.words));
         let random = &mut self.random;
         Submitted {
             group,
-            operation: Operation::Message { content: Content::text(format!("word {}", random.of(0..1_000))) },
+            operation: Operation::Message { content },
             activation: *random.pick(&[
                 Activation::All,
                 Activation::All,
@@ -296,6 +348,8 @@ impl Draw {
     fn allocation_of(&mut self, peripheral: usize, application: usize) -> Allocation {
         let groups: BTreeSet<GroupId> =
             (0..self.groups).filter(|_| self.random.chance(600)).map(group_id).chain([group_id(0)]).collect();
+        // A device that registers for longer than its allocation lets it would come and go.
+        let is_client = peripheral < self.peripherals - self.devices;
         let random = &mut self.random;
         Allocation {
             peripheral: peripheral_id(peripheral),
@@ -305,7 +359,7 @@ impl Draw {
             credential: None,
             waker: Waker::Window,
             labels: BTreeMap::new(),
-            lifetime: random.chance(300).then(|| random.seconds(10..200)),
+            lifetime: (is_client && random.chance(300)).then(|| random.seconds(10..200)),
             idle: random.chance(200).then(|| random.seconds(5..60)),
         }
     }

@@ -1,6 +1,7 @@
 //! Where everything stands, for those who compare.
 
 use crate::application::Application;
+use crate::device::Device;
 use crate::gateway::Gateway;
 use crate::peripheral::Peripheral;
 use crate::platform::Platform;
@@ -11,4 +12,5 @@ pub(crate) struct State<'a> {
     pub(crate) platform: &'a Platform,
     pub(crate) applications: &'a [Application],
     pub(crate) peripherals: &'a [Peripheral],
+    pub(crate) devices: &'a [Device],
 }

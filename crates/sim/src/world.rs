@@ -11,6 +11,7 @@ mod carrying;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bugle_core::{RequestId, Time};
@@ -18,6 +19,7 @@ use bugle_core::{RequestId, Time};
 use crate::application::Application;
 use crate::call::{Ask, CallId, Reply};
 use crate::checkers::{Checkers, Violation};
+use crate::device::Device;
 use crate::disk::Disk;
 use crate::fact::Fact;
 use crate::fault::Fault;
@@ -32,6 +34,7 @@ use crate::state::State;
 use crate::trace::{Keep, Trace};
 use crate::work::Work;
 use asking::{Caller, Wish};
+use carrying::device_at;
 
 /// When a run begins.
 const START: Time = Time::from_millis(1_790_000_000_000);
@@ -46,6 +49,17 @@ const STEPS_MAX: u64 = 3_000_000;
 #[derive(Debug)]
 enum Happening {
     Arrives(Arrival),
+    DatagramAtGateway {
+        gateway: usize,
+        address: SocketAddr,
+        datagram: Vec<u8>,
+    },
+    DatagramAtDevice {
+        gateway: usize,
+        address: SocketAddr,
+        datagram: Vec<u8>,
+        sent: Stamp,
+    },
     Committed {
         place: Place,
         start: u32,
@@ -76,6 +90,9 @@ pub(crate) struct World {
     platform: Platform,
     applications: Vec<Application>,
     peripherals: Vec<Peripheral>,
+    devices: Vec<Device>,
+    /// What group requests carry, each another content.
+    contents: BTreeMap<Vec<u8>, RequestId>,
     /// Streams whose dialler is gone without a word.
     orphans: BTreeSet<StreamId>,
     /// For how long, and how, a process that dies stays down.
@@ -110,7 +127,8 @@ impl World {
     pub(crate) fn new(seed: u64, plan: Plan, keep: Keep) -> Self {
         // Another stream of numbers than the plan was drawn from.
         let mut random = Random::new(seed ^ 0x5DEE_CE66_D00D_F00D);
-        let Plan { gateways, platform, applications, peripherals, network, disks, safety, faults, works } = plan;
+        let Plan { gateways, platform, applications, peripherals, devices, network, disks, safety, faults, works } =
+            plan;
         let disk = |random: &mut Random| Disk::new(disks.clone(), random.fork());
         let ids: Vec<_> = gateways.iter().map(|plan| plan.settings.gateway.gateway.clone()).collect();
         let gateways = gateways.into_iter().map(|GatewayPlan { settings, windows, file }| {
@@ -128,6 +146,8 @@ impl World {
         let peripherals =
             peripherals.into_iter().map(|(id, character)| Peripheral::new(START, id, character, random.fork()));
         let peripherals = peripherals.collect();
+        let devices = devices.into_iter().map(|(id, character)| Device::new(START, id, character, random.fork()));
+        let devices = devices.collect();
         let mut schedule = Schedule::default();
         for (after, fault) in faults {
             schedule.plan(START + after, Happening::Fault(fault));
@@ -144,6 +164,8 @@ impl World {
             platform,
             applications,
             peripherals,
+            devices,
+            contents: BTreeMap::new(),
             orphans: BTreeSet::new(),
             dooms: BTreeMap::new(),
             dark: BTreeSet::new(),
@@ -220,7 +242,8 @@ impl World {
         let gateways = self.gateways.iter().map(|gateway| gateway.next_timeout(now));
         let applications = self.applications.iter().map(|application| application.next_timeout(now));
         let peripherals = self.peripherals.iter().map(Peripheral::next_timeout);
-        let own = gateways.chain(applications).chain(peripherals).min().unwrap_or(Time::MAX);
+        let devices = self.devices.iter().map(Device::next_timeout);
+        let own = gateways.chain(applications).chain(peripherals).chain(devices).min().unwrap_or(Time::MAX);
         planned.min(own).min(self.platform.next_timeout(now))
     }
 
@@ -234,6 +257,12 @@ impl World {
             if self.peripherals[number].next_timeout() <= now {
                 self.peripherals[number].handle_timeout(now);
                 self.carry_peripheral(number);
+            }
+        }
+        for number in 0..self.devices.len() {
+            if self.devices[number].next_timeout() <= now {
+                self.devices[number].handle_timeout(now);
+                self.carry_device(number);
             }
         }
         for number in 0..self.gateways.len() {
@@ -260,6 +289,16 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Arrives(arrival) => self.arrive(arrival),
+            Happening::DatagramAtGateway { gateway, address, datagram } => {
+                let mut out = Vec::new();
+                self.gateways[gateway].handle_datagram(self.now, address, &datagram, &mut out);
+                self.carry_gateway(gateway, out);
+            }
+            Happening::DatagramAtDevice { gateway, address, datagram, sent } => {
+                let number = device_at(address);
+                self.devices[number].handle_datagram(self.now, gateway, address.port(), &datagram, sent);
+                self.carry_device(number);
+            }
             Happening::Committed { place, start } => self.on_committed(place, start),
             Happening::Asked { call, ask } => {
                 let mut out = Vec::new();
@@ -330,6 +369,7 @@ impl World {
             platform: &self.platform,
             applications: &self.applications,
             peripherals: &self.peripherals,
+            devices: &self.devices,
         };
         if let Err(violation) = self.checkers.conclude(&state) {
             self.violation.get_or_insert(violation);
@@ -342,6 +382,7 @@ impl World {
             platform: &self.platform,
             applications: &self.applications,
             peripherals: &self.peripherals,
+            devices: &self.devices,
         }
     }
 

@@ -140,21 +140,23 @@ fn platform_and_application(id: &ApplicationId, state: &State<'_>) -> Result<(),
 
 /// Whoever is allocated where it is, and neither blocked nor refused, is registered there.
 pub(super) fn everybody_is_in(state: &State<'_>) -> Result<(), String> {
-    for peripheral in state.peripherals {
-        let gateway = &state.gateways[peripheral.gateway()];
-        let Some(known) = gateway.state(peripheral.id()) else { continue };
-        let key = (gateway.id().clone(), peripheral.id().clone());
+    let by_mqtt = state.peripherals.iter().map(|one| (one.id(), one.gateway(), one.is_settled()));
+    let by_lwm2m = state.devices.iter().map(|one| (one.id(), one.gateway(), one.is_settled()));
+    for (peripheral, gateway, is_settled) in by_mqtt.chain(by_lwm2m) {
+        let gateway = &state.gateways[gateway];
+        let Some(known) = gateway.state(peripheral) else { continue };
+        let key = (gateway.id().clone(), peripheral.clone());
         let Some(row) = state.platform.kept().peripherals().get(&key) else {
             return Err(format!("the platform does not know of {key:?}"));
         };
         let application = state.applications.iter().find(|application| *application.id() == row.application);
-        let is_welcome = application.is_some_and(|application| application.admits(peripheral.id()));
+        let is_welcome = application.is_some_and(|application| application.admits(peripheral));
         let should_be_in = is_welcome && known != bugle_core::State::Blocked;
         if should_be_in != known.is_registered() {
-            return Err(format!("{} is {known} at {}, where it is", peripheral.id(), gateway.id()));
+            return Err(format!("{peripheral} is {known} at {}, where it is", gateway.id()));
         }
-        if should_be_in && !peripheral.is_settled() {
-            return Err(format!("{} is registered at {} and does not get through", peripheral.id(), gateway.id()));
+        if should_be_in && !is_settled {
+            return Err(format!("{peripheral} is registered at {} and does not get through", gateway.id()));
         }
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! Nobody is registered before its application has said yes, on disk.
+//! Nobody is registered before its application has said yes, on disk; and no gateway gives out the number of
+//! a registration twice, lest an old yes be taken for a new one.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -15,6 +16,8 @@ use crate::state::State;
 #[derive(Debug, Default)]
 pub(super) struct Authorized {
     places: Places,
+    /// Who has asked under which number.
+    numbers: BTreeMap<(GatewayId, RegistrationId), PeripheralId>,
     /// For which groups applications have said yes.
     yes: BTreeMap<(GatewayId, PeripheralId, RegistrationId), BTreeSet<GroupId>>,
 }
@@ -34,6 +37,15 @@ impl Checker for Authorized {
             }
             Fact::GatewayKept { gateway, change } => {
                 self.places.observe(gateway, change);
+                if let Change::Asked(ask) = change {
+                    let peripheral = self.places.at(gateway, ask.slot)?;
+                    let number = ((*gateway).clone(), ask.registration);
+                    let first = self.numbers.entry(number).or_insert_with(|| peripheral.clone());
+                    if *first != peripheral {
+                        let id = ask.registration;
+                        return Err(format!("{gateway} has given {id} to {first} and to {peripheral}"));
+                    }
+                }
                 if let Change::Registered { slot, registration } = change {
                     let peripheral = self.places.at(gateway, *slot)?;
                     let groups = self.yes.get(&((*gateway).clone(), peripheral.clone(), registration.id));

@@ -7,7 +7,7 @@ use bugle_core::gateway::Change;
 use bugle_core::{GatewayId, PeripheralId, RequestId, UpEntry};
 
 use super::Checker;
-use crate::fact::Fact;
+use crate::fact::{Carrier, Fact};
 use crate::network::Stamp;
 use crate::state::State;
 
@@ -27,7 +27,7 @@ pub(super) struct Once {
     joined: BTreeMap<(Member, RequestId), usize>,
     taken_count: BTreeMap<GatewayId, usize>,
     /// The last that came.
-    last: BTreeMap<Member, (usize, RequestId)>,
+    last: BTreeMap<Member, (usize, RequestId, Stamp)>,
 }
 
 impl Checker for Once {
@@ -65,8 +65,15 @@ impl Checker for Once {
             Fact::GatewayKept { gateway, change: Change::Cancelled { request } } => {
                 self.cancelled.entry(((*gateway).clone(), *request)).or_insert(stamp);
             }
-            Fact::Received { gateway, peripheral, request, is_repeat, session, sent } => {
+            Fact::Received { gateway, peripheral, request, is_repeat, session, sent, carrier } => {
                 let member = ((*gateway).clone(), (*peripheral).clone());
+                let cancelled = self.cancelled.get(&(member.0.clone(), *request));
+                // What its endpoint has, a gateway does not call back for a cancellation.
+                if *carrier == Carrier::Stream && cancelled.is_some_and(|cancelled| cancelled < sent) {
+                    return Err(format!(
+                        "{peripheral} got request {request} after {gateway} knew that it is cancelled"
+                    ));
+                }
                 return self.received(member, *request, *is_repeat, *session, *sent);
             }
             _ => {}
@@ -92,21 +99,22 @@ impl Once {
         if self.settled.get(&(member.clone(), request)).is_some_and(|settled| *settled < sent) {
             return Err(format!("{peripheral} got request {request} after its outcome was settled at {gateway}"));
         }
-        if self.cancelled.get(&(gateway.clone(), request)).is_some_and(|cancelled| *cancelled < sent) {
-            return Err(format!("{peripheral} got request {request} after {gateway} knew that it is cancelled"));
-        }
         let joined = self.joined.get(&(member.clone(), request));
         let Some(position) = joined.or_else(|| self.taken.get(&(gateway.clone(), request))).copied() else {
             return Err(format!("{peripheral} got request {request} before {gateway} had it on disk"));
         };
-        if let Some((last, before)) = self.last.get(&member)
+        // A late datagram is overtaken on its way; what counts is when it was sent.
+        if let Some((last, before, sent_before)) = self.last.get(&member)
             && position < *last
+            && sent > *sent_before
         {
             return Err(format!(
                 "{peripheral} got request {request} of {gateway} after {before}, which is a later one"
             ));
         }
-        self.last.insert(member.clone(), (position, request));
+        if self.last.get(&member).is_none_or(|(last, ..)| position >= *last) {
+            self.last.insert(member.clone(), (position, request, sent));
+        }
         let text = format!("{peripheral} got request {request} of {gateway} twice as new");
         if !is_repeat && !self.new.insert((member, session, request)) {
             return Err(text);

@@ -10,7 +10,7 @@ impl World {
             Place::Gateway(number) => self.arrive_at_gateway(number, arrival),
             Place::Platform => self.arrive_at_platform(arrival),
             Place::Peripheral(number) => self.arrive_at_peripheral(number, arrival),
-            Place::Application(_) => {}
+            Place::Application(_) | Place::Device(_) => {}
         }
     }
 

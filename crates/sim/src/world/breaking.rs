@@ -34,7 +34,7 @@ impl World {
                 Place::Gateway(number) => self.gateways[*number].wall.step(*by, *direction),
                 Place::Platform => self.platform.wall.step(*by, *direction),
                 Place::Application(number) => self.applications[*number].wall.step(*by, *direction),
-                Place::Peripheral(_) => {}
+                Place::Peripheral(_) | Place::Device(_) => {}
             },
             Fault::LinkBreak { gateway } => {
                 if let Some(stream) = self.gateways[*gateway].link_stream() {
@@ -95,6 +95,9 @@ impl World {
         for peripheral in &mut self.peripherals {
             peripheral.calm(self.now);
         }
+        for device in &mut self.devices {
+            device.calm(self.now);
+        }
         self.start_all();
     }
 
@@ -149,7 +152,7 @@ impl World {
                 self.applications[number].die(&mut out);
                 self.carry_application(number, out);
             }
-            Place::Peripheral(_) => {}
+            Place::Peripheral(_) | Place::Device(_) => {}
         }
         self.schedule.plan(self.now + down_for, Happening::Starts { place });
     }
@@ -159,7 +162,7 @@ impl World {
             Place::Gateway(number) => self.gateways[number].doom(outputs),
             Place::Platform => self.platform.doom(outputs),
             Place::Application(number) => self.applications[number].doom(outputs),
-            Place::Peripheral(_) => {}
+            Place::Peripheral(_) | Place::Device(_) => {}
         }
     }
 
@@ -168,7 +171,7 @@ impl World {
             Place::Gateway(number) => change(&mut self.gateways[number].disk),
             Place::Platform => change(&mut self.platform.disk),
             Place::Application(number) => change(&mut self.applications[number].disk),
-            Place::Peripheral(_) => {}
+            Place::Peripheral(_) | Place::Device(_) => {}
         }
     }
 

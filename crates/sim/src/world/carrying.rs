@@ -1,10 +1,13 @@
 //! What somebody gives out is carried on.
 
-use bugle_core::UpEntry;
+use std::net::SocketAddr;
+
 use bugle_core::gateway::Change;
+use bugle_core::{Operation, UpEntry};
 
 use super::{Happening, World};
-use crate::fact::Fact;
+use crate::device::{Output as DeviceOutput, Word as DeviceWord};
+use crate::fact::{Carrier, Fact};
 use crate::network::{End, Piece, Place, StreamId};
 use crate::peripheral::{Output as PeripheralOutput, Word};
 use crate::{application, gateway, platform};
@@ -22,6 +25,14 @@ impl World {
                     self.carry_gateway(number, more);
                 }
                 gateway::Output::Send { stream, bytes } => self.send(place, stream, Piece::Bytes(bytes)),
+                gateway::Output::Datagram { address, datagram } => {
+                    let to = Place::Device(device_at(address));
+                    for at in self.network.call(self.now, place, to) {
+                        let (datagram, sent) = (datagram.clone(), self.stamp);
+                        let arrives = Happening::DatagramAtDevice { gateway: number, address, datagram, sent };
+                        self.schedule.plan(at, arrives);
+                    }
+                }
                 gateway::Output::Tell { stream, frame } => self.send(place, stream, Piece::Frame(frame)),
                 gateway::Output::Close { stream } => self.send(place, stream, Piece::Close),
                 gateway::Output::Commit { takes } => {
@@ -60,6 +71,11 @@ impl World {
                     self.schedule.plan(self.now + takes, Happening::Committed { place, start });
                 }
                 platform::Output::Kept(changes) => {
+                    for (request, submitted) in &changes.submitted {
+                        if let Operation::Message { content } = &submitted.operation {
+                            self.contents.insert(content.bytes.clone(), *request);
+                        }
+                    }
                     if let Some((gateway, through)) = &changes.up_applied {
                         self.note(&place, format_args!("has applied {through} of {gateway}"));
                     }
@@ -129,6 +145,41 @@ impl World {
         }
     }
 
+    pub(super) fn carry_device(&mut self, number: usize) {
+        let place = Place::Device(number);
+        while let Some(output) = self.devices[number].poll_output() {
+            match output {
+                DeviceOutput::Send { gateway, port, datagram } => {
+                    let address = address_of(number, port);
+                    for at in self.network.call(self.now, place, Place::Gateway(gateway)) {
+                        let datagram = datagram.clone();
+                        self.schedule.plan(at, Happening::DatagramAtGateway { gateway, address, datagram });
+                    }
+                }
+                DeviceOutput::Tell { gateway, word } => self.on_device_word(number, gateway, &word),
+            }
+        }
+    }
+
+    fn on_device_word(&mut self, number: usize, gateway: usize, word: &DeviceWord) {
+        self.note(&Place::Device(number), format_args!("{word:?}"));
+        let (gateway, peripheral) = (self.gateways[gateway].id().clone(), self.devices[number].id().clone());
+        let (gateway, peripheral) = (&gateway, &peripheral);
+        match word {
+            DeviceWord::Registered => self.tell(&Fact::Connected { gateway, peripheral }),
+            DeviceWord::Taken { content, is_repeat, session, sent } => {
+                let Some(request) = self.contents.get(content).copied() else {
+                    return self.break_promise("nobody gets what nobody sent", format!("{peripheral} got {content:?}"));
+                };
+                let (is_repeat, session, sent) = (*is_repeat, *session, *sent);
+                let carrier = Carrier::Datagram;
+                self.tell(&Fact::Received { gateway, peripheral, request, is_repeat, session, sent, carrier });
+                self.tell(&Fact::Answered { peripheral, request, answer: Some(&[]) });
+            }
+            DeviceWord::Did(_) => {}
+        }
+    }
+
     fn on_word(&mut self, number: usize, gateway: usize, word: &Word) {
         self.note(&Place::Peripheral(number), format_args!("{word:?}"));
         let (gateway, peripheral) = (self.gateways[gateway].id().clone(), self.peripherals[number].id().clone());
@@ -137,7 +188,8 @@ impl World {
             Word::Connected { .. } => self.tell(&Fact::Connected { gateway, peripheral }),
             Word::Received { request, is_repeat, session, sent } => {
                 let (request, is_repeat, session, sent) = (*request, *is_repeat, *session, *sent);
-                self.tell(&Fact::Received { gateway, peripheral, request, is_repeat, session, sent });
+                let carrier = Carrier::Stream;
+                self.tell(&Fact::Received { gateway, peripheral, request, is_repeat, session, sent, carrier });
             }
             Word::Answered { request, answer } => {
                 self.tell(&Fact::Answered { peripheral, request: *request, answer: answer.as_deref() });
@@ -153,5 +205,18 @@ impl World {
         for (at, arrival) in self.network.send(self.now, stream, to, piece, self.stamp) {
             self.schedule.plan(at, Happening::Arrives(arrival));
         }
+    }
+}
+
+/// Where a device speaks from.
+fn address_of(device: usize, port: u16) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, u8::try_from(device).expect("devices are few")], port))
+}
+
+/// Which device speaks from an address.
+pub(super) fn device_at(address: SocketAddr) -> usize {
+    match address {
+        SocketAddr::V4(address) => usize::from(address.ip().octets()[3]),
+        SocketAddr::V6(_) => unreachable!("devices have addresses of version 4"),
     }
 }
