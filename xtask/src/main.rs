@@ -7,6 +7,8 @@
 
 mod fuzz;
 mod layout;
+mod mutate;
+mod mutations;
 mod plan;
 mod report;
 mod setup;
@@ -22,12 +24,14 @@ use anyhow::Context;
 use crate::plan::Plan;
 use crate::workspace::Workspace;
 
-const USAGE: &str = "usage: cargo xtask check | test | sim OPTIONS
+const USAGE: &str = "usage: cargo xtask check | test | sim OPTIONS | mutate [WORD]
 
   check   the quick loop: layout, format, lints, unit tests, documentation, licences
   test    installs what the tests need, then runs all of them and everything of check but the licences
   sim     runs the simulation of the whole: --seeds N [--from SEED] runs many seeds, --seed SEED runs one
           and prints everything that happens in it
+  mutate  breaks promises in a copy of the code, one at a time, and shows that the simulation finds each;
+          with a word, only those whose description has it
 
 Advisories are not looked up: the advisory database is a download that neither of them makes.";
 
@@ -36,7 +40,9 @@ fn main() -> ExitCode {
     let plan = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["check"] => Plan::check(),
         ["test"] => Plan::test(),
-        ["sim", ref options @ ..] => return simulate(options),
+        ["sim", ref options @ ..] => return do_alone(|workspace| sim::run_with(workspace, options)),
+        ["mutate"] => return do_alone(|workspace| mutate::run(workspace, "")),
+        ["mutate", word] => return do_alone(|workspace| mutate::run(workspace, word)),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -51,8 +57,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn simulate(options: &[&str]) -> ExitCode {
-    match Workspace::load().and_then(|workspace| sim::run_with(&workspace, options)) {
+fn do_alone(action: impl FnOnce(&Workspace) -> anyhow::Result<()>) -> ExitCode {
+    match Workspace::load().and_then(|workspace| action(&workspace)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

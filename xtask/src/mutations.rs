@@ -1,0 +1,153 @@
+//! Ways to break a promise with a few words of code.
+
+/// A change of the code that breaks a promise.
+pub(crate) struct Mutation {
+    /// What it breaks, in a few words.
+    pub(crate) what: &'static str,
+    /// In which file.
+    pub(crate) file: &'static str,
+    /// What stands there, once.
+    pub(crate) from: &'static str,
+    /// What stands there instead.
+    pub(crate) to: &'static str,
+}
+
+const fn mutation(what: &'static str, file: &'static str, from: &'static str, to: &'static str) -> Mutation {
+    Mutation { what, file, from, to }
+}
+
+/// All that the simulation must find.
+pub(crate) const MUTATIONS: &[Mutation] = &[
+    mutation(
+        "do before it is persisted",
+        "crates/core/src/gateway/outbox.rs",
+        "Some((ticket, _)) if *ticket <= self.persisted =>",
+        "Some(_) =>",
+    ),
+    mutation(
+        "acknowledge a report before it is persisted",
+        "crates/edge/src/mqtt/mod.rs",
+        "Topic::Report(name) => self.gateway.handle_report(now, slot, name.into_string(), content, token),",
+        "Topic::Report(name) => {
+                self.on_taken(now, token);
+                self.gateway.handle_report(now, slot, name.into_string(), content, token);
+            }",
+    ),
+    mutation(
+        "take entries of the down log twice",
+        "crates/core/src/gateway/mod.rs",
+        "if sequence <= self.down_applied {",
+        "if sequence == 0 {",
+    ),
+    mutation(
+        "take entries of the up log twice",
+        "crates/core/src/platform/up_log.rs",
+        "if *sequence <= applied.up_applied {",
+        "if *sequence == 0 {",
+    ),
+    mutation(
+        "trim the up log early",
+        "crates/core/src/gateway/up_log.rs",
+        "Some(Change::UpTrimmed { through })",
+        "Some(Change::UpTrimmed { through: self.last })",
+    ),
+    mutation(
+        "forget at the gateway that a request is cancelled",
+        "crates/core/src/gateway/distribution.rs",
+        "taken.is_cancelled = true;",
+        "",
+    ),
+    mutation(
+        "tell only one gateway of a cancellation",
+        "crates/core/src/platform/cancellation.rs",
+        "for gateway in gateways {
+            work.send(&gateway, DownEntry::Cancel { request: self.request });",
+        "for gateway in gateways.into_iter().take(1) {
+            work.send(&gateway, DownEntry::Cancel { request: self.request });",
+    ),
+    mutation("send a repetition as new", "crates/core/src/gateway/distribution.rs", "waiting.is_repeat = true;", ""),
+    mutation(
+        "store no outcomes of members",
+        "crates/core/src/gateway/outbox.rs",
+        "self.record(Change::Settled(Settlement { request, slots: gathered.slots }));",
+        "drop(gathered.slots);",
+    ),
+    mutation(
+        "leave open what waited for who left",
+        "crates/core/src/gateway/deregistration.rs",
+        "self.settle_left(now, slot, registration.waiting);",
+        "",
+    ),
+    mutation(
+        "let nothing expire at its deadline",
+        "crates/core/src/gateway/mod.rs",
+        "Timer::Deadline(request) => self.on_deadline(now, request),",
+        "Timer::Deadline(_) => {}",
+    ),
+    mutation(
+        "give out numbers of registrations again after a restart",
+        "crates/core/src/gateway/restore.rs",
+        "gateway.registrations = Numbers::after(restored.registrations_reserved);",
+        "",
+    ),
+    mutation(
+        "tell nobody of askings that a crash cut off",
+        "crates/core/src/gateway/restore.rs",
+        "gateway.end_lost_ask(now, slot, registration);",
+        "let _ = (slot, registration);",
+    ),
+    mutation(
+        "put any decision in force, whichever asking it is about",
+        "crates/core/src/gateway/registration.rs",
+        "if self.asks.get(&slot).is_none_or(|ask| ask.registration != registration) {",
+        "if self.asks.get(&slot).is_none() {",
+    ),
+    mutation(
+        "let in who is blocked",
+        "crates/core/src/gateway/registration.rs",
+        "if peripheral.is_blocked {",
+        "if false {",
+    ),
+    mutation(
+        "deliver what was settled meanwhile",
+        "crates/core/src/gateway/mod.rs",
+        "Effect::Deliver { slot, delivery, .. } if !self.may_leave(slot, delivery) => {}",
+        "Effect::Deliver { slot, delivery, .. } if !self.may_leave(slot, delivery) && delivery == 0 => {}",
+    ),
+    mutation(
+        "let a later outcome replace the first",
+        "crates/core/src/platform/receipts.rs",
+        "if work.members.get(&key).is_none_or(|member| member.outcome.is_some()) {",
+        "if work.members.get(&key).is_none() {",
+    ),
+    mutation(
+        "complete a request before all gateways have told their members",
+        "crates/core/src/platform/rows.rs",
+        "self.gateways_fixed == self.gateways && self.totals.waiting() == 0",
+        "self.gateways_fixed > 0 && self.totals.waiting() == 0",
+    ),
+    mutation(
+        "let who roams stay where it was",
+        "crates/core/src/platform/registration.rs",
+        "work.send(&gateway, entry);",
+        "drop(entry);",
+    ),
+    mutation(
+        "take old news of a registration for new",
+        "crates/core/src/platform/registration.rs",
+        "on_record.is_some_and(|on_record| registration < on_record)",
+        "on_record.is_some_and(|on_record| registration > on_record)",
+    ),
+    mutation(
+        "keep who has left in the group configuration",
+        "crates/core/src/application/configuration.rs",
+        "self.drop_registration(peripheral, gateway, ended.registration, changes);",
+        "let _ = gateway;",
+    ),
+    mutation(
+        "take entries of the link twice",
+        "crates/wire/src/replay.rs",
+        "let news = entries.after(self.received);",
+        "let news = Some(entries);",
+    ),
+];
