@@ -384,8 +384,14 @@ impl Gateway {
         let position = registration.waiting.iter().position(|waiting| waiting.request == request);
         let Some(position) = position else { return };
         registration.waiting.remove(position);
-        if position == 0 && registration.in_flight.take().is_some() {
+        if position == 0
+            && let Some(in_flight) = registration.in_flight.take()
+        {
             self.timers.clear(Timer::Answer(slot));
+            if let Some((_, token)) = in_flight.answer {
+                // It came too early to count, and is of no use any more.
+                self.outbox.effect(Effect::Taken { slot, token });
+            }
         }
         self.conclude(now, slot, request, outcome);
         self.calm(now, slot);

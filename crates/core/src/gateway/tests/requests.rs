@@ -254,6 +254,18 @@ fn what_was_with_a_peripheral_before_it_was_cut_off_does_not_count_as_never_sent
 }
 
 #[test]
+fn an_answer_that_waits_for_the_acknowledgement_is_taken_when_the_request_expires() {
+    let mut world = World::with_members(1);
+    world.send(request(1, world.now + HOUR));
+    world.answer("p0", 1, "done");
+    let taken = Effect::Taken { slot: world.slot("p0"), token: 1 };
+    assert!(!world.effects.contains(&taken), "it would overtake the acknowledgement");
+    world.pass(HOUR);
+    assert_eq!(world.outcome(1, "p0"), Some(expired(ExpiryCause::Unreachable)));
+    assert!(world.effects.contains(&taken), "or the peripheral would send it for ever");
+}
+
+#[test]
 fn what_expires_while_it_is_with_a_peripheral_is_withdrawn() {
     let mut world = World::with_members(2);
     world.sleep("p1");
