@@ -422,6 +422,10 @@ impl Platform {
                     process.waiting.push(Write { what, then: Then::HoldLink { stream } });
                 }
                 LinkOutput::End => self.end_link(stream, None, out),
+                LinkOutput::Conflict(what) => {
+                    self.end_link(stream, Some(CloseReason::LogConflict), out);
+                    out.push(Output::Note(what));
+                }
                 LinkOutput::Broken(what) => {
                     self.end_link(stream, Some(CloseReason::Protocol), out);
                     out.push(Output::Broken(what));

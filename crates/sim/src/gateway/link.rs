@@ -6,7 +6,8 @@ use std::time::Duration;
 use bugle_core::gateway::Memory;
 use bugle_core::{DownEntry, GatewayId, Time};
 use bugle_wire::{
-    Entries, FromGateway, FromPlatform, Hello, Incoming, Outgoing, Span, VERSION, decode_down, encode_up, proto,
+    CloseReason, Entries, FromGateway, FromPlatform, Hello, Incoming, Outgoing, Span, VERSION, decode_down, encode_up,
+    proto,
 };
 use bytes::Bytes;
 use prost::Message;
@@ -185,6 +186,9 @@ impl Link {
         let State::Greeting { stream, hello, .. } = &self.state else { return };
         let (stream, hello) = (*stream, hello.clone());
         let FromPlatform::Welcome { up_applied } = message else {
+            if matches!(message, FromPlatform::Closing { reason: CloseReason::LogConflict, .. }) {
+                out.push(LinkOutput::Broken("the platform says that the logs do not fit together".into()));
+            }
             out.push(LinkOutput::Close { stream });
             return self.fail(now, out);
         };

@@ -52,6 +52,9 @@ pub(super) enum LinkOutput {
     },
     /// The link ends.
     End,
+    /// So does it, because the logs do not fit together. Whether that breaks a promise the gateway knows: it
+    /// may be the late word of a stream that it has given up.
+    Conflict(String),
     /// So does it, and a promise is broken.
     Broken(String),
 }
@@ -130,11 +133,15 @@ impl Link {
         if version != VERSION {
             return Err(Some(format!("version {version} of the link")));
         }
-        let conflict = |log: &str, error: String| Some(format!("the {log} log of {gateway}: {error}"));
-        Outgoing::resume(logs.up_applied, up_first, up_last, windows.ahead)
-            .map_err(|error| conflict("up", error.to_string()))?;
-        let outgoing = Outgoing::resume(down_received, logs.down_acknowledged + 1, logs.down_last, windows.ahead)
-            .map_err(|error| conflict("down", error.to_string()))?;
+        let up = Outgoing::resume(logs.up_applied, up_first, up_last, windows.ahead);
+        let down = Outgoing::resume(down_received, logs.down_acknowledged + 1, logs.down_last, windows.ahead);
+        let outgoing = match (up, down) {
+            (Ok(_), Ok(outgoing)) => outgoing,
+            (Err(conflict), _) | (_, Err(conflict)) => {
+                out.push(LinkOutput::Conflict(format!("{gateway}: {conflict}")));
+                return Ok(());
+            }
+        };
         out.push(LinkOutput::Greeted(gateway.clone()));
         out.push(LinkOutput::Send(FromPlatform::Welcome { up_applied: logs.up_applied }));
         out.push(LinkOutput::AcknowledgeDown { gateway: gateway.clone(), through: down_received });
