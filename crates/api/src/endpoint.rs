@@ -126,6 +126,8 @@ endpoints! {
     Observe, Post "/v1/gateways/{gateway}/peripherals/{peripheral}/observe", PERIPHERALS_WRITE;
     /// Has it reported no more.
     ObserveNoMore, Post "/v1/gateways/{gateway}/peripherals/{peripheral}/observe-no-more", PERIPHERALS_WRITE;
+    /// Activates a peripheral in standby: it is woken as its allocation says.
+    Activate, Post "/v1/gateways/{gateway}/peripherals/{peripheral}/activate", PERIPHERALS_WRITE;
     /// Lists an application's groups: those that allocations name, and those that contain groups.
     Groups, Get "/v1/applications/{application}/groups", GROUPS_READ;
     /// Shows a group: where its members are, and which groups it contains.
@@ -137,6 +139,10 @@ endpoints! {
     Nest, Put "/v1/applications/{application}/groups/{group}/groups/{contained}", PERIPHERALS_WRITE;
     /// Takes a group out of another.
     Unnest, Delete "/v1/applications/{application}/groups/{group}/groups/{contained}", PERIPHERALS_WRITE;
+    /// Activates all members of a group that are in standby.
+    ActivateGroup, Post "/v1/applications/{application}/groups/{group}/activate", PERIPHERALS_WRITE;
+    /// Puts all members of a group into standby.
+    StandbyGroup, Post "/v1/applications/{application}/groups/{group}/standby", PERIPHERALS_WRITE;
     /// Sends a group request: one operation to every member of the group.
     Submit, Post "/v1/applications/{application}/groups/{group}/requests", REQUESTS_WRITE;
     /// Foresees what a group request would meet, without sending it: how many members are active, would

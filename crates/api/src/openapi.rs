@@ -237,7 +237,9 @@ fn answer(endpoint: Endpoint, schemas: &mut Schemas) -> (&'static str, Response)
         | Endpoint::Deregister
         | Endpoint::Standby
         | Endpoint::Observe
-        | Endpoint::ObserveNoMore => ("202", plain("It is on its way to the gateway")),
+        | Endpoint::ObserveNoMore
+        | Endpoint::Activate => ("202", plain("It is on its way to the gateway")),
+        Endpoint::ActivateGroup | Endpoint::StandbyGroup => ("202", plain("It is on its way to the gateways")),
         Endpoint::Groups => ("200", json(schemas.refer_page::<Group>())),
         Endpoint::Group => ("200", json(schemas.refer::<GroupDetail>())),
         Endpoint::Foresee => ("200", json(schemas.refer::<Foresight>())),

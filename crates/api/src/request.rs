@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use bugle_core::platform::{Foresight, RequestState};
 use bugle_core::{
-    Activation, ApplicationId, GatewayId, GroupId, LateJoiners, Operation, Outcome, OutcomeKind, PeripheralId, Receipt,
-    RequestId, ScheduleId, Sighting, Sleepers, Stage, StageTotals, Time, Totals,
+    Abort, Activation, ApplicationId, CollapseKey, GatewayId, GroupId, LateJoiners, Operation, Outcome, OutcomeKind,
+    Pacing, PeripheralId, Priority, Receipt, RequestId, ScheduleId, Sighting, Sleepers, Stage, StageTotals, Time,
+    Totals,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::openapi::schema::{AllOfBuilder, AnyOfBuilder};
@@ -37,6 +38,18 @@ pub struct Submission {
     #[serde(default = "an_hour")]
     #[schema(default = 3600)]
     pub deadline_seconds: u64,
+    /// Before which others it goes; `normal` without it.
+    #[serde(default)]
+    pub priority: Priority,
+    /// How fast it goes at each gateway, within what the gateway allows; no bounds without it.
+    #[serde(default, skip_serializing_if = "Pacing::is_unbounded")]
+    pub pacing: Pacing,
+    /// When the rest of it is given up because too many members failed; never without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort: Option<Abort>,
+    /// A newer request of the same group with the same key replaces what still waits of this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collapse_key: Option<CollapseKey>,
 }
 
 const fn an_hour() -> u64 {
@@ -74,6 +87,17 @@ pub struct Request {
     /// What becomes of peripherals of the group that register before the deadline.
     #[serde(default)]
     pub late_joiners: LateJoiners,
+    /// Before which others it goes.
+    pub priority: Priority,
+    /// How fast it goes at each gateway.
+    #[serde(default, skip_serializing_if = "Pacing::is_unbounded")]
+    pub pacing: Pacing,
+    /// When the rest of it is given up because too many members failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort: Option<Abort>,
+    /// A newer request of the same group with the same key replaces what still waits of this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collapse_key: Option<CollapseKey>,
     /// Where it stands.
     pub state: RequestState,
     /// When it was accepted.

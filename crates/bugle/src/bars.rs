@@ -104,7 +104,8 @@ impl Bars {
 mod tests {
     use bugle_api::RequestState;
     use bugle_core::{
-        Activation, Content, LateJoiners, Operation, Receipt, RequestId, Sleepers, StageTotals, Time, Totals,
+        Activation, Content, LateJoiners, Operation, Pacing, Priority, Receipt, RequestId, Sleepers, StageTotals, Time,
+        Totals,
     };
 
     use super::*;
@@ -116,6 +117,10 @@ mod tests {
             group: "lamps".parse().expect("a group id"),
             operation: Operation::Message { content: Content::text("on") },
             activation: Activation::All,
+            priority: Priority::Normal,
+            pacing: Pacing::default(),
+            abort: None,
+            collapse_key: None,
             sleepers: Sleepers::Queue,
             receipt: Receipt::Delivered,
             late_joiners: LateJoiners::Exclude,

@@ -184,6 +184,8 @@ fn reason_of(outcome: &Outcome) -> String {
         Outcome::Skipped => "it was in standby, and those were to be left out".to_owned(),
         Outcome::Left => "its registration ended first".to_owned(),
         Outcome::Cancelled => "the request was cancelled first".to_owned(),
+        Outcome::Aborted => "too many other members failed first".to_owned(),
+        Outcome::Replaced => "a newer request replaced this one first".to_owned(),
         Outcome::Delivered => "-".to_owned(),
     }
 }

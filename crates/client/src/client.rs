@@ -245,6 +245,14 @@ impl Client {
         self.send(call.json(&ObservationBody { path })).await.map(drop)
     }
 
+    /// Activates a peripheral in standby: it is woken as its allocation says.
+    ///
+    /// # Errors
+    /// If the platform says no or is out of reach.
+    pub async fn activate(&self, gateway: &GatewayId, peripheral: &PeripheralId) -> Result<(), ClientError> {
+        self.command(gateway, peripheral, "activate").await
+    }
+
     /// Lists an application's groups.
     ///
     /// # Errors
@@ -297,6 +305,28 @@ impl Client {
     ) -> Result<(), ClientError> {
         let path = ["v1", "applications", application.as_str(), "groups", outer.as_str(), "groups", inner.as_str()];
         self.send(self.call(Method::DELETE, &path)).await.map(drop)
+    }
+
+    /// Activates all members of a group that are in standby.
+    ///
+    /// # Errors
+    /// If the platform says no or is out of reach.
+    pub async fn activate_group(&self, application: &ApplicationId, group: &GroupId) -> Result<(), ClientError> {
+        let path = ["v1", "applications", application.as_str(), "groups", group.as_str(), "activate"];
+        self.send(self.call(Method::POST, &path)).await.map(drop)
+    }
+
+    /// Puts all members of a group into standby.
+    ///
+    /// # Errors
+    /// If the platform says no or is out of reach.
+    pub async fn put_group_into_standby(
+        &self,
+        application: &ApplicationId,
+        group: &GroupId,
+    ) -> Result<(), ClientError> {
+        let path = ["v1", "applications", application.as_str(), "groups", group.as_str(), "standby"];
+        self.send(self.call(Method::POST, &path)).await.map(drop)
     }
 
     /// Sends a group request: one operation to every member of the group. With a key, sending it again

@@ -46,6 +46,10 @@ fn is_plain(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-' | ':')
 }
 
+fn is_visible(character: char) -> bool {
+    character.is_ascii_graphic()
+}
+
 /// An endpoint name or client id may hold anything printable that is not special in an MQTT topic.
 fn is_endpoint(character: char) -> bool {
     character.is_ascii_graphic() && !matches!(character, '/' | '+' | '#' | '?' | '%' | '"' | '\\')
@@ -147,6 +151,11 @@ text_id!(
 text_id!(
     /// Which schedule of its application.
     ScheduleId, "schedule id", 64, is_plain, "letters, digits and . _ - :"
+);
+
+text_id!(
+    /// What group requests have in common of which only the newest matters.
+    CollapseKey, "collapse key", 128, is_visible, "visible ASCII characters"
 );
 
 /// Which registration of a peripheral at one gateway; later registrations have larger numbers.

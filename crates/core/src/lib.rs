@@ -7,35 +7,51 @@
 //!
 //! Nothing here reads a clock, opens a socket or a file, or starts a thread.
 
+mod abort;
+mod activation;
 pub mod application;
+mod coap_uri;
 mod content;
 pub mod credential;
 pub mod gateway;
 mod id;
 pub mod limits;
 mod log;
+mod mac_address;
+mod pacing;
 mod peripheral;
 pub mod platform;
 mod request;
 #[cfg(feature = "schema")]
 mod schema;
+mod selector;
 mod serde_seconds;
 mod stage;
 mod time;
+mod waker;
 
+pub use abort::{Abort, FailuresError, FailuresMax, Sample};
+pub use activation::{Activation, ActivationError};
+pub use coap_uri::{CoapUri, CoapUriError};
 pub use content::Content;
-pub use id::{ApplicationId, GatewayId, GroupId, IdError, PeripheralId, RegistrationId, RequestId, ScheduleId};
+pub use id::{
+    ApplicationId, CollapseKey, GatewayId, GroupId, IdError, PeripheralId, RegistrationId, RequestId, ScheduleId,
+};
 pub use log::{
     AllocationNotice, Deregistered, DownEntry, Event, PresenceChanged, RegistrationAsked, Report, Stranger, UpEntry,
     Verdict,
 };
+pub use mac_address::{MacAddress, MacAddressError};
+pub use pacing::{Pacing, Priority};
 pub use peripheral::{
     Allocation, AllocationError, Credential, Description, EndCause, Evidence, InitialState, Origin, Presence, Protocol,
-    State, Waker,
+    State,
 };
 pub use request::{
-    Activation, ActivationError, ExpiryCause, GroupRequest, LateJoiners, MemberOutcome, Operation, Outcome,
-    OutcomeKind, PathError, Receipt, RequestError, ResourcePath, Sleepers, Totals, check_request,
+    ExpiryCause, GroupRequest, LateJoiners, MemberOutcome, Operation, Outcome, OutcomeKind, PathError, Receipt,
+    RequestError, ResourcePath, Sleepers, StopCause, Totals, check_request,
 };
+pub use selector::{Selector, SelectorError};
 pub use stage::{MemberProgress, Seen, Sighting, Stage, StageTotals};
 pub use time::Time;
+pub use waker::{HttpMethod, WakeEffort, Waker, WakerError};

@@ -18,6 +18,12 @@ pub const GROUPS_PER_PERIPHERAL_MAX: usize = 32;
 pub const LABELS_MAX: usize = 32;
 /// Paths of one peripheral that are observed; one more is refused, and told.
 pub const OBSERVED_PER_PERIPHERAL_MAX: usize = 64;
+/// Bytes of text that a waker has.
+pub const WAKER_BYTES_MAX: usize = 4 * 1024;
+/// Requirements of one label selector.
+pub const REQUIREMENTS_MAX: usize = 16;
+/// The largest number in a pacing.
+pub const PACING_MAX: u32 = 100_000;
 /// Requests that wait for one peripheral; one more ends `refused` for it.
 pub const WAITING_PER_PERIPHERAL_MAX: usize = 256;
 /// Requests that a gateway holds at once; the down log waits at the platform beyond that.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Allocation, ApplicationId, Content, Description, EndCause, Evidence, GatewayId, GroupId, GroupRequest,
     InitialState, MemberOutcome, MemberProgress, Origin, PeripheralId, Presence, Protocol, RegistrationId, RequestId,
-    ResourcePath, ScheduleId, Time, Totals,
+    ResourcePath, ScheduleId, StopCause, Time, Totals,
 };
 
 /// A peripheral asks to register (step 4 of registering).
@@ -197,10 +197,12 @@ pub enum DownEntry {
     },
     /// A group request for the members at this gateway.
     Request(GroupRequest),
-    /// A group request is cancelled.
+    /// A group request ends before its time.
     Cancel {
         /// Which.
         request: RequestId,
+        /// Why.
+        cause: StopCause,
     },
     /// Make or change an allocation.
     Allocate(Allocation),
@@ -246,6 +248,25 @@ pub enum DownEntry {
         peripheral: PeripheralId,
         /// Which.
         path: ResourcePath,
+    },
+    /// Activate a peripheral in standby.
+    Activate {
+        /// Who.
+        peripheral: PeripheralId,
+    },
+    /// Put all members of a group at this gateway into standby.
+    StandbyGroup {
+        /// Whose.
+        application: ApplicationId,
+        /// Which.
+        group: GroupId,
+    },
+    /// Activate all members of a group at this gateway that are in standby.
+    ActivateGroup {
+        /// Whose.
+        application: ApplicationId,
+        /// Which.
+        group: GroupId,
     },
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::credential::{PasswordProof, PasswordVerifier, PreSharedKey};
-use crate::{ApplicationId, GroupId, PeripheralId, Time, limits};
+use crate::{ApplicationId, GroupId, PeripheralId, Time, Waker, WakerError, limits};
 
 /// The gateway's record of a peripheral, made before it ever appears.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,13 +59,16 @@ pub enum AllocationError {
     /// A duration is zero.
     #[error("peripheral {0}: {1} must be at least one second")]
     Zero(PeripheralId, &'static str),
+    /// The waker is of no use.
+    #[error("peripheral {0}: {1}")]
+    Waker(PeripheralId, WakerError),
 }
 
 impl Allocation {
     /// Checks what the types of its parts leave open.
     ///
     /// # Errors
-    /// If it names no group, too many groups or labels, or a duration of zero.
+    /// If it names no group, too many groups or labels, a duration of zero, or a waker that is of no use.
     pub fn check(&self) -> Result<(), AllocationError> {
         let peripheral = || self.peripheral.clone();
         if self.groups.is_empty() {
@@ -82,7 +85,7 @@ impl Allocation {
                 return Err(AllocationError::Zero(peripheral(), name));
             }
         }
-        Ok(())
+        self.waker.check().map_err(|error| AllocationError::Waker(peripheral(), error))
     }
 }
 
@@ -125,16 +128,6 @@ pub enum Credential {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         subject: Option<String>,
     },
-}
-
-/// How a peripheral in standby is woken.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum Waker {
-    /// It wakes by itself, and the gateway waits for that.
-    #[default]
-    Window,
 }
 
 /// Where an allocation was made; that place alone changes it.
@@ -281,7 +274,22 @@ pub enum Presence {
         next_wake: Option<Time>,
     },
     /// It is not, and is being woken.
-    Activating,
+    Activating {
+        /// When it was expected to wake by itself, if it said so, by the gateway's clock.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_wake: Option<Time>,
+    },
+}
+
+impl Presence {
+    /// When it is expected to wake by itself, if it is not reachable now and said so.
+    #[must_use]
+    pub const fn next_wake(self) -> Option<Time> {
+        match self {
+            Self::Active => None,
+            Self::Standby { next_wake } | Self::Activating { next_wake } => next_wake,
+        }
+    }
 }
 
 impl From<Presence> for State {
@@ -289,7 +297,7 @@ impl From<Presence> for State {
         match presence {
             Presence::Active => Self::Active,
             Presence::Standby { .. } => Self::Standby,
-            Presence::Activating => Self::Activating,
+            Presence::Activating { .. } => Self::Activating,
         }
     }
 }

@@ -8,7 +8,10 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
-use crate::{ApplicationId, Content, GroupId, PeripheralId, RequestId, Sighting, Time, limits};
+use crate::{
+    Abort, Activation, ApplicationId, CollapseKey, Content, GroupId, Pacing, PeripheralId, Priority, RequestId,
+    Sighting, Time, limits,
+};
 
 /// One operation for all members of a group, on its way to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +36,44 @@ pub struct GroupRequest {
     pub late_joiners: LateJoiners,
     /// When the request ends, by the clock of whoever holds it; it crosses a hop as time that remains.
     pub deadline: Time,
+    /// Before which others it goes.
+    pub priority: Priority,
+    /// How fast it goes at each gateway.
+    pub pacing: Pacing,
+    /// When the rest of it is given up; never if nothing is said.
+    pub abort: Option<Abort>,
+    /// A newer request of the same group with the same key replaces what still waits of this one.
+    pub collapse_key: Option<CollapseKey>,
+}
+
+impl GroupRequest {
+    /// What a newer request must have in common with this one to replace it.
+    #[must_use]
+    pub fn collapse(&self) -> Option<(ApplicationId, GroupId, CollapseKey)> {
+        let key = self.collapse_key.clone()?;
+        Some((self.application.clone(), self.group.clone(), key))
+    }
+}
+
+/// Why a group request ends before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopCause {
+    /// The application wants it no more.
+    Cancelled,
+    /// Too many members failed.
+    Aborted,
+    /// A newer request has the same collapse key.
+    Replaced,
+}
+
+impl From<StopCause> for Outcome {
+    fn from(cause: StopCause) -> Self {
+        match cause {
+            StopCause::Cancelled => Self::Cancelled,
+            StopCause::Aborted => Self::Aborted,
+            StopCause::Replaced => Self::Replaced,
+        }
+    }
 }
 
 impl GroupRequest {
@@ -165,79 +206,6 @@ impl<'de> Deserialize<'de> for ResourcePath {
     }
 }
 
-/// Which of the members in standby are activated for a request.
-///
-/// Written `all`, `none`, a count as `25`, or a percentage as `10%`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Activation {
-    /// All of them.
-    #[default]
-    All,
-    /// None of them.
-    None,
-    /// At most so many, at each gateway.
-    Count(u32),
-    /// So many in a hundred at each gateway, rounded up. 1 to 100.
-    Percentage(u8),
-}
-
-impl Activation {
-    /// How many of `standby` members in standby are activated.
-    #[must_use]
-    pub fn share_of(self, standby: usize) -> usize {
-        match self {
-            Self::All => standby,
-            Self::None => 0,
-            Self::Count(count) => standby.min(count as usize),
-            Self::Percentage(percentage) => (standby * usize::from(percentage)).div_ceil(100).min(standby),
-        }
-    }
-}
-
-/// Why a text names no activation. The fault is of whoever wrote it.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("activation is all, none, a count as 25, or a percentage from 1% to 100%")]
-pub struct ActivationError;
-
-impl FromStr for Activation {
-    type Err = ActivationError;
-
-    fn from_str(text: &str) -> Result<Self, ActivationError> {
-        match (text, text.strip_suffix('%')) {
-            ("all", _) => Ok(Self::All),
-            ("none", _) => Ok(Self::None),
-            (_, Some(percentage)) => match percentage.parse() {
-                Ok(percentage @ 1..=100) => Ok(Self::Percentage(percentage)),
-                _ => Err(ActivationError),
-            },
-            (count, None) => count.parse().map(Self::Count).map_err(|_| ActivationError),
-        }
-    }
-}
-
-impl fmt::Display for Activation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All => f.pad("all"),
-            Self::None => f.pad("none"),
-            Self::Count(count) => count.fmt(f),
-            Self::Percentage(percentage) => write!(f, "{percentage}%"),
-        }
-    }
-}
-
-impl Serialize for Activation {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Activation {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
-
 /// What happens to members in standby that are not activated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -309,6 +277,10 @@ pub enum Outcome {
     Left,
     /// The request was cancelled first.
     Cancelled,
+    /// Too many other members failed first.
+    Aborted,
+    /// A newer request replaced this one first.
+    Replaced,
 }
 
 impl Outcome {
@@ -324,6 +296,8 @@ impl Outcome {
             Self::Skipped => OutcomeKind::Skipped,
             Self::Left => OutcomeKind::Left,
             Self::Cancelled => OutcomeKind::Cancelled,
+            Self::Aborted => OutcomeKind::Aborted,
+            Self::Replaced => OutcomeKind::Replaced,
         }
     }
 }
@@ -403,6 +377,10 @@ outcome_kinds! {
     Left, left;
     /// The request was cancelled first.
     Cancelled, cancelled;
+    /// Too many other members failed first.
+    Aborted, aborted;
+    /// A newer request replaced this one first.
+    Replaced, replaced;
 }
 
 impl Totals {
@@ -453,6 +431,9 @@ pub enum RequestError {
     /// The deadline is no time at all, or too far away.
     #[error("the deadline must be between 1 second and {} days from now", limits::REQUEST_DEADLINE_MAX.as_secs() / 86400)]
     Deadline,
+    /// A number of the pacing is too large.
+    #[error("pacing takes numbers up to {max}", max = limits::PACING_MAX)]
+    Pacing,
     /// The payload is too large.
     #[error("the payload has {bytes} bytes; at most {max} are taken", max = limits::OPERATION_PAYLOAD_BYTES_MAX)]
     Payload {
@@ -464,8 +445,8 @@ pub enum RequestError {
 /// Checks what the types of a request's parts leave open.
 ///
 /// # Errors
-/// If the operation's payload or the deadline is out of bounds.
-pub fn check_request(operation: &Operation, deadline: Duration) -> Result<(), RequestError> {
+/// If the operation's payload, the deadline or a number of the pacing is out of bounds.
+pub fn check_request(operation: &Operation, deadline: Duration, pacing: &Pacing) -> Result<(), RequestError> {
     let bytes = operation.payload_bytes();
     if bytes > limits::OPERATION_PAYLOAD_BYTES_MAX {
         return Err(RequestError::Payload { bytes });
@@ -473,7 +454,7 @@ pub fn check_request(operation: &Operation, deadline: Duration) -> Result<(), Re
     if deadline < limits::REQUEST_DEADLINE_MIN || deadline > limits::REQUEST_DEADLINE_MAX {
         return Err(RequestError::Deadline);
     }
-    Ok(())
+    if pacing.is_sound() { Ok(()) } else { Err(RequestError::Pacing) }
 }
 
 #[cfg(test)]
@@ -481,22 +462,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn part_of_the_sleepers_is_never_more_than_all_of_them() {
-        assert_eq!(Activation::Percentage(10).share_of(1), 1);
-        assert_eq!(Activation::Percentage(10).share_of(0), 0);
-        assert_eq!(Activation::Percentage(50).share_of(7), 4);
-        assert_eq!(Activation::Count(5).share_of(3), 3);
-        assert_eq!(Activation::None.share_of(3), 0);
-    }
-
-    #[test]
-    fn an_activation_out_of_range_is_refused() {
-        for text in ["0%", "101%", "-1", "some", "%", ""] {
-            assert_eq!(text.parse::<Activation>(), Err(ActivationError), "{text}");
-        }
-    }
 
     #[test]
     fn a_path_with_a_reserved_or_missing_part_is_refused() {

@@ -7,7 +7,10 @@ use utoipa::openapi::{RefOr, schema::SchemaType};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::credential::{PasswordProof, PasswordVerifier, PreSharedKey};
-use crate::{Activation, ApplicationId, GatewayId, GroupId, PeripheralId, RequestId, ResourcePath, ScheduleId};
+use crate::{
+    Activation, ApplicationId, CollapseKey, FailuresMax, GatewayId, GroupId, PeripheralId, RequestId, ResourcePath,
+    ScheduleId,
+};
 
 fn text(description: &str, example: &str) -> Object {
     ObjectBuilder::new()
@@ -43,7 +46,9 @@ text_schema! {
     ScheduleId, "a schedule of the application", "evening-off";
     RequestId, "a group request", "1M8QZ4T7B0XKC";
     ResourcePath, "an LwM2M path of one to four numbers", "/3/0/9";
-    Activation, "all, none, a count, or a percentage", "10%";
+    Activation, "all, none, a count, a percentage, or a label selector", "10%";
+    FailuresMax, "a count, or a percentage of the members that were served or failed", "10%";
+    CollapseKey, "what group requests have in common of which only the newest matters", "brightness";
     PasswordVerifier, "what a password is checked against, as `bugle config password` prints it", "pbkdf2-sha256$…";
     PreSharedKey, "8 to 64 bytes in hexadecimal", "000102030405060708090a0b0c0d0e0f";
     PasswordProof, "32 bytes in base 64", "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bugle_core::gateway::{
     Allocated, AllocationConflict, Batch, Census, Config, Direction, DirectionRefusal, Effect, Gateway, Link, Restored,
-    Slot, Ticket,
+    Slot, Ticket, WakeUp,
 };
-use bugle_core::{Allocation, DownEntry, PeripheralId, State, Time};
+use bugle_core::{Allocation, DownEntry, PeripheralId, State, Time, Waker};
 use bytes::BytesMut;
 
 use crate::counters::Counters;
@@ -94,6 +94,23 @@ pub enum Output {
         /// The last one.
         through: u64,
     },
+    /// Send a wake-up; if that fails, tell of it with [`Edge::handle_wake_failed`].
+    Wake(WakeCall),
+}
+
+/// A wake-up to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WakeCall {
+    /// Where the peripheral is in the gateway's tables.
+    pub slot: Slot,
+    /// Which wake-up.
+    pub wake_up: WakeUp,
+    /// Whom it is to wake.
+    pub peripheral: PeripheralId,
+    /// How.
+    pub waker: Waker,
+    /// Which try this is, from 1.
+    pub tries: u8,
 }
 
 /// One gateway, pure.
@@ -208,6 +225,11 @@ impl Edge {
     /// The batch with this ticket, and all before it, are durable.
     pub fn handle_persisted(&mut self, ticket: Ticket) {
         self.gateway.handle_persisted(ticket);
+    }
+
+    /// A wake-up could not be sent.
+    pub fn handle_wake_failed(&mut self, now: Time, slot: Slot, wake_up: WakeUp) {
+        self.gateway.handle_wake_failed(now, slot, wake_up);
     }
 
     /// The store works, or does not.
@@ -332,6 +354,11 @@ impl Edge {
             Effect::Observe { slot, path } => self.observe(now, slot, path),
             Effect::ObserveNoMore { slot, path } => self.observe_no_more(now, slot, path),
             Effect::Taken { token, .. } if Lwm2m::is_ours(token) => self.on_lwm2m_taken(now, token),
+            Effect::Wake { slot, wake_up, waker, tries } => {
+                // With its allocation gone there is nobody to wake.
+                let Some(peripheral) = self.gateway.peripheral(slot).cloned() else { return };
+                self.outputs.push_back(Output::Wake(WakeCall { slot, wake_up, peripheral, waker, tries }));
+            }
             Effect::Taken { token, .. } => self.on_taken(now, token),
             Effect::Directed { token } => self.outputs.push_back(Output::Directed { token }),
             Effect::UpAvailable { through } => self.outputs.push_back(Output::UpAvailable { through }),

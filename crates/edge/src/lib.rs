@@ -34,6 +34,6 @@ mod lwm2m;
 mod mqtt;
 
 pub use counters::Counters;
-pub use edge::{Edge, Output, Settings, Store};
+pub use edge::{Edge, Output, Settings, Store, WakeCall};
 pub use lwm2m::{DatagramSocket, Dtls, Peer, Security};
 pub use mqtt::ConnectionId;

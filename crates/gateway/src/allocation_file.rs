@@ -18,7 +18,14 @@
 //! id = "meter-0018"
 //! groups = ["meters", "meters-east"]
 //! initial_state = "blocked"
+//! waker = "wake-on-lan 02:00:5e:10:00:01"
+//!
+//! [[peripheral]]
+//! id = "meter-0019"
+//! waker.http = { url = "https://sms.example/wake", body = "{peripheral}", effort = { tries = 2, back_off = 300 } }
 //! ```
+//!
+//! A waker is a text, or a table with all that [`Waker`](bugle_core::Waker) has; in CSV its JSON.
 //!
 //! In CSV the first row names the columns, of which `id` and `application` are needed; groups are
 //! separated by semicolons, an empty cell says nothing, and a label has a column of its own:

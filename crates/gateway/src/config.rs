@@ -1,12 +1,13 @@
 //! What an operator may set.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bugle_core::GatewayId;
 use bugle_core::gateway::{self, Undecided};
+use bugle_core::limits::PACING_MAX;
 use bugle_edge::Settings;
 use bugle_runtime::listener::{ListenError, PlainReach, check_plain};
 use bugle_runtime::tls::{TlsError, TlsFiles, server_config};
@@ -41,6 +42,12 @@ pub struct Config {
     /// Registering.
     #[serde(default)]
     pub registration: Registration,
+    /// How fast peripherals are served and woken.
+    #[serde(default)]
+    pub pacing: Pacing,
+    /// Waking peripherals.
+    #[serde(default)]
+    pub wake: Wake,
     /// The platform.
     pub platform: Platform,
 }
@@ -121,6 +128,43 @@ impl Default for Registration {
     }
 }
 
+/// How fast peripherals are served and woken, whatever requests ask for. A 0 sets no bound.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pacing {
+    /// Deliveries that begin within any second.
+    pub members_per_second: u32,
+    /// Deliveries that are under way at any instant.
+    pub members_in_flight: u32,
+    /// Wake-ups that are sent within any minute.
+    pub activations_per_minute: u32,
+}
+
+impl Default for Pacing {
+    fn default() -> Self {
+        Self { members_per_second: 2_000, members_in_flight: 10_000, activations_per_minute: 600 }
+    }
+}
+
+impl Pacing {
+    const fn bounds(&self) -> bugle_core::Pacing {
+        bugle_core::Pacing {
+            members_per_second: NonZeroU32::new(self.members_per_second),
+            members_in_flight: NonZeroU32::new(self.members_in_flight),
+            activations_per_minute: NonZeroU32::new(self.activations_per_minute),
+        }
+    }
+}
+
+/// Waking peripherals.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Wake {
+    /// The folder of the programs that an allocation may name to wake its peripheral; none are run
+    /// without it.
+    pub programs: Option<PathBuf>,
+}
+
 /// What happens to a peripheral about which the application does not decide in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -199,6 +243,9 @@ impl Config {
             ("registration.decision_seconds", self.registration.decision_seconds, 1, 3_600),
             ("registration.retry_after_seconds", self.registration.retry_after_seconds, 1, 86_400),
             ("registration.answer_seconds", self.registration.answer_seconds, 1, 86_400),
+            ("pacing.members_per_second", self.pacing.members_per_second.into(), 0, PACING_MAX.into()),
+            ("pacing.members_in_flight", self.pacing.members_in_flight.into(), 0, PACING_MAX.into()),
+            ("pacing.activations_per_minute", self.pacing.activations_per_minute.into(), 0, PACING_MAX.into()),
         ] {
             if value < min || value > max {
                 return Err(ConfigError::Range { setting, min, max });
@@ -238,6 +285,7 @@ impl Config {
             },
             retry_after: Duration::from_secs(self.registration.retry_after_seconds),
             answer_time: Duration::from_secs(self.registration.answer_seconds),
+            pacing: self.pacing.bounds(),
             ..gateway::Config::new(self.id.clone())
         };
         let mut settings = Settings::new(gateway);

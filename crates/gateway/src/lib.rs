@@ -14,10 +14,11 @@ mod http;
 mod link;
 mod reactor;
 mod service;
+mod waker;
 
 pub use allocation_file::{AllocationFileError, Complaint};
 pub use allocations::{Allocations, ReloadError};
-pub use config::{Config, ConfigError, Mqtt, Platform, Registration, UndecidedWord};
+pub use config::{Config, ConfigError, Mqtt, Pacing, Platform, Registration, UndecidedWord, Wake};
 pub use control::{Control, ControlError};
 pub use link::LinkState;
 pub use reactor::ReactorError;

@@ -18,12 +18,12 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
 use bugle_core::Time;
-use bugle_edge::{Edge, Output, Store};
+use bugle_edge::{Edge, Output, Store, WakeCall};
 use bugle_runtime::Clock;
 use bugle_store::gateway::GatewayStore;
 use mio::{Events, Poll, Token};
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 pub(crate) use command::{Command, Commands, Status};
 pub(crate) use datagrams::Datagrams;
@@ -71,6 +71,7 @@ pub(crate) struct Reactor {
     directions: Directions,
     clock: Clock,
     progress: Progress,
+    wake_calls: mpsc::UnboundedSender<WakeCall>,
 }
 
 impl Reactor {
@@ -81,11 +82,23 @@ impl Reactor {
         edge: Edge,
         store: Arc<GatewayStore>,
         clock: Clock,
-        progress: Progress,
+        (progress, wake_calls): (Progress, mpsc::UnboundedSender<WakeCall>),
     ) -> Self {
         let keeper = Keeper::new(store, commands);
         let (sockets, directions) = (Sockets::default(), Directions::default());
-        Self { poll, listeners, datagrams, sockets, commands: receiver, edge, keeper, directions, clock, progress }
+        Self {
+            poll,
+            listeners,
+            datagrams,
+            sockets,
+            commands: receiver,
+            edge,
+            keeper,
+            directions,
+            clock,
+            progress,
+            wake_calls,
+        }
     }
 
     /// Serves until it is told to stop.
@@ -156,6 +169,7 @@ impl Reactor {
                 Ok(Command::Show { after, limit, shown }) => {
                     let _ = shown.send(self.edge.allocations(after, limit));
                 }
+                Ok(Command::WakeFailed { slot, wake_up }) => self.edge.handle_wake_failed(now, slot, wake_up),
                 Ok(Command::Status(status)) => {
                     let _ = status.send(self.status());
                 }
@@ -201,6 +215,10 @@ impl Reactor {
                 }
                 Output::Persist(batch) => self.keeper.add(batch),
                 Output::Directed { token } => self.directions.done(token),
+                Output::Wake(call) => {
+                    // Whoever sends them is gone only when the gateway stops.
+                    let _ = self.wake_calls.send(call);
+                }
                 Output::UpAvailable { through } => up_available = Some(through),
                 Output::DownAcknowledged { through } => down_acknowledged = Some(through),
             }

@@ -14,7 +14,7 @@ use bugle_store::gateway::GatewayStore;
 use bugle_store::sqlite::OpenError;
 use mio::Poll;
 use thiserror::Error;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::allocations::Allocations;
@@ -22,6 +22,7 @@ use crate::control::ControlListener;
 use crate::http::{self, Probes};
 use crate::link::{self, LinkState, LinkTo};
 use crate::reactor::{Command, Commands, Datagrams, Listeners, Progress, Reactor, ReactorError};
+use crate::waker::{self, Wakers};
 use crate::{Config, ConfigError};
 
 /// How long the HTTP server and the link may take to end.
@@ -118,8 +119,10 @@ impl Gateway {
         let (up_sender, up_available) = watch::channel(up_last);
         let (down_sender, down_acknowledged) = watch::channel(down_applied);
         let progress = Progress { up_available: up_sender, down_acknowledged: down_sender };
+        let (wake_calls, calls) = mpsc::unbounded_channel();
+        let outlets = (progress, wake_calls);
         let (doors, inbox) = ((listeners, datagrams), (commands.clone(), receiver));
-        let reactor = Reactor::new(poll, doors, inbox, edge, Arc::clone(&store), clock, progress);
+        let reactor = Reactor::new(poll, doors, inbox, edge, Arc::clone(&store), clock, outlets);
         let ended = spawn(reactor, shutdown.clone())?;
 
         let mut tasks = JoinSet::new();
@@ -137,6 +140,8 @@ impl Gateway {
             shutdown: shutdown.clone(),
         }));
         tasks.spawn(control.serve(commands.clone(), shutdown.clone()));
+        let wakers = Wakers::new(config.id.clone(), config.wake.programs.clone(), clock)?;
+        tasks.spawn(waker::run(calls, wakers, commands.clone(), shutdown.clone()));
         let allocations = Allocations::new(config.allocations, commands.clone());
         tasks.spawn(allocations.clone().watch(shutdown.clone()));
         let probes = Probes { gateway: config.id, commands: commands.clone(), link: link.clone(), store };

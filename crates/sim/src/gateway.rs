@@ -342,8 +342,8 @@ impl Gateway {
                 EdgeOutput::Datagram { peer, datagram } => {
                     out.push(Output::Datagram { address: peer.address, datagram: datagram.to_vec() });
                 }
-                // Nobody directs anything at the gateway itself in this world.
-                EdgeOutput::Directed { .. } => {}
+                // Nobody directs anything at the gateway itself, or is woken from outside, in this world.
+                EdgeOutput::Directed { .. } | EdgeOutput::Wake(_) => {}
                 EdgeOutput::Persist(batch) => process.waiting.push(batch),
                 EdgeOutput::UpAvailable { through } => process.up_available = through,
                 EdgeOutput::DownAcknowledged { through } => process.down_acknowledged = through,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bugle_core::gateway::{Config, Undecided};
 use bugle_core::platform::{Direct, Direction, Submitted};
 use bugle_core::{
-    Activation, Allocation, ApplicationId, Content, GatewayId, GroupId, InitialState, LateJoiners, Operation,
-    PeripheralId, Receipt, Sleepers, Waker,
+    Activation, Allocation, ApplicationId, Content, GatewayId, GroupId, InitialState, LateJoiners, Operation, Pacing,
+    PeripheralId, Priority, Receipt, Sleepers, Waker,
 };
 use bugle_edge::Settings;
 use bugle_lwm2m::client::{Sleep, WakesWith};
@@ -128,6 +128,7 @@ impl Draw {
             undecided: if random.chance(700) { Undecided::Refuse } else { Undecided::Hold },
             retry_after: random.seconds(1..10),
             answer_time: random.seconds(2..20),
+            pacing: Pacing::default(),
         };
         let mut settings = Settings::new(config);
         settings.reconnect_grace = random.seconds(1..30);
@@ -307,24 +308,30 @@ impl Draw {
         Submitted {
             group,
             operation: Operation::Message { content },
-            activation: *random.pick(&[
-                Activation::All,
-                Activation::All,
-                Activation::None,
-                Activation::Count(1),
-                Activation::Percentage(50),
-            ]),
+            activation: random
+                .pick(&[
+                    Activation::All,
+                    Activation::All,
+                    Activation::None,
+                    Activation::Count(1),
+                    Activation::Percentage(50),
+                ])
+                .clone(),
             sleepers: if random.chance(750) { Sleepers::Queue } else { Sleepers::Skip },
             receipt: if random.chance(500) { Receipt::Delivered } else { Receipt::Executed },
             late_joiners: if random.chance(250) { LateJoiners::Include } else { LateJoiners::Exclude },
             lifespan: random.seconds(1..120),
+            priority: Priority::Normal,
+            pacing: Pacing::default(),
+            abort: None,
+            collapse_key: None,
         }
     }
 
     fn direct(&mut self, application: usize) -> Direct {
         let number = self.random.index(self.peripherals);
         let direction = match self.random.of(0..100) {
-            0..30 => Direction::Allocate(self.allocation_of(number, application)),
+            0..30 => Direction::Allocate(Box::new(self.allocation_of(number, application))),
             30..40 => Direction::Remove,
             40..55 => Direction::Release,
             55..70 => Direction::Block,

@@ -479,7 +479,7 @@ fn snapshot(key: &PeripheralKey, row: &PeripheralRow) -> Vec<Event> {
             groups: row.member_of.clone(),
             presence: match row.presence {
                 State::Active => Presence::Active,
-                State::Activating => Presence::Activating,
+                State::Activating => Presence::Activating { next_wake: row.next_wake },
                 _ => Presence::Standby { next_wake: row.next_wake },
             },
             at: row.since,

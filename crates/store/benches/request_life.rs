@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use bugle_core::platform::{ApplyUp, Procedure, RequestState, Submit, Submitted};
 use bugle_core::{
     Activation, AllocationNotice, ApplicationId, Content, GatewayId, GroupId, InitialState, LateJoiners, MemberOutcome,
-    Operation, Origin, Outcome, PeripheralId, Presence, PresenceChanged, Receipt, RegistrationId, RequestId, Sleepers,
-    Time, UpEntry, limits,
+    Operation, Origin, Outcome, Pacing, PeripheralId, Presence, PresenceChanged, Priority, Receipt, RegistrationId,
+    RequestId, Sleepers, Time, UpEntry, limits,
 };
 use bugle_store::platform::{MemberCursor, MembersShown, PlatformStore};
 
@@ -168,6 +168,10 @@ fn submission() -> Submit {
             activation: Activation::All,
             sleepers: Sleepers::Queue,
             receipt: Receipt::Delivered,
+            priority: Priority::Normal,
+            pacing: Pacing::default(),
+            abort: None,
+            collapse_key: None,
             late_joiners: LateJoiners::Exclude,
             lifespan: Duration::from_secs(600),
         },

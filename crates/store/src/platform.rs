@@ -46,6 +46,7 @@ const LAYOUT: Layout = Layout {
         include_str!("platform/progress.sql"),
         include_str!("platform/schedules.sql"),
         include_str!("platform/members.sql"),
+        include_str!("platform/manner.sql"),
     ],
 };
 

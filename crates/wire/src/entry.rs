@@ -44,7 +44,7 @@ pub fn decode_down(bytes: &[u8], now: Time) -> Result<DownEntry, WireError> {
 mod tests {
     use std::time::Duration;
 
-    use bugle_core::{IdError, RequestId};
+    use bugle_core::{IdError, RequestId, StopCause};
     use proptest::prelude::*;
 
     use super::*;
@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn a_cancellation_is_small() {
         let request = RequestId::from_number(1 << 62).expect("63 bits");
-        assert_eq!(encode_down(&DownEntry::Cancel { request }, Time::ZERO).len(), 11);
+        let cause = StopCause::Cancelled;
+        assert_eq!(encode_down(&DownEntry::Cancel { request, cause }, Time::ZERO).len(), 13);
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! What can be wrong with the bytes of a peer.
 
 use bugle_core::credential::{PreSharedKeyError, VerifierError};
-use bugle_core::{IdError, PathError};
+use bugle_core::{CoapUriError, IdError, PathError, SelectorError};
 use thiserror::Error;
 
 /// Why bytes are no message of this version of the link. The fault is the peer's.
@@ -55,4 +55,19 @@ pub enum WireError {
         /// How many it has.
         length: usize,
     },
+    /// A MAC address has not 6 bytes.
+    #[error("a MAC address has 6 bytes, this one has {length}")]
+    Mac {
+        /// How many it has.
+        length: usize,
+    },
+    /// A text is no address and port.
+    #[error("{0:?} is no address and port")]
+    Address(String),
+    /// A text is no label selector.
+    #[error(transparent)]
+    Selector(#[from] SelectorError),
+    /// A text is no CoAP URI.
+    #[error(transparent)]
+    Coap(#[from] CoapUriError),
 }

@@ -1,15 +1,16 @@
 //! Every word that can travel, for property tests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bugle_core::credential::{PasswordProof, PasswordVerifier, PreSharedKey};
 use bugle_core::{
-    Activation, Allocation, AllocationNotice, ApplicationId, Content, Credential, Deregistered, Description, DownEntry,
-    EndCause, Evidence, ExpiryCause, GatewayId, GroupId, GroupRequest, InitialState, LateJoiners, MemberOutcome,
-    MemberProgress, Operation, Origin, Outcome, PeripheralId, Presence, PresenceChanged, Protocol, Receipt,
-    RegistrationAsked, RegistrationId, Report, RequestId, ResourcePath, Sighting, Sleepers, Stage, Stranger, Time,
-    UpEntry, Verdict, Waker,
+    Abort, Activation, Allocation, AllocationNotice, ApplicationId, CollapseKey, Content, Credential, Deregistered,
+    Description, DownEntry, EndCause, Evidence, ExpiryCause, FailuresMax, GatewayId, GroupId, GroupRequest, HttpMethod,
+    InitialState, LateJoiners, MacAddress, MemberOutcome, MemberProgress, Operation, Origin, Outcome, Pacing,
+    PeripheralId, Presence, PresenceChanged, Priority, Protocol, Receipt, RegistrationAsked, RegistrationId, Report,
+    RequestId, ResourcePath, Sighting, Sleepers, Stage, StopCause, Stranger, Time, UpEntry, Verdict, WakeEffort, Waker,
 };
 use bytes::Bytes;
 use proptest::collection::{btree_map, btree_set, vec};
@@ -31,6 +32,10 @@ pub(crate) fn sample_request(deadline: Time) -> DownEntry {
         sleepers: Sleepers::Queue,
         receipt: Receipt::Delivered,
         late_joiners: LateJoiners::Exclude,
+        priority: Priority::Normal,
+        pacing: Pacing::default(),
+        abort: None,
+        collapse_key: None,
         deadline,
     })
 }
@@ -63,7 +68,7 @@ pub(crate) fn down_entry() -> impl Strategy<Value = DownEntry> {
             DownEntry::Decision { peripheral, registration, verdict }
         }),
         group_request().prop_map(DownEntry::Request),
-        request_id().prop_map(|request| DownEntry::Cancel { request }),
+        (request_id(), stop_cause()).prop_map(|(request, cause)| DownEntry::Cancel { request, cause }),
         allocation().prop_map(DownEntry::Allocate),
         peripheral().prop_map(|peripheral| DownEntry::Remove { peripheral }),
         peripheral().prop_map(|peripheral| DownEntry::Release { peripheral }),
@@ -74,6 +79,9 @@ pub(crate) fn down_entry() -> impl Strategy<Value = DownEntry> {
         peripheral().prop_map(|peripheral| DownEntry::Standby { peripheral }),
         (peripheral(), path()).prop_map(|(peripheral, path)| DownEntry::Observe { peripheral, path }),
         (peripheral(), path()).prop_map(|(peripheral, path)| DownEntry::ObserveNoMore { peripheral, path }),
+        peripheral().prop_map(|peripheral| DownEntry::Activate { peripheral }),
+        (application(), group()).prop_map(|(application, group)| DownEntry::StandbyGroup { application, group }),
+        (application(), group()).prop_map(|(application, group)| DownEntry::ActivateGroup { application, group }),
     ]
 }
 
@@ -193,12 +201,38 @@ fn credential() -> impl Strategy<Value = Credential> {
     ]
 }
 
+fn effort() -> impl Strategy<Value = WakeEffort> {
+    (duration(), any::<u8>(), duration()).prop_map(|(time_limit, tries, back_off)| WakeEffort {
+        time_limit,
+        tries,
+        back_off,
+    })
+}
+
+fn waker() -> impl Strategy<Value = Waker> {
+    let method = select(vec![HttpMethod::Get, HttpMethod::Post, HttpMethod::Put]);
+    let uri = select(vec!["coap://a", "coap://[::1]:1/b?c"]).prop_map(|uri| uri.parse().expect("a CoAP URI"));
+    let broadcast = select([([192, 0, 2, 255], 9).into(), ([1_u16; 8], 7).into()].to_vec());
+    let lan = (any::<[u8; 6]>().prop_map(MacAddress::new), option::of(broadcast), effort());
+    let http = (any::<String>(), method, labels(), any::<String>(), effort());
+    prop_oneof![
+        Just(Waker::Window),
+        lan.prop_map(|(mac, broadcast, effort)| Waker::WakeOnLan { mac, broadcast, effort }),
+        (uri, effort()).prop_map(|(uri, effort)| Waker::Coap { uri, effort }),
+        http.prop_map(|(url, method, headers, body, effort)| Waker::Http { url, method, headers, body, effort }),
+        (any::<String>(), vec(any::<String>(), 0..3), effort()).prop_map(|(program, arguments, effort)| Waker::Exec {
+            program,
+            arguments,
+            effort
+        }),
+    ]
+}
+
 fn allocation() -> impl Strategy<Value = Allocation> {
     let who = (peripheral(), application(), groups(), initial_state());
-    let rest = (option::of(credential()), labels(), option::of(duration()), option::of(duration()));
+    let rest = (option::of(credential()), waker(), labels(), option::of(duration()), option::of(duration()));
     (who, rest).prop_map(|((peripheral, application, groups, initial_state), rest)| {
-        let (credential, labels, lifetime, idle) = rest;
-        let waker = Waker::Window;
+        let (credential, waker, labels, lifetime, idle) = rest;
         Allocation { peripheral, application, groups, initial_state, credential, waker, labels, lifetime, idle }
     })
 }
@@ -247,7 +281,7 @@ fn presence() -> impl Strategy<Value = Presence> {
     prop_oneof![
         Just(Presence::Active),
         option::of(time()).prop_map(|next_wake| Presence::Standby { next_wake }),
-        Just(Presence::Activating),
+        option::of(time()).prop_map(|next_wake| Presence::Activating { next_wake }),
     ]
 }
 
@@ -279,7 +313,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         select(vec![Asleep, Unreachable, GatewayOffline]).prop_map(|cause| Outcome::Expired { cause }),
         Just(Outcome::Skipped),
         Just(Outcome::Left),
-        Just(Outcome::Cancelled),
+        select(vec![Outcome::Cancelled, Outcome::Aborted, Outcome::Replaced]),
     ]
 }
 
@@ -344,7 +378,28 @@ fn activation() -> impl Strategy<Value = Activation> {
         Just(Activation::None),
         any::<u32>().prop_map(Activation::Count),
         (1..=100_u8).prop_map(Activation::Percentage),
+        select(vec!["zone=north,!spare", "kind in (a,b)"])
+            .prop_map(|selector| Activation::Labels(selector.parse().expect("a selector"))),
     ]
+}
+
+fn stop_cause() -> impl Strategy<Value = StopCause> {
+    select(vec![StopCause::Cancelled, StopCause::Aborted, StopCause::Replaced])
+}
+
+fn pacing() -> impl Strategy<Value = Pacing> {
+    let number = || option::of((1..=u32::MAX).prop_map(|number| NonZeroU32::new(number).expect("not zero")));
+    (number(), number(), number()).prop_map(|(members_per_second, members_in_flight, activations_per_minute)| Pacing {
+        members_per_second,
+        members_in_flight,
+        activations_per_minute,
+    })
+}
+
+fn abort() -> impl Strategy<Value = Abort> {
+    let failures =
+        prop_oneof![any::<u32>().prop_map(FailuresMax::Count), (0..100_u8).prop_map(FailuresMax::Percentage)];
+    (failures, any::<u32>()).prop_map(|(failures, minimum)| Abort { failures, minimum })
 }
 
 fn group_request() -> impl Strategy<Value = GroupRequest> {
@@ -352,20 +407,34 @@ fn group_request() -> impl Strategy<Value = GroupRequest> {
     let receipt = select(vec![Receipt::Delivered, Receipt::Executed]);
     let late_joiners = select(vec![LateJoiners::Exclude, LateJoiners::Include]);
     let whose = (request_id(), application(), group(), btree_set(group(), 0..4));
-    (whose, operation(), activation(), sleepers, receipt, late_joiners, time()).prop_map(
-        |((id, application, group, contained), operation, activation, sleepers, receipt, late_joiners, deadline)| {
-            GroupRequest {
-                id,
-                application,
-                group,
-                contained,
-                operation,
-                activation,
-                sleepers,
-                receipt,
-                late_joiners,
-                deadline,
-            }
+    let priority = select(vec![Priority::Urgent, Priority::Normal, Priority::Background]);
+    let collapse_key = option::of("[!-~]{1,8}".prop_map(|key| CollapseKey::new(key).expect("a collapse key")));
+    let manner = (priority, pacing(), option::of(abort()), collapse_key);
+    (whose, operation(), activation(), sleepers, receipt, late_joiners, time(), manner).prop_map(
+        |(
+            (id, application, group, contained),
+            operation,
+            activation,
+            sleepers,
+            receipt,
+            late_joiners,
+            deadline,
+            manner,
+        )| GroupRequest {
+            priority: manner.0,
+            pacing: manner.1,
+            abort: manner.2,
+            collapse_key: manner.3,
+            id,
+            application,
+            group,
+            contained,
+            operation,
+            activation,
+            sleepers,
+            receipt,
+            late_joiners,
+            deadline,
         },
     )
 }

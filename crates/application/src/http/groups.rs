@@ -86,10 +86,7 @@ pub(super) async fn show(
 
 fn member_of_group(configurations: &GroupConfigurations, peripheral: &PeripheralId) -> Option<MemberOfGroup> {
     let (Registration { gateway, id, .. }, Member { presence, since, .. }) = configurations.member(peripheral)?;
-    let next_wake = match presence {
-        Some(Presence::Standby { next_wake }) => *next_wake,
-        _ => None,
-    };
+    let next_wake = presence.and_then(Presence::next_wake);
     Some(MemberOfGroup {
         peripheral: peripheral.clone(),
         gateway: gateway.clone(),

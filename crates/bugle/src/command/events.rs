@@ -148,7 +148,7 @@ const fn presence(presence: Presence) -> &'static str {
     match presence {
         Presence::Active => "is active",
         Presence::Standby { .. } => "is in standby",
-        Presence::Activating => "is being woken",
+        Presence::Activating { .. } => "is being woken",
     }
 }
 

@@ -50,6 +50,18 @@ enum Command {
     #[command(after_long_help = "Example:\n  bugle group unnest building floor-2")]
     Unnest(NestArgs),
     Send(Box<SendArgs>),
+    /// Activate all members that are in standby: each is woken as its allocation says
+    #[command(after_long_help = "Example:\n  bugle group activate lamps")]
+    Activate {
+        /// Which group
+        group: GroupId,
+    },
+    /// Put all members into standby: they are left alone until they wake
+    #[command(after_long_help = "Example:\n  bugle group standby lamps")]
+    Standby {
+        /// Which group
+        group: GroupId,
+    },
     /// Show how a group changes, as it changes
     ///
     /// A line is printed whenever members come, go, fall asleep or wake. Ctrl-C ends it.
@@ -58,6 +70,19 @@ enum Command {
         /// Which group
         group: GroupId,
     },
+}
+
+/// What was asked of the gateways of a group.
+#[derive(Debug, Serialize)]
+struct Asked<'a> {
+    group: &'a GroupId,
+    asked: &'static str,
+}
+
+fn tell_asked(context: &Context, group: &GroupId, what: &'static str) -> Result<Ended, Failure> {
+    let asked = Asked { group, asked: what };
+    context.output.print_line(&asked, |_| format!("{group}: {what} is on its way to the gateways."))?;
+    Ok(Ended::Well)
 }
 
 #[derive(Debug, Args)]
@@ -85,6 +110,14 @@ impl GroupCommand {
             Command::Nest(args) => nest(context, args).await,
             Command::Unnest(args) => unnest(context, args).await,
             Command::Send(args) => args.run(context).await,
+            Command::Activate { group } => {
+                context.client()?.activate_group(context.connection.application()?, &group).await?;
+                tell_asked(context, &group, "activate")
+            }
+            Command::Standby { group } => {
+                context.client()?.put_group_into_standby(context.connection.application()?, &group).await?;
+                tell_asked(context, &group, "standby")
+            }
             Command::Watch { group } => watch(context, &group).await,
         }
     }

@@ -33,7 +33,7 @@ enum Command {
         /// Which, as GATEWAY/PERIPHERAL
         place: Place,
     },
-    Allocate(AllocateArgs),
+    Allocate(Box<AllocateArgs>),
     /// Remove allocations, ending the registrations
     #[command(after_long_help = "Example:\n  bugle peripheral remove east/new-lamp")]
     Remove(Places),
@@ -50,6 +50,9 @@ enum Command {
     #[command(after_long_help = "Example:\n  bugle peripheral standby east/lamp-01")]
     Standby(Places),
     Observe(ObserveArgs),
+    /// Activate peripherals in standby: each is woken as its allocation says
+    #[command(after_long_help = "Example:\n  bugle peripheral activate east/lamp-01")]
+    Activate(Places),
 }
 
 /// List peripherals, or with --waiting those without an allocation that asked to register
@@ -83,7 +86,9 @@ struct ListArgs {
 #[command(after_long_help = "\
 Examples:
   bugle peripheral allocate east/new-lamp --group lamps
-  bugle peripheral allocate east/new-meter --group meters --label street=Mill --lifetime 1h")]
+  bugle peripheral allocate east/new-meter --group meters --label street=Mill --lifetime 1h
+  bugle peripheral allocate east/new-lamp --group lamps --waker 'wake-on-lan 02:00:5e:10:00:01'
+  bugle peripheral allocate east/new-lamp --group lamps --waker '{\"http\":{\"url\":\"http://127.0.0.1:8080/wake/{peripheral}\",\"effort\":{\"tries\":2}}}'")]
 struct AllocateArgs {
     /// Which, as GATEWAY/PERIPHERAL
     place: Place,
@@ -115,6 +120,10 @@ pub(crate) struct AllocationArgs {
     /// The common name of the certificate it must show
     #[arg(long, value_name = "NAME", conflicts_with_all = ["password_verifier", "pre_shared_key"])]
     certificate: Option<String>,
+    /// How it is woken: window (it wakes by itself), wake-on-lan MAC, coap://…, http://…, https://…,
+    /// exec PROGRAM, or as JSON with time limit, tries and back-off; {peripheral} stands for its id
+    #[arg(long, value_name = "WAKER", default_value = "window")]
+    waker: Waker,
     /// What you say of it; may be given several times
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = parse_label)]
     labels: Vec<(String, String)>,
@@ -210,6 +219,9 @@ impl PeripheralCommand {
             Command::Standby(places) => {
                 places.ask(context, "standby", async |at| client.standby(&at.gateway, &at.peripheral).await).await
             }
+            Command::Activate(places) => {
+                places.ask(context, "activate", async |at| client.activate(&at.gateway, &at.peripheral).await).await
+            }
         }
     }
 }
@@ -263,7 +275,7 @@ impl AllocationArgs {
             groups: self.groups.into_iter().collect::<BTreeSet<_>>(),
             initial_state: if self.blocked { InitialState::Blocked } else { InitialState::Allocated },
             credential,
-            waker: Waker::Window,
+            waker: self.waker,
             labels: self.labels.into_iter().collect::<BTreeMap<_, _>>(),
             lifetime: self.lifetime.map(|lifetime| lifetime.as_secs()),
             idle: self.idle.map(|idle| idle.as_secs()),

@@ -1,9 +1,13 @@
 //! `bugle group send`: one operation for a whole group.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bugle_api::Submission;
-use bugle_core::{Activation, Content, GroupId, LateJoiners, Operation, Receipt, ResourcePath, Sleepers};
+use bugle_core::{
+    Abort, Activation, CollapseKey, Content, FailuresMax, GroupId, LateJoiners, Operation, Pacing, Priority, Receipt,
+    ResourcePath, Sleepers,
+};
 use clap::{Args, ValueEnum};
 
 use super::Context;
@@ -25,7 +29,9 @@ Examples:
   bugle group send lamps --read /3/0/9 --receipt executed
   bugle group send lamps --write /3311/0/5850=1 --activation 50% --deadline 1m
   bugle group send lamps --message on --late-joiners include --deadline 1h
-  bugle group send lamps --execute /3/0/4 --no-wait")]
+  bugle group send lamps --message on --activation 'zone=north,!spare,kind in (a,b)'
+  bugle group send lamps --message on --priority urgent --collapse-key switch
+  bugle group send lamps --execute /3/0/4 --members-per-second 50 --abort 10% --abort-minimum 20 --no-wait")]
 pub(crate) struct SendArgs {
     #[command(flatten)]
     asked: AskedArgs,
@@ -50,7 +56,9 @@ pub(crate) struct AskedArgs {
     /// The media type of what --message or --write carries
     #[arg(long, value_name = "TYPE", default_value = "text/plain")]
     content_type: String,
-    /// Which members in standby are activated: all, none, a count as 25, or a share as 10%
+    /// Which members in standby are activated: all, none, a count as 25, a share as 10%, or a label
+    /// selector as zone=north, zone!=north, 'kind in (a,b)', 'kind not in (a,b)' or !spare, several of
+    /// which are separated by commas
     #[arg(long, value_name = "WHICH", default_value_t = Activation::All)]
     activation: Activation,
     /// What happens to members in standby that are not activated
@@ -65,6 +73,28 @@ pub(crate) struct AskedArgs {
     /// How long the request may live, as 90s, 10m, 2h or 3days
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
     deadline: Duration,
+    /// Before which others it goes
+    #[arg(long, value_name = "PRIORITY", default_value = "normal")]
+    priority: PriorityWord,
+    /// The most deliveries that begin within a second at each gateway
+    #[arg(long, value_name = "COUNT")]
+    members_per_second: Option<NonZeroU32>,
+    /// The most deliveries that are under way at once at each gateway
+    #[arg(long, value_name = "COUNT")]
+    members_in_flight: Option<NonZeroU32>,
+    /// The most wake-ups that are sent within a minute at each gateway
+    #[arg(long, value_name = "COUNT")]
+    activations_per_minute: Option<NonZeroU32>,
+    /// Give up the rest when more members fail than this: a count as 5, or a share as 10% of those that
+    /// were served or failed
+    #[arg(long, value_name = "FAILURES")]
+    abort: Option<FailuresMax>,
+    /// But not before so many members were served or failed
+    #[arg(long, value_name = "COUNT", requires = "abort", default_value_t = 0)]
+    abort_minimum: u32,
+    /// A word of yours: a newer request of the group with the same one replaces what still waits of this
+    #[arg(long, value_name = "WORD")]
+    collapse_key: Option<CollapseKey>,
 }
 
 #[derive(Debug, Args)]
@@ -90,6 +120,16 @@ enum SleepersWord {
     Queue,
     /// They are left out
     Skip,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PriorityWord {
+    /// It overtakes what is not urgent, but for what is being delivered
+    Urgent,
+    /// As most are
+    Normal,
+    /// It goes when nothing else waits
+    Background,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -136,10 +176,16 @@ impl SendArgs {
 impl AskedArgs {
     pub(crate) fn submission(&self) -> Result<Submission, Failure> {
         let operation = self.operation();
-        bugle_core::check_request(&operation, self.deadline).map_err(|error| Failure::Usage(error.to_string()))?;
+        let pacing = Pacing {
+            members_per_second: self.members_per_second,
+            members_in_flight: self.members_in_flight,
+            activations_per_minute: self.activations_per_minute,
+        };
+        bugle_core::check_request(&operation, self.deadline, &pacing)
+            .map_err(|error| Failure::Usage(error.to_string()))?;
         Ok(Submission {
             operation,
-            activation: self.activation,
+            activation: self.activation.clone(),
             sleepers: match self.sleepers {
                 SleepersWord::Queue => Sleepers::Queue,
                 SleepersWord::Skip => Sleepers::Skip,
@@ -153,6 +199,14 @@ impl AskedArgs {
                 LateJoinersWord::Include => LateJoiners::Include,
             },
             deadline_seconds: self.deadline.as_secs(),
+            priority: match self.priority {
+                PriorityWord::Urgent => Priority::Urgent,
+                PriorityWord::Normal => Priority::Normal,
+                PriorityWord::Background => Priority::Background,
+            },
+            pacing,
+            abort: self.abort.map(|failures| Abort { failures, minimum: self.abort_minimum }),
+            collapse_key: self.collapse_key.clone(),
         })
     }
 
@@ -206,6 +260,19 @@ mod tests {
         assert_eq!(submission.activation, Activation::Percentage(10));
         assert_eq!((submission.sleepers, submission.receipt), (Sleepers::Skip, Receipt::Executed));
         assert_eq!((submission.late_joiners, submission.deadline()), (LateJoiners::Include, Duration::from_secs(120)));
+    }
+
+    #[test]
+    fn manner_is_sent_as_it_is_said() {
+        let line = "lamps --message on --priority background --members-per-second 5 --activations-per-minute 2 \
+            --abort 10% --abort-minimum 20 --collapse-key switch --activation zone=north,!spare";
+        let submission = parse(line).expect("a command").submission().expect("within bounds");
+        assert_eq!(submission.priority, Priority::Background);
+        let (members_per_second, activations_per_minute) = (NonZeroU32::new(5), NonZeroU32::new(2));
+        assert_eq!(submission.pacing, Pacing { members_per_second, members_in_flight: None, activations_per_minute });
+        assert_eq!(submission.abort, Some(Abort { failures: FailuresMax::Percentage(10), minimum: 20 }));
+        assert_eq!(submission.collapse_key.as_ref().map(CollapseKey::as_str), Some("switch"));
+        assert_eq!(submission.activation.to_string(), "zone=north,!spare");
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use bugle_api::{
     Group, GroupDetail, MemberFilter, MemberQuery, PageQuery, PeripheralQuery, Request, RequestState, Submission,
 };
-use bugle_core::{Activation, GroupId, LateJoiners, Operation, OutcomeKind, Receipt, Sleepers, State};
+use bugle_core::{
+    Activation, GroupId, LateJoiners, Operation, OutcomeKind, Pacing, Priority, Receipt, Sleepers, State,
+};
 use bugle_load::Command;
 
 use super::folder::Folder;
@@ -164,6 +166,10 @@ impl Story<'_> {
             receipt: Receipt::Executed,
             late_joiners: LateJoiners::Exclude,
             deadline_seconds: DEADLINE_SECONDS,
+            priority: Priority::Normal,
+            pacing: Pacing::default(),
+            abort: None,
+            collapse_key: None,
         };
         let Self { parts, town, .. } = self;
         let request = parts.client.submit(&town.application, &town.street, &submission, None).await?;

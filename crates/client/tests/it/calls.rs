@@ -76,6 +76,7 @@ async fn call_all(client: &Client, peripheral: &PeripheralId) {
         client.block(&gateway, peripheral).await.err(),
         client.deregister(&gateway, peripheral).await.err(),
         client.standby(&gateway, peripheral).await.err(),
+        client.activate(&gateway, peripheral).await.err(),
         client.observe(&gateway, peripheral, value).await.err(),
         client.observe_no_more(&gateway, peripheral, value).await.err(),
     ];
@@ -85,6 +86,8 @@ async fn call_all(client: &Client, peripheral: &PeripheralId) {
         client.group_members(&application, &group, &page).await.err(),
         client.nest(&application, &group, &contained).await.err(),
         client.unnest(&application, &group, &contained).await.err(),
+        client.activate_group(&application, &group).await.err(),
+        client.put_group_into_standby(&application, &group).await.err(),
         client.submit(&application, &group, &submission(), None).await.err(),
         client.foresee(&application, &group, &submission()).await.err(),
         client.requests(&application, &RequestQuery::default()).await.err(),

@@ -59,8 +59,11 @@ impl Gateway {
     /// Steps 1 and 2. Whether there was a registration to end.
     pub(super) fn end(&mut self, now: Time, slot: Slot, cause: EndCause) -> bool {
         let Some(registration) = self.registry.deregister(slot) else { return false };
-        for timer in [Timer::Presence(slot), Timer::Lifetime(slot), Timer::Answer(slot)] {
+        for timer in [Timer::Presence(slot), Timer::Lifetime(slot), Timer::Answer(slot), Timer::Wake(slot)] {
             self.timers.clear(timer);
+        }
+        if registration.in_flight.is_some() {
+            self.deliveries.end(now, registration.waiting.front().map(|waiting| waiting.request));
         }
         self.outbox.record(Change::Deregistered { slot });
         self.refuse_renewal(slot, registration.id);

@@ -3,25 +3,30 @@
 //! 1. The request comes down with operation, group, activation policy and deadline: `take`.
 //! 2. The members are fixed: all registered peripherals of the group now. If the request says so, those
 //!    that register later become members too (`late_joining.rs`).
-//! 3. Part or all of the members in standby are activated, those first that wake soonest.
-//! 4. The operation goes to the active ones now, to the others as they wake: `pump`. For each
-//!    peripheral requests go in order of acceptance, one in flight. Members in standby that are not
-//!    activated wait too, or are left out if the request says so.
-//! 5. Every member ends in exactly one outcome: `settle`. At the deadline the rest expires.
+//! 3. Part or all of the members in standby are activated (`activation.rs`), those first that wake
+//!    soonest.
+//! 4. The operation goes to the active ones now, to the others as they wake: `pump_all`, as fast as
+//!    pacing allows (`pacing.rs`). For each peripheral urgent requests go before others, otherwise in
+//!    order of acceptance, one in flight. Members in standby that are not activated wait too, or are
+//!    left out if the request says so.
+//! 5. Every member ends in exactly one outcome: `settle`. At the deadline the rest expires; what is
+//!    not with a peripheral ends before if the request is cancelled, aborted, or replaced (`stopping.rs`).
 //!
 //! The number of each delivery is durable before the first transmission, so that a repetition after
 //! a crash carries the same identifier and is recognised as one.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::change::StoredRequest;
-use super::registry::Waiting;
+use super::pacing::Meter;
+use super::registry::{Registration, Waiting};
 use super::timers::Timer;
-use super::{Change, Effect, Gateway, Reach, Slot};
+use super::{Change, Effect, Gateway, Slot};
 use crate::{
-    Content, ExpiryCause, GroupId, GroupRequest, LateJoiners, MemberOutcome, Outcome, PeripheralId, Presence, Receipt,
-    RequestId, Sleepers, Stage, Time, UpEntry, limits,
+    Activation, Content, ExpiryCause, GroupId, GroupRequest, LateJoiners, MemberOutcome, Outcome, Pacing, PeripheralId,
+    Presence, Receipt, RequestId, Sample, Sleepers, Stage, Time, UpEntry, limits,
 };
 
 /// A request that waits for members.
@@ -32,13 +37,16 @@ pub(super) struct TakenRequest {
     pub(super) members: Vec<Slot>,
     /// How many of them have no outcome yet.
     pub(super) unsettled: usize,
-    pub(super) is_cancelled: bool,
+    /// Whether what is not with a peripheral has ended.
+    pub(super) is_stopped: bool,
+    /// What has become of its members here.
+    pub(super) sample: Sample,
 }
 
 /// The delivery that is with a peripheral.
 #[derive(Debug)]
 pub(super) struct InFlight {
-    passage: Passage,
+    pub(super) passage: Passage,
     is_acknowledged: bool,
     /// An answer that came before the acknowledgement, with the token of whoever handed it over.
     answer: Option<(Content, u64)>,
@@ -46,7 +54,7 @@ pub(super) struct InFlight {
 
 /// How far a delivery has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Passage {
+pub(super) enum Passage {
     /// It waits for the disk, and was never sent.
     Unsent,
     /// It waits for the disk to be sent again.
@@ -83,6 +91,7 @@ impl Gateway {
             return;
         }
         let id = request.id;
+        self.replace_older(now, &request);
         let members = self.registry.members(&request);
         let is_busy = self.requests.len() >= limits::REQUESTS_PER_GATEWAY_MAX;
         let late_joiners = if is_busy { LateJoiners::Exclude } else { request.late_joiners };
@@ -91,6 +100,7 @@ impl Gateway {
             let outcome = Rejection::new("busy", "the gateway holds too many requests").into();
             let receipts = members.iter().map(|slot| self.receipt(now, *slot, Outcome::clone(&outcome))).collect();
             self.outbox.settle_at_once(id, receipts);
+            self.forget_collapse(&request);
             return;
         }
         let met = match late_joiners {
@@ -100,6 +110,7 @@ impl Gateway {
         let plan = self.plan(now, &request, members);
         self.outbox.settle_at_once(id, plan.settled);
         if plan.waiting.is_empty() && late_joiners == LateJoiners::Exclude {
+            self.forget_collapse(&request);
             return;
         }
         let request = Arc::new(request);
@@ -107,13 +118,23 @@ impl Gateway {
         let stored = StoredRequest { request: Arc::clone(&request), members, met: met.clone(), is_cancelled: false };
         self.outbox.record(Change::Taken(stored));
         self.open_to_late_joiners(&request, met);
-        self.timers.set(Timer::Deadline(id), request.deadline);
         let members = plan.waiting.iter().map(|(slot, _)| *slot).collect();
-        let unsettled = plan.waiting.len();
-        self.requests.insert(id, TakenRequest { request, members, unsettled, is_cancelled: false });
-        for (slot, waiting) in plan.waiting {
-            self.enqueue(now, slot, waiting);
+        let [deliveries, wakes] = meters(&request.pacing);
+        self.hold(request, members, deliveries, wakes);
+        for (rank, (slot, waiting)) in (0..).zip(plan.waiting) {
+            self.enqueue(now, slot, waiting, rank);
         }
+    }
+
+    /// Keeps a request until all `members` have their outcome.
+    pub(super) fn hold(&mut self, request: Arc<GroupRequest>, members: Vec<Slot>, deliveries: Meter, wakes: Meter) {
+        let id = request.id;
+        self.timers.set(Timer::Deadline(id), request.deadline);
+        self.deliveries.open(Some(id), request.priority, deliveries);
+        self.wakes.open(Some(id), request.priority, wakes);
+        let unsettled = members.len();
+        let sample = Sample::default();
+        self.requests.insert(id, TakenRequest { request, members, unsettled, is_stopped: false, sample });
     }
 
     fn tell_members(&mut self, request: RequestId, members: &[Slot], late_joiners: LateJoiners) {
@@ -135,25 +156,23 @@ impl Gateway {
         let mut sleepers = Vec::new();
         let mut plan = Plan::default();
         for slot in members {
-            let registration = self.registry.registration_mut(slot).expect("members are registered");
+            let registration = self.registry.registration(slot).expect("members are registered");
             if registration.waiting.len() >= limits::WAITING_PER_PERIPHERAL_MAX {
                 plan.settled.push(self.receipt(now, slot, too_many_waiting().into()));
-                continue;
-            }
-            match registration.presence {
-                Presence::Active => plan.waiting.push((slot, self.waiting(slot, request.id, false))),
-                Presence::Standby { next_wake } => {
-                    sleepers.push((next_wake.unwrap_or(Time::MAX), registration.last_activated, slot));
-                }
-                Presence::Activating => sleepers.push((Time::ZERO, Time::ZERO, slot)),
+            } else if registration.presence == Presence::Active {
+                // Should it go to standby before its turn comes, it is as if it had been.
+                let activates = self.is_selected(&request.activation, slot);
+                plan.waiting.push((slot, self.waiting(slot, request, activates)));
+            } else {
+                sleepers.push((self.turn(slot), slot));
             }
         }
         sleepers.sort_unstable();
-        let activated = request.activation.share_of(sleepers.len());
-        for (position, (_, _, slot)) in sleepers.into_iter().enumerate() {
-            let activates = position < activated;
+        let share = request.activation.share_of(sleepers.len());
+        for (position, (_, slot)) in sleepers.into_iter().enumerate() {
+            let activates = position < share || self.is_selected(&request.activation, slot);
             if activates || request.sleepers == Sleepers::Queue {
-                plan.waiting.push((slot, self.waiting(slot, request.id, activates)));
+                plan.waiting.push((slot, self.waiting(slot, request, activates)));
             } else {
                 plan.settled.push(self.receipt(now, slot, Outcome::Skipped));
             }
@@ -161,43 +180,75 @@ impl Gateway {
         plan
     }
 
-    pub(super) fn waiting(&mut self, slot: Slot, request: RequestId, activates: bool) -> Waiting {
-        let peripheral = self.registry.peripheral_mut(slot).expect("members are allocated");
-        peripheral.next_delivery = peripheral.next_delivery.checked_add(1).unwrap_or(1);
-        let delivery = peripheral.next_delivery;
-        Waiting { request, delivery, activates, is_repeat: false, tries: 0, stage: Stage::AtGateway }
+    fn is_selected(&self, activation: &Activation, slot: Slot) -> bool {
+        self.registry.peripheral(slot).is_some_and(|peripheral| activation.selects(&peripheral.profile.labels))
     }
 
-    pub(super) fn enqueue(&mut self, now: Time, slot: Slot, waiting: Waiting) {
-        let registration = self.registry.registration_mut(slot).expect("members are registered");
-        registration.waiting.push_back(waiting);
-        if waiting.activates {
-            registration.last_activated = now;
+    pub(super) fn waiting(&mut self, slot: Slot, request: &GroupRequest, activates: bool) -> Waiting {
+        let peripheral = self.registry.peripheral_mut(slot).expect("members are allocated");
+        peripheral.next_delivery = peripheral.next_delivery.checked_add(1).unwrap_or(1);
+        Waiting {
+            request: request.id,
+            priority: request.priority,
+            delivery: peripheral.next_delivery,
+            activates,
+            is_repeat: false,
+            tries: 0,
+            stage: Stage::AtGateway,
         }
+    }
+
+    pub(super) fn enqueue(&mut self, now: Time, slot: Slot, waiting: Waiting, rank: u32) {
+        let registration = self.registry.registration_mut(slot).expect("members are registered");
+        registration.wait(waiting);
         self.observe(now, slot);
         if waiting.activates {
-            self.change_presence(now, slot, Presence::Activating);
+            self.call(now, slot, Some(waiting.request), rank);
         }
         self.to_pump.push_back(slot);
     }
 
     /// Step 4, for every peripheral that may have become ready for its next request.
     pub(super) fn pump_all(&mut self, now: Time) {
-        while let Some(slot) = self.to_pump.pop_front() {
-            self.pump(now, slot);
+        loop {
+            while let Some(slot) = self.to_pump.pop_front() {
+                self.line_up(now, slot);
+            }
+            self.wake_next(now);
+            self.deliver_next(now);
+            self.abort_due(now);
+            if self.to_pump.is_empty() {
+                break;
+            }
+        }
+        self.timers.set_or_clear(Timer::Deliveries, self.deliveries.next_due(now));
+        self.timers.set_or_clear(Timer::Wakes, self.wakes.next_due(now));
+    }
+
+    /// Has a peripheral that is ready for its next request wait for its turn. One that sleeps, and is
+    /// awake now, may not be for long, and goes first.
+    fn line_up(&mut self, now: Time, slot: Slot) {
+        let Some(registration) = self.registry.registration(slot) else { return };
+        if let Some(request) = registration.ready_for() {
+            let rank = u32::from(!registration.is_sleeper);
+            self.deliveries.add(now, Some(request), rank, slot);
         }
     }
 
-    fn pump(&mut self, now: Time, slot: Slot) {
-        let Some(registration) = self.registry.registration_mut(slot) else { return };
-        let is_ready = registration.presence == Presence::Active
-            && registration.reach == Reach::Open
-            && registration.in_flight.is_none();
-        if !is_ready {
-            return;
+    fn deliver_next(&mut self, now: Time) {
+        while let Some((cause, slot)) = self.deliveries.take_next(now) {
+            let registration = self.registry.registration(slot);
+            if let Some(request) = registration.and_then(Registration::ready_for)
+                && cause == Some(request)
+            {
+                self.deliver(now, slot, request);
+            }
         }
-        let Some(waiting) = registration.waiting.front_mut() else { return };
-        let request = waiting.request;
+    }
+
+    fn deliver(&mut self, now: Time, slot: Slot, request: RequestId) {
+        let registration = self.registry.registration_mut(slot).expect("only the registered are ready");
+        let waiting = registration.waiting.front_mut().expect("who is ready has something waiting");
         if waiting.tries >= limits::DELIVERY_TRIES_MAX {
             let reason = format!("no answer after {} tries", limits::DELIVERY_TRIES_MAX);
             self.settle(now, slot, request, Outcome::Failed { reason });
@@ -208,6 +259,7 @@ impl Gateway {
         waiting.is_repeat = true;
         let passage = if is_repeat { Passage::Resent } else { Passage::Unsent };
         registration.in_flight = Some(InFlight { passage, is_acknowledged: false, answer: None });
+        self.deliveries.begin(now, Some(request));
         self.timers.set(Timer::Answer(slot), now + self.config.answer_time);
         self.observe(now, slot);
         let request = Arc::clone(&self.requests.get(&request).expect("what waits is taken").request);
@@ -246,9 +298,11 @@ impl Gateway {
     pub fn handle_answer(&mut self, now: Time, slot: Slot, request: RequestId, answer: Content, token: u64) {
         self.handle_word(now, slot);
         if let Some(registration) = self.registry.registration_mut(slot)
-            && registration.waiting.front().is_some_and(|waiting| waiting.request == request && waiting.is_repeat)
+            && let Some(position) = registration.position_of(request)
+            && registration.waiting[position].is_repeat
         {
             if let Some(in_flight) = &mut registration.in_flight
+                && position == 0
                 && !in_flight.is_acknowledged
             {
                 // The settling waits for the acknowledgement, so that the next delivery does not
@@ -286,9 +340,7 @@ impl Gateway {
     pub fn handle_refusing_answer(&mut self, now: Time, slot: Slot, request: RequestId, no: Rejection, token: u64) {
         self.handle_word(now, slot);
         if let Some(registration) = self.registry.registration(slot)
-            && let Some(waiting) = registration.waiting.front()
-            && waiting.request == request
-            && waiting.is_repeat
+            && registration.waiting.iter().any(|waiting| waiting.request == request && waiting.is_repeat)
         {
             self.settle(now, slot, request, no.into());
         }
@@ -317,8 +369,9 @@ impl Gateway {
         }
         let request = registration.waiting.front().map(|waiting| waiting.request);
         self.timers.clear(Timer::Answer(slot));
+        self.deliveries.end(now, request);
         if let Some(request) = request
-            && self.requests.get(&request).is_some_and(|taken| taken.is_cancelled)
+            && self.requests.get(&request).is_some_and(|taken| taken.is_stopped)
         {
             self.settle(now, slot, request, cancelled_under_way());
         }
@@ -347,29 +400,7 @@ impl Gateway {
         }
     }
 
-    /// Cancels what was not sent. What is with a peripheral comes to its own end.
-    pub(super) fn cancel(&mut self, now: Time, request: RequestId) {
-        let Some(taken) = self.requests.get_mut(&request) else { return };
-        taken.is_cancelled = true;
-        self.outbox.record(Change::Cancelled { request });
-        self.close_to_late_joiners(request);
-        for slot in self.unsettled_members(request) {
-            let Some(registration) = self.registry.registration(slot) else { continue };
-            let waiting = registration.waiting.iter().enumerate().find(|(_, waiting)| waiting.request == request);
-            let Some((position, waiting)) = waiting else { continue };
-            let passage = registration.in_flight.as_ref().filter(|_| position == 0).map(|in_flight| in_flight.passage);
-            let outcome = match passage {
-                Some(Passage::Left) => continue,
-                Some(Passage::Unsent) => Outcome::Cancelled,
-                Some(Passage::Resent) => cancelled_under_way(),
-                None if waiting.is_repeat => cancelled_under_way(),
-                None => Outcome::Cancelled,
-            };
-            self.settle(now, slot, request, outcome);
-        }
-    }
-
-    fn unsettled_members(&self, request: RequestId) -> Vec<Slot> {
+    pub(super) fn unsettled_members(&self, request: RequestId) -> Vec<Slot> {
         let Some(taken) = self.requests.get(&request) else { return Vec::new() };
         let waits = |slot: &Slot| {
             let registration = self.registry.registration(*slot);
@@ -381,13 +412,13 @@ impl Gateway {
     /// Step 5: a member has its outcome.
     pub(super) fn settle(&mut self, now: Time, slot: Slot, request: RequestId, outcome: Outcome) {
         let Some(registration) = self.registry.registration_mut(slot) else { return };
-        let position = registration.waiting.iter().position(|waiting| waiting.request == request);
-        let Some(position) = position else { return };
+        let Some(position) = registration.position_of(request) else { return };
         registration.waiting.remove(position);
         if position == 0
             && let Some(in_flight) = registration.in_flight.take()
         {
             self.timers.clear(Timer::Answer(slot));
+            self.deliveries.end(now, Some(request));
             if let Some((_, token)) = in_flight.answer {
                 // It came too early to count, and is of no use any more.
                 self.outbox.effect(Effect::Taken { slot, token });
@@ -418,6 +449,7 @@ impl Gateway {
     }
 
     fn conclude(&mut self, now: Time, slot: Slot, request: RequestId, outcome: Outcome) {
+        self.count(request, &outcome);
         let mut receipt = self.receipt(now, slot, outcome);
         receipt.seen = self.noted.take(request, slot);
         self.outbox.settle(request, slot, receipt);
@@ -429,18 +461,12 @@ impl Gateway {
     }
 
     pub(super) fn let_go(&mut self, request: RequestId) {
-        self.requests.remove(&request);
+        let Some(taken) = self.requests.remove(&request) else { return };
         self.timers.clear(Timer::Deadline(request));
+        self.deliveries.close(Some(request));
+        self.wakes.close(Some(request));
+        self.forget_collapse(&taken.request);
         self.outbox.end(request);
-    }
-
-    /// A peripheral that is being woken for nothing any more is just in standby.
-    fn calm(&mut self, now: Time, slot: Slot) {
-        let Some(registration) = self.registry.registration(slot) else { return };
-        let is_called = registration.waiting.iter().any(|waiting| waiting.activates);
-        if registration.presence == Presence::Activating && !is_called {
-            self.change_presence(now, slot, Presence::Standby { next_wake: None });
-        }
     }
 
     fn member(&self, slot: Slot) -> &PeripheralId {
@@ -454,6 +480,16 @@ impl Gateway {
 
 pub(super) fn too_many_waiting() -> Rejection {
     Rejection::new("full", "too many requests wait for this peripheral")
+}
+
+/// What a request's own pacing allows: deliveries, and wake-ups.
+pub(super) fn meters(pacing: &Pacing) -> [Meter; 2] {
+    let number = |number: Option<NonZeroU32>| number.map(NonZeroU32::get);
+    [
+        Meter::of_rate(number(pacing.members_per_second), Pacing::SECOND)
+            .with_in_flight(number(pacing.members_in_flight)),
+        Meter::of_rate(number(pacing.activations_per_minute), Pacing::MINUTE),
+    ]
 }
 
 /// What became of a member that was cut off from a request that was cancelled meanwhile.

@@ -62,13 +62,14 @@ impl Gateway {
             self.outbox.settle_at_once(request, vec![receipt]);
             return;
         }
-        let waiting = self.waiting(slot, request, false);
+        let taken = Arc::clone(&self.requests.get(&request).expect("what is open is taken").request);
+        let waiting = self.waiting(slot, &taken, false);
         let stored = Some((slot, waiting.delivery, waiting.activates));
         self.outbox.record(Change::Joined { request, peripheral, waiting: stored });
         let taken = self.requests.get_mut(&request).expect("what is open is taken");
         taken.members.push(slot);
         taken.unsettled += 1;
-        self.enqueue(now, slot, waiting);
+        self.enqueue(now, slot, waiting, 0);
     }
 
     /// Step 3.

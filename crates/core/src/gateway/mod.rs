@@ -2,13 +2,14 @@
 //!
 //! It speaks of peripherals, not of protocols: the edge tells it what a peripheral did
 //! (`handle_registration`, `handle_word`, `handle_answer`, …) and carries out its [`Effect`]s. Each
-//! of the four procedures is one file here.
+//! of the procedures is one file here.
 //!
 //! Nothing that promises something leaves before it is durable: `handle_*` records [`Change`]s and
 //! effects, [`poll_output`](Gateway::poll_output) gives out the changes as a [`Batch`] to persist, and
 //! an effect follows once the batch that it rests on came back through
 //! [`handle_persisted`](Gateway::handle_persisted).
 
+mod activation;
 mod allocating;
 mod change;
 mod deregistration;
@@ -18,11 +19,13 @@ mod late_joining;
 mod memory;
 mod observing;
 mod outbox;
+mod pacing;
 mod progress;
 mod registration;
 mod registry;
 mod restore;
 mod standby;
+mod stopping;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -32,6 +35,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use activation::WakeUp;
 pub use allocating::AllocationConflict;
 pub use change::{Batch, Change, Settlement, StoredAllocation, StoredAsk, StoredRegistration, StoredRequest, Ticket};
 pub use directing::{Allocated, Direction, DirectionRefusal};
@@ -42,12 +46,13 @@ pub use registry::Slot;
 pub use restore::Restored;
 
 use crate::{
-    Content, DownEntry, EndCause, GatewayId, GroupRequest, PeripheralId, Report, RequestId, ResourcePath, State, Time,
-    Totals, limits,
+    ApplicationId, CollapseKey, Content, DownEntry, EndCause, GatewayId, GroupId, GroupRequest, Pacing, PeripheralId,
+    Priority, Report, RequestId, ResourcePath, State, Time, Totals, Waker, limits,
 };
-use distribution::TakenRequest;
+use distribution::{TakenRequest, meters};
 use late_joining::LateJoining;
 use outbox::Outbox;
+use pacing::{Lane, Meter};
 use progress::Noted;
 use registration::Ask;
 use registry::Registry;
@@ -67,6 +72,8 @@ pub struct Config {
     pub retry_after: Duration,
     /// How long a peripheral may take to acknowledge a delivery, and again to answer it.
     pub answer_time: Duration,
+    /// How fast members of all requests together are served and woken.
+    pub pacing: Pacing,
 }
 
 impl Config {
@@ -79,6 +86,7 @@ impl Config {
             undecided: Undecided::Refuse,
             retry_after: Duration::from_secs(30),
             answer_time: Duration::from_secs(30),
+            pacing: Pacing { members_per_second: None, members_in_flight: None, activations_per_minute: None },
         }
     }
 }
@@ -158,6 +166,17 @@ pub enum Effect {
         /// Why.
         cause: EndCause,
     },
+    /// Send a wake-up to a peripheral; tell of it with [`Gateway::handle_wake_failed`] if that fails.
+    Wake {
+        /// Which peripheral.
+        slot: Slot,
+        /// Which wake-up.
+        wake_up: WakeUp,
+        /// How.
+        waker: Waker,
+        /// Which try this is, from 1.
+        tries: u8,
+    },
     /// The application puts the peripheral into standby: tell it, as its protocol allows.
     PutIntoStandby {
         /// Which peripheral.
@@ -228,6 +247,15 @@ pub struct Gateway {
     up_log: UpLog,
     down_applied: u64,
     outbox: Outbox,
+    /// What waits to be delivered.
+    deliveries: Lane,
+    /// What waits to be woken.
+    wakes: Lane,
+    last_wake_up: WakeUp,
+    /// The newest request of each collapse key.
+    collapses: BTreeMap<(ApplicationId, GroupId, CollapseKey), RequestId>,
+    /// Requests of which more members have failed than they bear.
+    to_abort: BTreeSet<RequestId>,
     /// Slots that may have something to deliver, gathered while an input is handled.
     to_pump: VecDeque<Slot>,
 }
@@ -236,6 +264,9 @@ impl Gateway {
     /// A gateway that has never run. `seed` makes the identifiers of its deliveries hard to guess.
     #[must_use]
     pub fn new(config: Config, seed: u64) -> Self {
+        let [deliveries, wakes] = meters(&config.pacing).map(Lane::new);
+        let mut wakes = wakes;
+        wakes.open(None, Priority::Normal, Meter::default());
         Self {
             config,
             link: Link::Down,
@@ -251,6 +282,11 @@ impl Gateway {
             up_log: UpLog::default(),
             down_applied: 0,
             outbox: Outbox::default(),
+            deliveries,
+            wakes,
+            last_wake_up: WakeUp::default(),
+            collapses: BTreeMap::new(),
+            to_abort: BTreeSet::new(),
             to_pump: VecDeque::new(),
         }
     }
@@ -283,7 +319,7 @@ impl Gateway {
                 self.decide(now, &peripheral, registration, verdict);
             }
             DownEntry::Request(request) => self.take(now, request),
-            DownEntry::Cancel { request } => self.cancel(now, request),
+            DownEntry::Cancel { request, cause } => self.stop(now, request, cause),
             DownEntry::Allocate(allocation) => self.allocate_from_platform(now, allocation),
             DownEntry::Remove { peripheral } => self.remove_from_platform(now, &peripheral),
             DownEntry::Release { peripheral } => self.release(&peripheral),
@@ -294,6 +330,9 @@ impl Gateway {
             DownEntry::Standby { peripheral } => self.put_into_standby(now, &peripheral),
             DownEntry::Observe { peripheral, path } => self.start_observing(now, &peripheral, path),
             DownEntry::ObserveNoMore { peripheral, path } => self.stop_observing(&peripheral, path),
+            DownEntry::Activate { peripheral } => self.activate(now, &peripheral),
+            DownEntry::StandbyGroup { application, group } => self.put_group_into_standby(now, &application, &group),
+            DownEntry::ActivateGroup { application, group } => self.activate_group(now, &application, &group),
         }
         self.down_applied = sequence;
         self.outbox.record(Change::DownApplied { sequence });
@@ -310,6 +349,9 @@ impl Gateway {
                 Timer::Lifetime(slot) => self.on_lifetime_over(now, slot),
                 Timer::Answer(slot) => self.on_answer_overdue(now, slot),
                 Timer::Deadline(request) => self.on_deadline(now, request),
+                Timer::Wake(slot) => self.on_wake_due(now, slot),
+                // What is due is begun below.
+                Timer::Deliveries | Timer::Wakes => {}
                 Timer::Progress => self.tell_progress(),
             }
         }

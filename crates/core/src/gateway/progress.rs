@@ -40,7 +40,7 @@ impl Gateway {
         let stage = match registration.presence {
             Presence::Active => Stage::AtGateway,
             Presence::Standby { .. } => Stage::Asleep,
-            Presence::Activating => Stage::Activating,
+            Presence::Activating { .. } => Stage::Activating,
         };
         let is_idle = self.noted.0.is_empty();
         let mut is_sent = registration.in_flight.is_some();

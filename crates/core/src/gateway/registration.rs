@@ -18,6 +18,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::activation::Waking;
 use super::outbox::Outbox;
 use super::registry::Registration;
 use super::timers::Timer;
@@ -376,7 +377,9 @@ impl Gateway {
 
     fn admit(&mut self, now: Time, slot: Slot, ask: &Ask, groups: Arc<BTreeSet<GroupId>>, lease_until: Time) {
         self.forget_in_flight(now, slot);
-        let waiting = self.registry.deregister(slot).map(|former| former.waiting).unwrap_or_default();
+        let former = self.registry.deregister(slot);
+        let is_sleeper = former.as_ref().is_some_and(|former| former.is_sleeper);
+        let waiting = former.map(|former| former.waiting).unwrap_or_default();
         let (kept, left) = self.partition_waiting(&groups, waiting);
         let registration = Registration {
             id: ask.registration,
@@ -388,11 +391,14 @@ impl Gateway {
             last_word: now,
             held: ask.hold.into(),
             reach: Reach::Closed,
+            is_sleeper,
             last_activated: Time::ZERO,
+            waking: Waking::default(),
             waiting: kept,
             in_flight: None,
         };
         self.registry.register(slot, registration);
+        self.on_woken(slot);
         self.settle_left(now, slot, left);
         self.record_registration(slot);
         self.tell_presence(now, slot);

@@ -8,9 +8,10 @@ use std::time::Duration;
 use crate::credential::PreSharedKey;
 use crate::{
     Allocation, ApplicationId, Credential, GroupId, GroupRequest, InitialState, Origin, PeripheralId, Presence,
-    RegistrationId, RequestId, Stage, State, Time, Waker,
+    Priority, RegistrationId, RequestId, Stage, State, Time, Waker,
 };
 
+use super::activation::Waking;
 use super::distribution::InFlight;
 use super::{Hold, Reach};
 
@@ -76,8 +77,11 @@ pub(super) struct Registration {
     pub(super) last_word: Time,
     pub(super) held: Held,
     pub(super) reach: Reach,
+    /// Whether it was in standby before, and so may be again soon.
+    pub(super) is_sleeper: bool,
     pub(super) last_activated: Time,
-    /// Requests for it, in order of acceptance; the first may be in flight.
+    pub(super) waking: Waking,
+    /// Requests for it, by priority and in order of acceptance; the first may be in flight.
     pub(super) waiting: VecDeque<Waiting>,
     pub(super) in_flight: Option<InFlight>,
 }
@@ -102,12 +106,40 @@ impl From<Hold> for Held {
     }
 }
 
+impl Registration {
+    /// Puts a request behind all that it does not overtake: those of its own priority, and one that the
+    /// peripheral may have already.
+    pub(super) fn wait(&mut self, waiting: Waiting) {
+        let is_begun = self.waiting.front().is_some_and(|first| self.in_flight.is_some() || first.tries > 0);
+        let last = self.waiting.iter().rposition(|other| other.priority <= waiting.priority);
+        let position = last.map_or(0, |last| last + 1).max(usize::from(is_begun));
+        self.waiting.insert(position, waiting);
+    }
+
+    /// The request that can be put to it now, if one can.
+    pub(super) fn ready_for(&self) -> Option<RequestId> {
+        let is_ready = self.presence == Presence::Active && self.reach == Reach::Open && self.in_flight.is_none();
+        self.waiting.front().filter(|_| is_ready).map(|waiting| waiting.request)
+    }
+
+    pub(super) fn position_of(&self, request: RequestId) -> Option<usize> {
+        self.waiting.iter().position(|waiting| waiting.request == request)
+    }
+
+    /// Nothing that waits wakes it any more.
+    pub(super) fn call_no_more(&mut self) {
+        self.waiting.iter_mut().for_each(|waiting| waiting.activates = false);
+        self.waking.ask_no_more();
+    }
+}
+
 /// A request that waits for one member.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Waiting {
     pub(super) request: RequestId,
+    pub(super) priority: Priority,
     pub(super) delivery: u16,
-    /// Whether the member is activated for it.
+    /// Whether the member is activated for it, if it is in standby and was not since.
     pub(super) activates: bool,
     /// Whether it may have been sent before.
     pub(super) is_repeat: bool,
@@ -201,6 +233,10 @@ impl Registry {
 
     pub(super) fn registered(&self, slot: Slot) -> Option<&Peripheral> {
         self.peripheral(slot).filter(|peripheral| peripheral.registration.is_some())
+    }
+
+    pub(super) fn registered_mut(&mut self, slot: Slot) -> Option<&mut Peripheral> {
+        self.peripheral_mut(slot).filter(|peripheral| peripheral.registration.is_some())
     }
 
     pub(super) fn registration(&self, slot: Slot) -> Option<&Registration> {
@@ -327,6 +363,11 @@ impl Registry {
         }
         self.registered -= 1;
         Some(registration)
+    }
+
+    /// The registered members of a group.
+    pub(super) fn members_of(&self, application: &ApplicationId, group: &GroupId) -> impl Iterator<Item = Slot> {
+        self.members.get(&(application.clone(), group.clone())).into_iter().flatten().copied()
     }
 
     /// The registered members of a request's groups, each once.

@@ -3,14 +3,14 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::activation::Waking;
 use super::change::{StoredAllocation, StoredAsk, StoredRegistration, StoredRequest};
-use super::distribution::{TakenRequest, cancelled_under_way};
+use super::distribution::{cancelled_under_way, meters};
 use super::registration::Numbers;
 use super::registry::{Held, Registration, Waiting};
-use super::timers::Timer;
 use super::up_log::UpLog;
 use super::{Change, Config, Gateway, Reach, Slot};
-use crate::{ApplicationId, EndCause, RegistrationId, ResourcePath, Stage, Time};
+use crate::{ApplicationId, EndCause, Presence, RegistrationId, ResourcePath, Stage, Time};
 
 /// What the store kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -57,13 +57,22 @@ impl Gateway {
             let allocation = Arc::unwrap_or_clone(allocation);
             gateway.registry.put(slot, allocation, origin, is_blocked);
         }
+        let registered: Vec<Slot> = restored.registrations.iter().map(|(slot, _)| *slot).collect();
         for (slot, stored) in restored.registrations {
             gateway.registry.register(slot, Registration::from(stored));
             gateway.watch(now, slot);
         }
         gateway.observed = restored.observed.into_iter().collect();
+        if !registered.is_empty() {
+            // Somebody may have been served or woken just before.
+            gateway.deliveries.restore(now);
+            gateway.wakes.restore(now);
+        }
         for stored in restored.requests {
             gateway.resume(now, stored);
+        }
+        for slot in registered {
+            gateway.resume_activation(now, slot);
         }
         for StoredAsk { slot, registration } in restored.asks {
             gateway.end_lost_ask(now, slot, registration);
@@ -78,19 +87,26 @@ impl Gateway {
         let mut slots = Vec::with_capacity(members.len());
         for (slot, delivery, activates) in members {
             let Some(registration) = self.registry.registration_mut(slot) else { continue };
-            // The first in line may have been sent before the process died.
-            let is_repeat = registration.waiting.is_empty();
+            // The first in line may have been sent before the process died; one of another priority may
+            // have overtaken it since, or it that one.
+            let priority = request.priority;
+            let is_repeat = registration.waiting.iter().all(|other| other.priority != priority);
             let stage = Stage::AtGateway;
-            registration.waiting.push_back(Waiting { request: id, delivery, activates, is_repeat, tries: 0, stage });
+            registration.wait(Waiting { request: id, priority, delivery, activates, is_repeat, tries: 0, stage });
             self.observe(now, slot);
             slots.push(slot);
         }
-        let unsettled = slots.len();
-        self.timers.set(Timer::Deadline(id), request.deadline);
+        if let Some(key) = request.collapse().filter(|_| !is_cancelled) {
+            self.collapses.insert(key, id);
+        }
         if !is_cancelled {
             self.open_to_late_joiners(&request, met);
         }
-        self.requests.insert(id, TakenRequest { request, members: slots.clone(), unsettled, is_cancelled });
+        let [deliveries, wakes] = meters(&request.pacing).map(|meter| meter.restored(now));
+        self.hold(request, slots.clone(), deliveries, wakes);
+        if let Some(taken) = self.requests.get_mut(&id) {
+            taken.is_stopped = is_cancelled;
+        }
         if is_cancelled {
             // What was not with a peripheral when the request was cancelled was settled then.
             for slot in slots {
@@ -122,7 +138,9 @@ impl From<StoredRegistration> for Registration {
             last_word: stored.last_word,
             held: Held::Not,
             reach: Reach::Closed,
+            is_sleeper: stored.presence != Presence::Active,
             last_activated: Time::ZERO,
+            waking: Waking::default(),
             waiting: VecDeque::new(),
             in_flight: None,
         }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::registry::{Held, Registration};
 use super::timers::Timer;
 use super::{Change, Effect, Gateway, Hold, Reach, Slot, StoredRegistration};
-use crate::{PeripheralId, Presence, PresenceChanged, Time, UpEntry};
+use crate::{ApplicationId, GroupId, PeripheralId, Presence, PresenceChanged, Time, UpEntry};
 
 impl Gateway {
     /// A registered peripheral goes to standby, and says perhaps after how long it wakes.
@@ -21,8 +21,14 @@ impl Gateway {
         let Some(registration) = self.registry.registration_mut(slot) else { return };
         registration.last_word = now;
         let next_wake = wakes_after.map(|after| now + after);
-        self.change_presence(now, slot, Presence::Standby { next_wake });
+        let presence = match registration.presence {
+            Presence::Activating { .. } => Presence::Activating { next_wake },
+            _ => Presence::Standby { next_wake },
+        };
+        self.change_presence(now, slot, presence);
         self.watch(now, slot);
+        self.recall(now, slot);
+        self.pump_all(now);
     }
 
     /// Any word from a registered peripheral.
@@ -78,6 +84,7 @@ impl Gateway {
         if is_active {
             self.change_presence(now, slot, Presence::Standby { next_wake: None });
             self.watch(now, slot);
+            self.recall(now, slot);
         }
         self.pump_all(now);
     }
@@ -91,7 +98,18 @@ impl Gateway {
 
     /// The application puts a peripheral into standby.
     pub(super) fn put_into_standby(&mut self, now: Time, peripheral: &PeripheralId) {
-        let Some(slot) = self.registry.slot(peripheral) else { return };
+        if let Some(slot) = self.registry.slot(peripheral) {
+            self.put_slot_into_standby(now, slot);
+        }
+    }
+
+    /// The application puts all members of a group into standby.
+    pub(super) fn put_group_into_standby(&mut self, now: Time, application: &ApplicationId, group: &GroupId) {
+        let members: Vec<Slot> = self.registry.members_of(application, group).collect();
+        members.into_iter().for_each(|slot| self.put_slot_into_standby(now, slot));
+    }
+
+    fn put_slot_into_standby(&mut self, now: Time, slot: Slot) {
         let Some(registration) = self.registry.registration(slot) else { return };
         if registration.presence == Presence::Active {
             self.change_presence(now, slot, Presence::Standby { next_wake: None });
@@ -120,6 +138,7 @@ impl Gateway {
             Some(at) if at > now => self.timers.set(Timer::Presence(slot), at),
             Some(_) if registration.last_word + registration.lifetime > now || is_held => {
                 self.change_presence(now, slot, Presence::Standby { next_wake: None });
+                self.recall(now, slot);
             }
             _ => {}
         }
@@ -153,7 +172,11 @@ impl Gateway {
             return;
         }
         registration.presence = presence;
+        registration.is_sleeper |= presence != Presence::Active;
         let last_word = registration.last_word;
+        if presence == Presence::Active {
+            self.on_woken(slot);
+        }
         self.outbox.record(Change::Presence { slot, presence, last_word });
         self.tell_presence(now, slot);
         self.observe(now, slot);

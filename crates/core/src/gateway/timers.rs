@@ -20,6 +20,12 @@ pub(super) enum Timer {
     Deadline(RequestId),
     /// Where members were seen is to be told.
     Progress,
+    /// A wake-up has taken its time, or the pause after it is over.
+    Wake(Slot),
+    /// Pacing lets another delivery begin.
+    Deliveries,
+    /// The wake budget lets another wake-up go out.
+    Wakes,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +41,15 @@ impl Timers {
             self.by_time.remove(&(before, timer));
         }
         self.by_time.insert((at, timer));
+    }
+
+    /// Has `timer` due at `at`, or not at all.
+    pub(super) fn set_or_clear(&mut self, timer: Timer, at: Option<Time>) {
+        match at {
+            Some(at) if self.by_timer.get(&timer) == Some(&at) => {}
+            Some(at) => self.set(timer, at),
+            None => self.clear(timer),
+        }
     }
 
     pub(super) fn clear(&mut self, timer: Timer) {

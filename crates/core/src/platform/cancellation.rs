@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::rows::RequestState;
 use super::{Needs, Procedure, Work};
-use crate::{ApplicationId, DownEntry, GatewayId, RequestId, Time};
+use crate::{ApplicationId, DownEntry, GatewayId, RequestId, StopCause, Time};
 
 /// A group request to cancel.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ impl Procedure for Cancel {
             return Err(CancelRefusal::DownLogFull(full.clone()));
         }
         for gateway in gateways {
-            work.send(&gateway, DownEntry::Cancel { request: self.request });
+            work.send(&gateway, DownEntry::Cancel { request: self.request, cause: StopCause::Cancelled });
         }
         if let Some(row) = work.requests.get_mut(&self.request) {
             row.state = RequestState::Cancelling;

@@ -1,5 +1,5 @@
 //! An application or an operator directs one peripheral: allocate, remove, release, block,
-//! deregister, standby, observe.
+//! deregister, standby, activate, observe.
 //!
 //! The gateway does it and tells what came of it; until then the platform's record stays as it is.
 
@@ -28,7 +28,7 @@ pub struct Direct {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Direction {
     /// Make or change its allocation.
-    Allocate(Allocation),
+    Allocate(Box<Allocation>),
     /// Remove its allocation.
     Remove,
     /// Let it register.
@@ -39,6 +39,8 @@ pub enum Direction {
     Deregister,
     /// Put it into standby.
     Standby,
+    /// Activate it if it is in standby.
+    Activate,
     /// Report a value of it whenever it changes.
     Observe(ResourcePath),
     /// Do not any more.
@@ -94,7 +96,7 @@ impl Procedure for Direct {
                     return Err(DirectRefusal::UnknownApplication);
                 }
                 self.check_free(row)?;
-                DownEntry::Allocate(allocation.clone())
+                DownEntry::Allocate((**allocation).clone())
             }
             direction => self.entry(direction, self.own(row)?)?,
         };
@@ -127,7 +129,7 @@ impl Direct {
     fn entry(&self, direction: &Direction, row: &PeripheralRow) -> Result<DownEntry, DirectRefusal> {
         let peripheral = self.peripheral.clone();
         Ok(match direction {
-            Direction::Allocate(allocation) => DownEntry::Allocate(allocation.clone()),
+            Direction::Allocate(allocation) => DownEntry::Allocate((**allocation).clone()),
             Direction::Remove => {
                 check_origin(row)?;
                 DownEntry::Remove { peripheral }
@@ -140,6 +142,7 @@ impl Direct {
                 DownEntry::Deregister { peripheral, registration: row.registration, cause }
             }
             Direction::Standby => DownEntry::Standby { peripheral },
+            Direction::Activate => DownEntry::Activate { peripheral },
             Direction::Observe(path) => DownEntry::Observe { peripheral, path: *path },
             Direction::ObserveNoMore(path) => DownEntry::ObserveNoMore { peripheral, path: *path },
         })

@@ -29,6 +29,8 @@ pub struct Sleeper {
     pub peripheral: PeripheralId,
     /// In standby, or being woken already.
     pub presence: Presence,
+    /// What the M2M user says of it.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// What a group request would meet now.
@@ -69,7 +71,7 @@ impl Sleeper {
     fn turn(&self) -> (Time, &PeripheralId) {
         let time = match self.presence {
             Presence::Standby { next_wake } => next_wake.unwrap_or(Time::MAX),
-            Presence::Activating | Presence::Active => Time::ZERO,
+            Presence::Activating { .. } | Presence::Active => Time::ZERO,
         };
         (time, &self.peripheral)
     }
@@ -87,18 +89,19 @@ pub fn foresee(submitted: &Submitted, standing: Standing, now: Time) -> Foresigh
     let mut late = Vec::new();
     for mut sleepers in by_gateway.into_values() {
         sleepers.sort_by(|one, other| one.turn().cmp(&other.turn()));
-        let woken = submitted.activation.share_of(sleepers.len());
-        let left = sleepers.len() - woken;
-        foresight.members += sleepers.len() as u64;
-        foresight.woken += woken as u64;
-        match submitted.sleepers {
-            Sleepers::Queue => foresight.waiting += left as u64,
-            Sleepers::Skip => {
-                foresight.skipped += left as u64;
-                sleepers.truncate(woken);
+        let share = submitted.activation.share_of(sleepers.len());
+        for (position, sleeper) in sleepers.into_iter().enumerate() {
+            foresight.members += 1;
+            match submitted.sleepers {
+                _ if position < share || submitted.activation.selects(&sleeper.labels) => foresight.woken += 1,
+                Sleepers::Queue => foresight.waiting += 1,
+                Sleepers::Skip => {
+                    foresight.skipped += 1;
+                    continue;
+                }
             }
+            late.extend(late_member(sleeper, deadline));
         }
-        late.extend(sleepers.into_iter().filter_map(|sleeper| late_member(sleeper, deadline)));
     }
     foresight.late = late.len() as u64;
     late.sort_by(|one, other| (one.next_wake, &one.peripheral).cmp(&(other.next_wake, &other.peripheral)));
@@ -107,7 +110,7 @@ pub fn foresee(submitted: &Submitted, standing: Standing, now: Time) -> Foresigh
     foresight
 }
 
-fn late_member(Sleeper { gateway, peripheral, presence }: Sleeper, deadline: Time) -> Option<LateMember> {
+fn late_member(Sleeper { gateway, peripheral, presence, .. }: Sleeper, deadline: Time) -> Option<LateMember> {
     match presence {
         Presence::Standby { next_wake: Some(next_wake) } if next_wake > deadline => {
             Some(LateMember { gateway, peripheral, next_wake })

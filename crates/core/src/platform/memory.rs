@@ -195,7 +195,8 @@ impl Memory {
         for key in &needs.request_gateways {
             work.load_request_gateway(key.clone(), self.request_gateways.get(key).cloned());
         }
-        for request in &needs.request_all_gateways {
+        let is_abortable = |id: &&RequestId| self.requests.get(id).is_some_and(RequestRow::is_abortable);
+        for request in needs.request_all_gateways.iter().chain(needs.abortable.iter().filter(is_abortable)) {
             for (key, row) in self.request_gateways.iter().filter(|((of, _), _)| of == request) {
                 work.load_request_gateway(key.clone(), Some(row.clone()));
                 work.load_gateway(key.1.clone(), self.gateways.get(&key.1).copied());

@@ -13,6 +13,7 @@
 //! | [`PutSchedule`], [`CancelSchedule`] | an application, about a group request that is to come |
 //! | [`Nest`], [`Unnest`] | an application, about groups that contain groups |
 //! | [`Direct`] | an application or operator, about one peripheral |
+//! | [`DirectGroup`] | an application, about all members of a group |
 //! | [`Close`] | the clock, when a group request is over its deadline |
 //! | [`Fire`] | the clock, when a schedule is due |
 //!
@@ -30,6 +31,7 @@
 //! }
 //! ```
 
+mod aborting;
 mod allocating;
 mod cancellation;
 mod closing;
@@ -37,6 +39,7 @@ mod decision;
 mod deregistration;
 mod direction;
 mod foresight;
+mod group_direction;
 mod memory;
 mod needs;
 mod nesting;
@@ -55,6 +58,7 @@ pub use closing::{CLOSING_PAGE, Close, Closed};
 pub use decision::{Decide, DecideRefusal, Decision, DecisionResult};
 pub use direction::{Direct, DirectRefusal, Direction};
 pub use foresight::{Foresight, LateMember, Sleeper, Standing, foresee};
+pub use group_direction::{DirectGroup, DirectGroupRefusal, GroupDirection};
 pub use memory::Memory;
 pub use needs::{Closing, Needs};
 pub use nesting::{GroupPath, Nest, NestRefusal, NestingKey, NotNested, Unnest};

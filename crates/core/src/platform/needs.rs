@@ -30,6 +30,8 @@ pub struct Needs {
     pub request_gateways: BTreeSet<(RequestId, GatewayId)>,
     /// Group requests whose parts at all gateways are read, and these gateways.
     pub request_all_gateways: BTreeSet<RequestId>,
+    /// Group requests whose parts at all gateways are read, if they are open and may be aborted.
+    pub abortable: BTreeSet<RequestId>,
     /// Members of group requests.
     pub members: BTreeSet<MemberKey>,
     /// An idempotency key, and what was submitted under it.

@@ -4,6 +4,7 @@
 //! The first outcome of a member stands; whatever else comes for it is passed over. The request is
 //! complete when all members of all gateways are known and have one.
 
+use super::aborting::abort_if_due;
 use super::up_log::Taken;
 use super::{MemberRow, RequestState, Work};
 use crate::{Event, GatewayId, MemberOutcome, MemberProgress, PeripheralId, RequestId, Stage, Time};
@@ -73,6 +74,7 @@ pub(super) fn on_receipts(
     }
     settle(work, gateway, request, receipts.iter().cloned());
     complete_if_settled(work, request, now);
+    abort_if_due(work, request);
     Taken::Applied
 }
 

@@ -12,7 +12,7 @@
 use super::up_log::Taken;
 use super::{PeripheralRow, Work};
 use crate::{
-    ApplicationId, DownEntry, EndCause, Event, GatewayId, PeripheralId, Presence, PresenceChanged, RegistrationAsked,
+    ApplicationId, DownEntry, EndCause, Event, GatewayId, PeripheralId, PresenceChanged, RegistrationAsked,
     RegistrationId, Time,
 };
 
@@ -55,10 +55,7 @@ pub(super) fn on_presence_changed(
     row.member_of = changed.groups.clone();
     row.presence = changed.presence.into();
     row.since = changed.at;
-    row.next_wake = match changed.presence {
-        Presence::Standby { next_wake } => next_wake,
-        Presence::Active | Presence::Activating => None,
-    };
+    row.next_wake = changed.presence.next_wake();
     work.tell(application, Event::PresenceChanged { gateway: gateway.clone(), changed: changed.clone() });
     if is_new {
         end_elsewhere(work, gateway, application, &changed.peripheral);

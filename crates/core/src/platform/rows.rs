@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::submission::Submitted;
 use crate::{
-    ApplicationId, Description, GatewayId, GroupId, InitialState, Origin, Outcome, PeripheralId, RegistrationAsked,
-    RegistrationId, RequestId, ScheduleId, Seen, Stage, StageTotals, State, Time, Totals, limits,
+    Abort, ApplicationId, Description, GatewayId, GroupId, InitialState, Origin, Outcome, PeripheralId,
+    RegistrationAsked, RegistrationId, RequestId, ScheduleId, Seen, Stage, StageTotals, State, Time, Totals, limits,
 };
 
 /// A peripheral at one gateway.
@@ -138,7 +138,7 @@ pub struct GroupCount {
 pub enum RequestState {
     /// Members may yet be served.
     Open,
-    /// It is cancelled, and gateways may yet report what became of members.
+    /// It is cancelled or aborted, and gateways may yet report what became of members.
     Cancelling,
     /// Every member has its outcome.
     Complete,
@@ -189,9 +189,17 @@ pub struct RequestRow {
     pub stages: StageTotals,
     /// The schedule that brought it, if one did.
     pub schedule: Option<ScheduleId>,
+    /// When the rest of it is given up.
+    pub abort: Option<Abort>,
 }
 
 impl RequestRow {
+    /// Whether it may yet be aborted.
+    #[must_use]
+    pub fn is_abortable(&self) -> bool {
+        self.state == RequestState::Open && self.abort.is_some()
+    }
+
     /// Whether every member is known and has its outcome.
     #[must_use]
     pub fn is_settled(&self) -> bool {

@@ -116,7 +116,7 @@ impl Procedure for PutSchedule {
     }
 
     fn decide(&self, work: &mut Work, now: Time) -> Result<(), PutScheduleRefusal> {
-        check_request(&self.submitted.operation, self.submitted.lifespan)?;
+        check_request(&self.submitted.operation, self.submitted.lifespan, &self.submitted.pacing)?;
         if work.applications.get(&self.key.0).is_none() {
             return Err(PutScheduleRefusal::UnknownApplication);
         }

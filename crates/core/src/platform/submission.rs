@@ -15,8 +15,9 @@ use thiserror::Error;
 use super::rows::{RequestRow, RequestState};
 use super::{Needs, Procedure, RequestGatewayRow, Work};
 use crate::{
-    Activation, ApplicationId, DownEntry, Event, GatewayId, GroupId, GroupRequest, LateJoiners, Operation, Receipt,
-    RequestError, RequestId, ScheduleId, Sleepers, StageTotals, Time, Totals, check_request, limits,
+    Abort, Activation, ApplicationId, CollapseKey, DownEntry, Event, GatewayId, GroupId, GroupRequest, LateJoiners,
+    Operation, Pacing, Priority, Receipt, RequestError, RequestId, ScheduleId, Sleepers, StageTotals, Time, Totals,
+    check_request, limits,
 };
 
 /// A group request to accept.
@@ -52,6 +53,18 @@ pub struct Submitted {
     pub late_joiners: LateJoiners,
     /// How long it may live.
     pub lifespan: Duration,
+    /// Before which others it goes.
+    #[serde(default)]
+    pub priority: Priority,
+    /// How fast it goes at each gateway.
+    #[serde(default)]
+    pub pacing: Pacing,
+    /// When the rest of it is given up.
+    #[serde(default)]
+    pub abort: Option<Abort>,
+    /// A newer request of the same group with the same key replaces what still waits of this one.
+    #[serde(default)]
+    pub collapse_key: Option<CollapseKey>,
 }
 
 impl Submitted {
@@ -69,6 +82,10 @@ impl Submitted {
             receipt: self.receipt,
             late_joiners: self.late_joiners,
             deadline: row.deadline,
+            priority: self.priority,
+            pacing: self.pacing,
+            abort: self.abort,
+            collapse_key: self.collapse_key,
         }
     }
 }
@@ -145,7 +162,7 @@ impl Procedure for Submit {
     }
 
     fn decide(&self, work: &mut Work, now: Time) -> Result<RequestId, SubmitRefusal> {
-        check_request(&self.submitted.operation, self.submitted.lifespan)?;
+        check_request(&self.submitted.operation, self.submitted.lifespan, &self.submitted.pacing)?;
         if work.applications.get(&self.application).is_none() {
             return Err(SubmitRefusal::UnknownApplication);
         }
@@ -191,6 +208,7 @@ impl Submit {
             totals: Totals::default(),
             stages: StageTotals::default(),
             schedule: self.schedule.clone(),
+            abort: self.submitted.abort,
         };
         let request = self.submitted.clone().into_request(self.id, row.clone());
         work.requests.put(self.id, row);

@@ -14,9 +14,9 @@ use std::time::Duration;
 use super::*;
 use crate::{
     Activation, AllocationNotice, ApplicationId, Content, Deregistered, Description, DownEntry, EndCause, Event,
-    Evidence, GatewayId, GroupId, InitialState, LateJoiners, MemberOutcome, Operation, Origin, Outcome, PeripheralId,
-    Presence, PresenceChanged, Protocol, Receipt, RegistrationAsked, RegistrationId, RequestId, Sleepers, Time,
-    UpEntry, Verdict,
+    Evidence, GatewayId, GroupId, InitialState, LateJoiners, MemberOutcome, Operation, Origin, Outcome, Pacing,
+    PeripheralId, Presence, PresenceChanged, Priority, Protocol, Receipt, RegistrationAsked, RegistrationId, RequestId,
+    Sleepers, StopCause, Time, UpEntry, Verdict,
 };
 
 fn at(seconds: u64) -> Time {
@@ -120,6 +120,10 @@ fn submission(in_group: &str, id: u32) -> Submit {
             receipt: Receipt::Delivered,
             late_joiners: LateJoiners::Exclude,
             lifespan: Duration::from_secs(60),
+            priority: Priority::Normal,
+            pacing: Pacing::default(),
+            abort: None,
+            collapse_key: None,
         },
     }
 }

@@ -115,6 +115,7 @@ impl ApplyUp {
             }
             UpEntry::Receipts { request, receipts } => {
                 self.add_request_needs(*request, receipts.iter().map(|receipt| &receipt.peripheral), needs);
+                needs.abortable.insert(*request);
             }
             UpEntry::Progress { request, members } => {
                 self.add_request_needs(*request, members.iter().map(|member| &member.peripheral), needs);

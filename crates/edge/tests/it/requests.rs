@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use bugle_core::{Content, Outcome, Receipt, State};
+use bugle_core::{Allocation, Content, Outcome, Receipt, State, Waker};
 use rmqtt_codec::types::{Publish, QoS};
 use rmqtt_codec::v5;
 
-use super::world::{World, connect, peripheral};
+use super::world::{World, allocation, connect, peripheral};
 
 #[test]
 fn a_request_is_json_with_its_id_and_where_to_answer() {
@@ -92,6 +92,21 @@ fn a_sleeper_gets_its_queue_in_order_when_it_is_back() {
         assert_eq!(world.outcomes(id), [(peripheral("p"), Outcome::Delivered)]);
     }
     world.pass(Duration::from_secs(1));
+}
+
+#[test]
+fn a_wake_up_says_whom_it_is_to_wake_and_how() {
+    let waker: Waker = "exec wake {peripheral}".parse().expect("a waker");
+    let mut world = World::of(vec![Allocation { waker: waker.clone(), ..allocation("p") }]);
+    let connection = world.join("p");
+    world.send(connection, v5::Packet::Disconnect(v5::Disconnect::default()));
+    world.request(1, Receipt::Delivered);
+    let [call] = &world.wake_calls[..] else { panic!("one wake-up: {:?}", world.wake_calls) };
+    assert_eq!((&call.peripheral, &call.waker, call.tries), (&peripheral("p"), &waker, 1));
+    let (slot, wake_up) = (call.slot, call.wake_up);
+    world.edge.handle_wake_failed(world.now, slot, wake_up);
+    world.pass(Duration::from_secs(60));
+    assert_eq!(world.wake_calls.len(), 2);
 }
 
 #[test]

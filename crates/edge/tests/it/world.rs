@@ -7,10 +7,10 @@ use std::time::Duration;
 use bugle_core::gateway::{Batch, Config, Link, Memory};
 use bugle_core::{
     Activation, Allocation, ApplicationId, Content, DownEntry, GatewayId, GroupId, GroupRequest, InitialState,
-    Operation, Outcome, PeripheralId, Receipt, RegistrationId, RequestId, Sleepers, State, Time, UpEntry, Verdict,
-    Waker,
+    Operation, Outcome, Pacing, PeripheralId, Priority, Receipt, RegistrationId, RequestId, Sleepers, State, Time,
+    UpEntry, Verdict, Waker,
 };
-use bugle_edge::{ConnectionId, Dtls, Edge, Output, Peer, Settings};
+use bugle_edge::{ConnectionId, Dtls, Edge, Output, Peer, Settings, WakeCall};
 use bytes::{Bytes, BytesMut};
 use rmqtt_codec::types::{Publish, QoS};
 use rmqtt_codec::v5;
@@ -28,6 +28,8 @@ pub(crate) struct World {
     unpersisted: Vec<Batch>,
     down: u64,
     up_seen: u64,
+    /// Wake-ups that were to be sent.
+    pub(crate) wake_calls: Vec<WakeCall>,
 }
 
 pub(crate) fn peripheral(text: &str) -> PeripheralId {
@@ -73,6 +75,10 @@ pub(crate) fn connect(id: &str) -> v5::Connect {
 
 impl World {
     pub(crate) fn new(ids: &[&str]) -> Self {
+        Self::of(ids.iter().map(|id| allocation(id)).collect())
+    }
+
+    pub(crate) fn of(allocations: Vec<Allocation>) -> Self {
         let mut world = Self {
             now: Time::from_millis(1_000_000),
             edge: Edge::new(settings(), 1),
@@ -84,9 +90,9 @@ impl World {
             unpersisted: Vec::new(),
             down: 0,
             up_seen: 0,
+            wake_calls: Vec::new(),
         };
         world.edge.handle_link(Link::Up);
-        let allocations = ids.iter().map(|id| allocation(id)).collect();
         assert!(world.edge.handle_allocations(world.now, allocations).is_empty());
         world.run();
         world
@@ -106,6 +112,7 @@ impl World {
                     }
                     Output::Datagram { peer, datagram } => self.datagrams.push((peer, datagram.to_vec())),
                     Output::Persist(batch) => self.unpersisted.push(batch),
+                    Output::Wake(call) => self.wake_calls.push(call),
                     Output::Directed { .. } | Output::UpAvailable { .. } | Output::DownAcknowledged { .. } => {}
                 }
             }
@@ -259,6 +266,10 @@ impl World {
             late_joiners: bugle_core::LateJoiners::Exclude,
             receipt,
             deadline: self.now + Duration::from_secs(5 * 3600),
+            priority: Priority::Normal,
+            pacing: Pacing::default(),
+            abort: None,
+            collapse_key: None,
         }));
         id
     }

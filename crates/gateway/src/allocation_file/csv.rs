@@ -120,7 +120,10 @@ fn draft(columns: &[Column], row: &csv::StringRecord, line: u64, complaints: &mu
             Column::Identity => draft.secret.identity = text(),
             Column::PreSharedKey => draft.secret.pre_shared_key = text(),
             Column::Certificate => draft.secret.certificate = text(),
-            Column::Waker => draft.waker = text(),
+            Column::Waker => {
+                let waker = complaints.take(line, "waker", cell.parse());
+                draft.waker = waker.map(|value| Field { line, value });
+            }
             Column::Lifetime => draft.lifetime = seconds("lifetime", cell, line, complaints),
             Column::Idle => draft.idle = seconds("idle", cell, line, complaints),
             Column::Label(label) => {

@@ -26,7 +26,7 @@ pub(super) struct Draft {
     pub(super) groups: Option<Field<Vec<String>>>,
     pub(super) initial_state: Option<Field<String>>,
     pub(super) secret: SecretDraft,
-    pub(super) waker: Option<Field<String>>,
+    pub(super) waker: Option<Field<Waker>>,
     pub(super) lifetime: Option<Field<u64>>,
     pub(super) idle: Option<Field<u64>>,
     pub(super) labels: BTreeMap<String, String>,
@@ -99,7 +99,6 @@ impl Draft {
             "blocked" => Some(InitialState::Blocked),
             _ => None,
         });
-        let waker = word(self.waker, "waker", complaints, |word| (word == "window").then_some(Waker::Window));
         let secret = self.secret.read(complaints);
         let allocation = Allocation {
             peripheral: peripheral?,
@@ -107,7 +106,7 @@ impl Draft {
             groups: groups?,
             initial_state: initial_state?,
             credential: None,
-            waker: waker?,
+            waker: self.waker.map(|field| field.value).unwrap_or_default(),
             labels: self.labels,
             lifetime: self.lifetime.map(|field| Duration::from_secs(field.value)),
             idle: self.idle.map(|field| Duration::from_secs(field.value)),

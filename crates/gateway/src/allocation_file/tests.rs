@@ -3,7 +3,7 @@
 use std::fs;
 
 use bugle_core::credential::{PasswordVerifier, PreSharedKey};
-use bugle_core::{Credential, InitialState, PeripheralId};
+use bugle_core::{Credential, InitialState, PeripheralId, WakeEffort, Waker};
 use proptest::prelude::*;
 
 use super::*;
@@ -107,6 +107,58 @@ fn a_row_says_the_same_as_a_table() {
 }
 
 #[test]
+fn a_waker_is_a_text_or_says_all_of_itself() {
+    let toml = read_toml(
+        r#"
+        [defaults]
+        application = "metering"
+        groups = ["meters"]
+        waker = "https://sms.example/wake/{peripheral}"
+
+        [[peripheral]]
+        id = "m1"
+
+        [[peripheral]]
+        id = "m2"
+        waker = "wake-on-lan 02:00:5e:10:00:01"
+
+        [[peripheral]]
+        id = "m3"
+        waker.exec = { program = "page-it", arguments = ["{peripheral}"], effort = { tries = 2, back_off = 300 } }
+        "#,
+    );
+    let csv = read_csv(
+        r#"id,application,groups,waker
+m1,metering,meters,https://sms.example/wake/{peripheral}
+m2,metering,meters,wake-on-lan 02:00:5e:10:00:01
+m3,metering,meters,"{""exec"":{""program"":""page-it"",""arguments"":[""{peripheral}""],""effort"":{""tries"":2,""back_off"":300}}}"
+"#,
+    );
+    let allocations = toml.expect("nothing is wrong");
+    assert!(matches!(&allocations[2].waker, Waker::Exec { effort: WakeEffort { tries: 2, .. }, .. }));
+    assert_eq!(csv.expect("nothing is wrong"), allocations);
+}
+
+#[test]
+fn a_waker_that_is_of_no_use_is_told_with_its_line() {
+    let toml = read_toml(
+        r#"[[peripheral]]
+id = "m1"
+application = "a"
+groups = ["g"]
+waker.exec = { program = "/bin/sh" }
+[[peripheral]]
+id = "m2"
+application = "a"
+groups = ["g"]
+waker.http = { url = "http://a", shout = true }"#,
+    );
+    let told = toml.expect_err("it is refused");
+    assert!(told.contains("a.toml:5: waker: the program of a waker is the name of a file"), "{told}");
+    assert!(told.contains("a.toml:10: waker: unexpected keys in table: shout"), "{told}");
+}
+
+#[test]
 fn a_password_becomes_the_verifier_of_its_peripheral() {
     let allocations = read_csv("id,application,groups,username,password\nm1,a,g,,secret\nm2,a,g,user,secret\n");
     let credentials: Vec<_> = allocations.expect("nothing is wrong").into_iter().map(|a| a.credential).collect();
@@ -202,7 +254,7 @@ id = "m3"
             "a.toml:9: idle: must be a number of seconds",
             "a.toml:11: an id is missing",
             "a.toml:14: one of password, verifier, pre_shared_key and certificate, not several",
-            "a.toml:15: waker: \"bell\" is no such word",
+            "a.toml:15: waker: a waker is window, wake-on-lan MAC, a coap, http or https URL, exec PROGRAM, or its JSON",
             "a.toml:20: username: needs a password or a verifier beside it",
             "a.toml:21: labels: must be a table of texts",
             "a.toml:23: peripheral m2: lifetime must be at least one second",

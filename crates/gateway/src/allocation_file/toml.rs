@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use bugle_core::{Waker, WakerError};
+use serde::Deserialize;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::complaint::Complaints;
 use super::entry::{Draft, Entries, Field};
@@ -75,7 +77,7 @@ impl Reader {
                 "identity" => draft.secret.identity = self.text(key, value, complaints),
                 "pre_shared_key" => draft.secret.pre_shared_key = self.text(key, value, complaints),
                 "certificate" => draft.secret.certificate = self.text(key, value, complaints),
-                "waker" => draft.waker = self.text(key, value, complaints),
+                "waker" => draft.waker = self.waker(value, complaints),
                 "lifetime" => draft.lifetime = self.seconds(key, value, complaints),
                 "idle" => draft.idle = self.seconds(key, value, complaints),
                 "labels" => draft.labels = self.labels(key, value, complaints),
@@ -103,6 +105,20 @@ impl Reader {
             complaints.add(line, format_args!("{}: must be a list of texts, as [\"a\", \"b\"]", key.get_ref()));
         }
         texts.map(|value| Field { line, value })
+    }
+
+    /// A text, or a table as the waker's JSON.
+    fn waker(&self, value: &Value<'_>, complaints: &mut Complaints) -> Option<Field<Waker>> {
+        let waker = match value.get_ref() {
+            DeValue::String(text) => text.parse().map_err(|error: WakerError| error.to_string()),
+            table => {
+                let waker = Waker::deserialize(ValueDeserializer::from(Spanned::new(value.span(), table.clone())));
+                let checked = |waker: Waker| waker.check().map(|()| waker).map_err(|error| error.to_string());
+                waker.map_err(|error| error.message().to_owned()).and_then(checked)
+            }
+        };
+        let line = self.line(value);
+        complaints.take(line, "waker", waker).map(|value| Field { line, value })
     }
 
     fn seconds(&self, key: &Key<'_>, value: &Value<'_>, complaints: &mut Complaints) -> Option<Field<u64>> {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use bugle_core::gateway::{Allocated, AllocationConflict, Census, Direction, DirectionRefusal, Link, Slot, Ticket};
+use bugle_core::gateway::{
+    Allocated, AllocationConflict, Census, Direction, DirectionRefusal, Link, Slot, Ticket, WakeUp,
+};
 use bugle_core::{Allocation, DownEntry};
 use bugle_edge::Counters;
 use bugle_store::sqlite::StoreError;
@@ -31,6 +33,8 @@ pub(crate) enum Command {
     Direct { direction: Direction, directed: oneshot::Sender<Result<(), DirectionRefusal>> },
     /// Which allocations are there: at most so many after a slot?
     Show { after: Option<Slot>, limit: usize, shown: oneshot::Sender<Vec<(Slot, Allocated)>> },
+    /// A wake-up could not be sent.
+    WakeFailed { slot: Slot, wake_up: WakeUp },
     /// How is it going?
     Status(oneshot::Sender<Status>),
     /// Tell the peripherals, finish what is being persisted, and stop.

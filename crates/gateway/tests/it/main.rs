@@ -1,5 +1,7 @@
 //! A gateway with a real platform and real sockets; the test is the application.
 
+mod waking;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -34,18 +36,15 @@ struct World {
     _folder: TempDir,
 }
 
-async fn gateway(folder: &Path, client: &Client) -> (Gateway, Shutdown) {
+async fn gateway(folder: &Path, client: &Client, peripherals: &str, more: &str) -> (Gateway, Shutdown) {
     let new = NewGateway { id: "north".parse().expect("a gateway id"), expires_in_seconds: None };
     let token = client.add_gateway(&new).await.expect("it is added").token;
-    let mut file = "[defaults]\napplication = \"metering\"\ngroups = [\"meters\"]\n".to_owned();
-    for number in 0..MEMBERS {
-        file += &format!("[[peripheral]]\nid = \"m-{number}\"\n");
-    }
+    let file = format!("[defaults]\napplication = \"metering\"\ngroups = [\"meters\"]\n{peripherals}");
     let allocations = folder.join("allocations.toml");
     std::fs::write(&allocations, file).expect("written");
     let text = format!(
         "id = \"north\"\ndata_folder = {:?}\nallocations = {allocations:?}\nhttp_listen = \"127.0.0.1:0\"\n\
-         [mqtt]\nlisten = \"127.0.0.1:0\"\n[platform]\nurl = {:?}\nenrollment_token = {token:?}\n",
+         [mqtt]\nlisten = \"127.0.0.1:0\"\n[platform]\nurl = {:?}\nenrollment_token = {token:?}\n{more}",
         folder.join("north"),
         client.url(),
     );
@@ -56,6 +55,12 @@ async fn gateway(folder: &Path, client: &Client) -> (Gateway, Shutdown) {
 
 impl World {
     async fn start() -> Self {
+        let peripherals: String = (0..MEMBERS).map(|number| format!("[[peripheral]]\nid = \"m-{number}\"\n")).collect();
+        Self::start_with(&peripherals, "").await
+    }
+
+    /// With these peripherals in the file of allocations, and `more` in the gateway's configuration.
+    async fn start_with(peripherals: &str, more: &str) -> Self {
         let folder = TempDir::new().expect("a folder");
         let text = format!(
             "data_folder = {:?}\nhttp_listen = \"127.0.0.1:0\"\nlink_listen = \"127.0.0.1:0\"\n",
@@ -67,13 +72,17 @@ impl World {
         let token = std::fs::read_to_string(folder.path().join("platform/operator.token")).expect("there is a token");
         let client = Client::new(&format!("http://{}", platform.http_address), token.trim()).expect("an address");
         client.add_application(&application()).await.expect("it is added");
-        let (gateway, _) = gateway(folder.path(), &client).await;
+        let (gateway, _) = gateway(folder.path(), &client, peripherals, more).await;
         tokio::time::timeout(PATIENCE, gateway.linked()).await.expect("the link comes up");
         Self { client, gateway, shutdown, _folder: folder }
     }
 
     fn fleet(&self) -> Peripherals {
-        let behaviour = Arc::new(Behaviour::steady(MqttVersion::Mqtt5));
+        self.fleet_of(MEMBERS, Behaviour::steady(MqttVersion::Mqtt5))
+    }
+
+    fn fleet_of(&self, count: usize, behaviour: Behaviour) -> Peripherals {
+        let behaviour = Arc::new(behaviour);
         let server: SocketAddr = self.gateway.mqtt_address().expect("it listens");
         let one = |number| Peripheral {
             id: format!("m-{number}").parse().expect("a peripheral id"),
@@ -81,7 +90,7 @@ impl World {
             credentials: None,
             behaviour: Arc::clone(&behaviour),
         };
-        Peripherals::start((0..MEMBERS).map(one), Options::default()).expect("they start")
+        Peripherals::start((0..count).map(one), Options::default()).expect("they start")
     }
 
     /// Says yes to all that ask, until so many are registered.

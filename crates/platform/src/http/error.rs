@@ -5,7 +5,7 @@ use std::fmt::Display;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bugle_api::{Problem, ProblemCode};
-use bugle_core::platform::{CancelRefusal, DecideRefusal, DirectRefusal, SubmitRefusal};
+use bugle_core::platform::{CancelRefusal, DecideRefusal, DirectGroupRefusal, DirectRefusal, SubmitRefusal};
 use bugle_core::{ApplicationId, GroupId, RequestId, ScheduleId};
 use bugle_store::platform::Failure;
 use bugle_store::sqlite::StoreError;
@@ -184,6 +184,16 @@ impl Refusal for DecideRefusal {
     fn into_error(self) -> ApiError {
         match self {
             Self::UnknownApplication => ApiError::new(ProblemCode::UnknownApplication, "The application is unknown."),
+            Self::DownLogFull(_) => ApiError::down_log_full(&self),
+        }
+    }
+}
+
+impl Refusal for DirectGroupRefusal {
+    fn into_error(self) -> ApiError {
+        match self {
+            Self::UnknownApplication => ApiError::new(ProblemCode::UnknownApplication, "The application is unknown."),
+            Self::UnknownGroup => ApiError::new(ProblemCode::UnknownGroup, "The group is unknown."),
             Self::DownLogFull(_) => ApiError::down_log_full(&self),
         }
     }

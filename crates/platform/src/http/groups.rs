@@ -4,7 +4,9 @@ use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
 use bugle_api::{Group, GroupDetail, Page, PageQuery, Peripheral, ProblemCode};
-use bugle_core::platform::{GroupCount, Nest, NestRefusal, NotNested, Unnest};
+use bugle_core::platform::{
+    DirectGroup, DirectGroupRefusal, GroupCount, GroupDirection, Nest, NestRefusal, NotNested, Unnest,
+};
 use bugle_core::{ApplicationId, GroupId};
 use bugle_store::platform::{Belonging, Failure, NestingRecord, PeripheralFilter};
 
@@ -99,6 +101,36 @@ pub(crate) async fn unnest(
 }
 
 /// Refuses an application that is not there.
+pub(crate) async fn activate(
+    State(platform): State<Platform>,
+    Path((application, group)): Path<(ApplicationId, GroupId)>,
+) -> Result<StatusCode, ApiError> {
+    direct(&platform, application, group, GroupDirection::Activate).await
+}
+
+pub(crate) async fn standby(
+    State(platform): State<Platform>,
+    Path((application, group)): Path<(ApplicationId, GroupId)>,
+) -> Result<StatusCode, ApiError> {
+    direct(&platform, application, group, GroupDirection::Standby).await
+}
+
+async fn direct(
+    platform: &Platform,
+    application: ApplicationId,
+    group: GroupId,
+    direction: GroupDirection,
+) -> Result<StatusCode, ApiError> {
+    match platform.perform(DirectGroup { application: application.clone(), group: group.clone(), direction }).await {
+        Ok(()) => Ok(StatusCode::ACCEPTED),
+        Err(Failure::Refused(DirectGroupRefusal::UnknownApplication)) => {
+            Err(ApiError::unknown_application(&application))
+        }
+        Err(Failure::Refused(DirectGroupRefusal::UnknownGroup)) => Err(ApiError::unknown_group(&application, &group)),
+        Err(error) => Err(error.into()),
+    }
+}
+
 pub(crate) async fn check_application(platform: &Platform, application: &ApplicationId) -> Result<(), ApiError> {
     match platform.store().application(application).recv().await? {
         Some(_) => Ok(()),

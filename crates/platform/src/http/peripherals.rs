@@ -59,7 +59,7 @@ pub(crate) async fn allocate(
 ) -> Result<StatusCode, ApiError> {
     caller.check(&body.application)?;
     let allocation = body.into_allocation(key.1.clone());
-    direct(&platform, caller, key, Direction::Allocate(allocation)).await
+    direct(&platform, caller, key, Direction::Allocate(Box::new(allocation))).await
 }
 
 pub(crate) async fn remove(
@@ -118,6 +118,14 @@ pub(crate) async fn observe_no_more(
     Json(body): Json<ObservationBody>,
 ) -> Result<StatusCode, ApiError> {
     direct(&platform, caller, key, Direction::ObserveNoMore(body.path)).await
+}
+
+pub(crate) async fn activate(
+    State(platform): State<Platform>,
+    caller: Caller,
+    Path(key): Path<PeripheralKey>,
+) -> Result<StatusCode, ApiError> {
+    direct(&platform, caller, key, Direction::Activate).await
 }
 
 async fn direct(

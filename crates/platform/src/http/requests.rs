@@ -53,6 +53,10 @@ pub(crate) fn submitted(group: GroupId, submission: Submission) -> Submitted {
         sleepers: submission.sleepers,
         receipt: submission.receipt,
         late_joiners: submission.late_joiners,
+        priority: submission.priority,
+        pacing: submission.pacing,
+        abort: submission.abort,
+        collapse_key: submission.collapse_key,
     }
 }
 
@@ -62,7 +66,8 @@ pub(crate) async fn foresee(
     Json(submission): Json<Submission>,
 ) -> Result<Answer<Foresight>, ApiError> {
     let submitted = submitted(group, submission);
-    check_request(&submitted.operation, submitted.lifespan).map_err(|error| SubmitRefusal::from(error).into_error())?;
+    check_request(&submitted.operation, submitted.lifespan, &submitted.pacing)
+        .map_err(|error| SubmitRefusal::from(error).into_error())?;
     match platform.foresee(&application, &submitted).await? {
         Some(foresight) => Ok(Answer(foresight)),
         None => Err(unknown(&platform, &application, &submitted.group).await),

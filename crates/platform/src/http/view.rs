@@ -82,7 +82,7 @@ pub(crate) fn snapshot(key: PeripheralKey, row: PeripheralRow) -> impl Iterator<
             groups: row.member_of,
             presence: match row.presence {
                 State::Active => Presence::Active,
-                State::Activating => Presence::Activating,
+                State::Activating => Presence::Activating { next_wake: row.next_wake },
                 _ => Presence::Standby { next_wake: row.next_wake },
             },
             at: row.since,
@@ -117,6 +117,10 @@ pub(crate) fn request(record: RequestRecord) -> Request {
         sleepers: submitted.sleepers,
         receipt: submitted.receipt,
         late_joiners: submitted.late_joiners,
+        priority: submitted.priority,
+        pacing: submitted.pacing,
+        abort: submitted.abort,
+        collapse_key: submitted.collapse_key,
         state: row.state,
         accepted_at: row.accepted_at,
         deadline: row.deadline,
@@ -159,6 +163,10 @@ fn submission(submitted: Submitted) -> Submission {
         sleepers: submitted.sleepers,
         receipt: submitted.receipt,
         late_joiners: submitted.late_joiners,
+        priority: submitted.priority,
+        pacing: submitted.pacing,
+        abort: submitted.abort,
+        collapse_key: submitted.collapse_key,
     }
 }
 

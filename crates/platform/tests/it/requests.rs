@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use bugle_core::{Content, DownEntry, MemberProgress, Outcome, Presence, RequestId, Sighting, Stage, UpEntry};
+use bugle_core::{
+    Content, DownEntry, MemberProgress, Outcome, Presence, RequestId, Sighting, Stage, StopCause, UpEntry,
+};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -91,7 +93,7 @@ async fn a_cancelled_request_ends_as_its_gateways_report() {
     let cancelled = answer(world.request(Method::POST, &path)).await;
     assert_eq!((cancelled.status, &cancelled.body["state"]), (StatusCode::ACCEPTED, &json!("cancelling")));
     let down = world.platform().down_entries(&gateway("gw2"), 1, 10).await.expect("read");
-    assert_eq!(down, [(2, DownEntry::Cancel { request })]);
+    assert_eq!(down, [(2, DownEntry::Cancel { request, cause: StopCause::Cancelled })]);
     for (name, first) in [("gw1", 3), ("gw2", 2)] {
         world.up(name, first, vec![members_fixed(request, &[])]).await;
     }

@@ -51,7 +51,7 @@ impl Checker for Outcomes {
                         return Err(format!("request {} went back to {}", put.key, row.state));
                     }
                     let cancel =
-                        |entry: &DownEntry| matches!(entry, DownEntry::Cancel { request } if *request == put.key);
+                        |entry: &DownEntry| matches!(entry, DownEntry::Cancel { request, .. } if *request == put.key);
                     let told = changes.down.iter().filter(|(_, entry)| cancel(entry)).count() as u64;
                     let is_news = row.state == RequestState::Cancelling && before != Some(row.state);
                     if is_news && told != row.gateways {

@@ -89,14 +89,11 @@ fn record(connection: &Connection, peripheral: &PeripheralId, registration: &Reg
         }
     };
     let presence = member.and_then(|member| member.presence);
-    let next_wake = match presence {
-        Some(Presence::Standby { next_wake }) => next_wake,
-        _ => None,
-    };
+    let next_wake = presence.and_then(Presence::next_wake);
     let presence = presence.map(|presence| match presence {
         Presence::Active => "active",
         Presence::Standby { .. } => "standby",
-        Presence::Activating => "activating",
+        Presence::Activating { .. } => "activating",
     });
     let sql = "INSERT OR REPLACE INTO registration \
         (slot, peripheral, gateway, number, standing, groups, lease_seconds, reason, sequence, presence, next_wake, since) \
@@ -215,7 +212,7 @@ fn read_presence(row: &Row<'_>) -> Result<Option<Presence>, StoreError> {
         None => Ok(None),
         Some("active") => Ok(Some(Presence::Active)),
         Some("standby") => Ok(Some(Presence::Standby { next_wake })),
-        Some("activating") => Ok(Some(Presence::Activating)),
+        Some("activating") => Ok(Some(Presence::Activating { next_wake })),
         Some(other) => Err(no_such(other)),
     }
 }

@@ -71,7 +71,7 @@ fn registrations() -> Vec<(PeripheralId, Registration)> {
         Standing::Member(member(Some(Presence::Active))),
         Standing::Member(member(Some(asleep))),
         Standing::Member(member(Some(Presence::Standby { next_wake: None }))),
-        Standing::Replaced(member(Some(Presence::Activating))),
+        Standing::Replaced(member(Some(Presence::Activating { next_wake: Some(Time::from_millis(78)) }))),
     ];
     let numbered = standings.into_iter().zip(1..);
     let registration =

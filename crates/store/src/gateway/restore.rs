@@ -66,7 +66,7 @@ fn registration(row: &Row<'_>) -> Result<(Slot, StoredRegistration), StoreError>
     let presence = match row.get_ref(6)?.as_str().map_err(|error| corrupt(&error))? {
         "active" => Presence::Active,
         "standby" => Presence::Standby { next_wake },
-        "activating" => Presence::Activating,
+        "activating" => Presence::Activating { next_wake },
         other => return Err(StoreError::Corrupt(format!("{other} is no presence"))),
     };
     let registration = StoredRegistration {

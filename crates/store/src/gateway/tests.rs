@@ -7,8 +7,8 @@ use bugle_core::gateway::{
 };
 use bugle_core::{
     Activation, Allocation, ApplicationId, Content, Description, DownEntry, GatewayId, GroupId, GroupRequest,
-    InitialState, LateJoiners, Operation, PeripheralId, Protocol, Receipt, RegistrationId, RequestId, Sleepers, Time,
-    UpEntry, Verdict, Waker,
+    InitialState, LateJoiners, Operation, Pacing, PeripheralId, Priority, Protocol, Receipt, RegistrationId, RequestId,
+    Sleepers, StopCause, Time, UpEntry, Verdict, Waker,
 };
 use tempfile::TempDir;
 
@@ -132,6 +132,10 @@ impl Twice {
             receipt: Receipt::Executed,
             late_joiners,
             deadline: self.now + Duration::from_secs(300),
+            priority: Priority::Normal,
+            pacing: Pacing::default(),
+            abort: None,
+            collapse_key: None,
         }));
         id
     }
@@ -157,7 +161,7 @@ fn the_store_keeps_what_the_model_keeps() {
     twice.gateway.handle_refusing_answer(twice.now, slots[3], first, no, 4);
     twice.gateway.handle_report(twice.now, slots[2], "power".into(), Content::text("7"), 5);
     twice.run();
-    twice.down(DownEntry::Cancel { request: second });
+    twice.down(DownEntry::Cancel { request: second, cause: StopCause::Cancelled });
     twice.gateway.handle_deregistration(twice.now, slots[3]);
     twice.down(DownEntry::Allocate(allocation("q")));
     twice.down(DownEntry::Block { peripheral: peripheral("p4") });

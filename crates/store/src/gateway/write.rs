@@ -31,7 +31,7 @@ pub(super) fn write(connection: &Connection, change: &Change) -> Result<(), Stor
         Change::AskEnded { slot } => execute(connection, "DELETE FROM ask WHERE slot = ?1", [slot.number()]),
         Change::Registered { slot, registration } => registered(connection, *slot, registration),
         Change::Presence { slot, presence, last_word } => {
-            let (word, next_wake) = columns(*presence);
+            let (word, next_wake) = (word(*presence), presence.next_wake());
             let sql = "UPDATE registration SET presence = ?2, next_wake = ?3, last_word = ?4 WHERE slot = ?1";
             execute(connection, sql, (slot.number(), word, next_wake.map(millis), millis(*last_word)))
         }
@@ -81,7 +81,6 @@ fn allocated(connection: &Connection, stored: &StoredAllocation) -> Result<(), S
 fn registered(connection: &Connection, slot: Slot, registration: &StoredRegistration) -> Result<(), StoreError> {
     let groups = serde_json::to_string(&*registration.groups).expect("group ids are JSON");
     let lifetime = i64::try_from(registration.lifetime.as_millis()).unwrap_or(i64::MAX);
-    let (presence, next_wake) = columns(registration.presence);
     let sql = "INSERT OR REPLACE INTO registration VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let row = params![
         slot.number(),
@@ -90,8 +89,8 @@ fn registered(connection: &Connection, slot: Slot, registration: &StoredRegistra
         lifetime,
         millis(registration.lease_until),
         registration.presented,
-        presence,
-        next_wake.map(millis),
+        word(registration.presence),
+        registration.presence.next_wake().map(millis),
         millis(registration.last_word),
     ];
     execute(connection, sql, row)
@@ -143,11 +142,11 @@ fn up(connection: &Connection, sequence: u64, entry: &UpEntry) -> Result<(), Sto
     execute(connection, "INSERT OR REPLACE INTO up VALUES (?1, ?2, ?3)", (sequence.cast_signed(), is_report, bytes))
 }
 
-fn columns(presence: Presence) -> (&'static str, Option<Time>) {
+const fn word(presence: Presence) -> &'static str {
     match presence {
-        Presence::Active => ("active", None),
-        Presence::Standby { next_wake } => ("standby", next_wake),
-        Presence::Activating => ("activating", None),
+        Presence::Active => "active",
+        Presence::Standby { .. } => "standby",
+        Presence::Activating { .. } => "activating",
     }
 }
 

@@ -13,13 +13,15 @@ mod schedules;
 mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bugle_core::platform::{Applied, ApplyUp, Procedure, Submit, Submitted};
 use bugle_core::{
-    Activation, AllocationNotice, ApplicationId, Content, Deregistered, Description, EndCause, Event, Evidence,
-    GatewayId, GroupId, InitialState, LateJoiners, MemberOutcome, Operation, Origin, Outcome, PeripheralId, Presence,
-    PresenceChanged, Protocol, Receipt, RegistrationAsked, RegistrationId, RequestId, Sleepers, Time, UpEntry,
+    Abort, Activation, AllocationNotice, ApplicationId, Content, Deregistered, Description, EndCause, Event, Evidence,
+    FailuresMax, GatewayId, GroupId, InitialState, LateJoiners, MemberOutcome, Operation, Origin, Outcome, Pacing,
+    PeripheralId, Presence, PresenceChanged, Priority, Protocol, Receipt, RegistrationAsked, RegistrationId, RequestId,
+    Sleepers, Time, UpEntry,
 };
 
 use super::{Failure, Performed, PlatformStore};
@@ -64,6 +66,7 @@ conformance! {
     rows::a_snapshot_holds_who_is_registered_and_who_awaits_a_decision,
     rows::peripherals_are_listed_by_every_filter_in_pages,
     rows::groups_are_counted_and_vanish_with_their_last_allocation,
+    requests::failures_at_several_gateways_abort_the_rest,
     rows::a_peripheral_may_go_over_to_another_application,
     rows::entries_that_are_refused_change_nothing,
     rows::strangers_are_bounded_and_the_latest_come_first,
@@ -202,6 +205,10 @@ fn submission(number: u32) -> Submit {
             receipt: Receipt::Executed,
             late_joiners: LateJoiners::Exclude,
             lifespan: Duration::from_secs(60),
+            priority: Priority::Urgent,
+            pacing: Pacing { members_per_second: NonZeroU32::new(7), ..Pacing::default() },
+            abort: Some(Abort { failures: FailuresMax::Percentage(50), minimum: 100 }),
+            collapse_key: Some("brightness".parse().expect("a collapse key")),
         },
     }
 }

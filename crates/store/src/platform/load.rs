@@ -147,6 +147,9 @@ impl Loader<'_> {
         for request in &needs.requests {
             let sql = select_requests!("WHERE request.number = ?1");
             let found = one(self.connection, sql, [request.number()], row::request)?;
+            if needs.abortable.contains(request) && found.as_ref().is_some_and(|(_, row)| row.is_abortable()) {
+                self.load_all_gateways(*request)?;
+            }
             self.work.load_request(*request, found.map(|(_, row)| row));
         }
         for (request, gateway) in &needs.request_gateways {

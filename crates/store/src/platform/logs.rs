@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bugle_core::{ApplicationId, DownEntry, Event, GatewayId, RequestId, Time, limits};
+use bugle_core::{ApplicationId, DownEntry, Event, GatewayId, RequestId, StopCause, Time, limits};
 use bugle_wire::{decode_down, encode_down};
 
 use super::column::{damaged, json, log_key, log_sequence, plain};
@@ -148,7 +148,7 @@ fn down_entry(connection: &Connection, row: &Row<'_>) -> Result<DownEntry, Store
         Some(request) => DownEntry::Request(request),
         // It ended so long ago that it is no longer kept. The gateway has never seen it, so that to
         // it this says nothing; but the log must have no gap.
-        None => DownEntry::Cancel { request },
+        None => DownEntry::Cancel { request, cause: StopCause::Cancelled },
     })
 }
 

@@ -82,6 +82,7 @@ pub(super) fn request(row: &Row<'_>) -> Result<(RequestId, RequestRow), StoreErr
         totals: from_json(row, "totals")?,
         stages: from_json(row, "stages")?,
         schedule: schedule_id(row)?,
+        abort: from_json_option(row, "abort")?,
     };
     Ok((id, row))
 }
@@ -96,6 +97,12 @@ pub(super) fn submitted(row: &Row<'_>) -> Result<Submitted, StoreError> {
         receipt: from_word(row, "receipt")?,
         late_joiners: from_word(row, "late_joiners")?,
         lifespan,
+        priority: from_word(row, "priority")?,
+        pacing: from_json(row, "pacing")?,
+        abort: from_json_option(row, "abort")?,
+        collapse_key: plain::<Option<String>>(row, "collapse_key")?
+            .map(|text| text.parse().map_err(|error| damaged("collapse_key", &error)))
+            .transpose()?,
     })
 }
 
@@ -141,6 +148,8 @@ fn outcome(row: &Row<'_>) -> Result<Option<(Outcome, Time)>, StoreError> {
         Some("skipped") => Outcome::Skipped,
         Some("left") => Outcome::Left,
         Some("cancelled") => Outcome::Cancelled,
+        Some("aborted") => Outcome::Aborted,
+        Some("replaced") => Outcome::Replaced,
         Some(_) => from_json(row, "detail")?,
     };
     Ok(Some((outcome, time(row, "at")?)))

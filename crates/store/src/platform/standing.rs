@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bugle_core::platform::{Sleeper, Standing};
 use bugle_core::{ApplicationId, GroupId, Presence, State};
 
-use super::column::{from_word, json, plain, time_option};
+use super::column::{from_json, from_word, json, plain, time_option};
 use super::load::{count, one};
 use super::names::Names;
 use super::nesting;
@@ -42,7 +42,7 @@ pub(super) fn standing(
 }
 
 fn members(connection: &Connection, groups: &str) -> Result<Standing, StoreError> {
-    let sql = r#"SELECT gateway.id AS gateway_id, peripheral.id, presence, next_wake FROM peripheral
+    let sql = r#"SELECT gateway.id AS gateway_id, peripheral.id, presence, next_wake, labels FROM peripheral
         JOIN gateway ON gateway.number = peripheral.gateway
         WHERE peripheral.number IN
             (SELECT peripheral FROM place WHERE is_member AND "group" IN (SELECT value FROM json_each(?1)))"#;
@@ -62,8 +62,15 @@ fn members(connection: &Connection, groups: &str) -> Result<Standing, StoreError
 fn sleeper(row: &Row<'_>) -> Result<Option<Sleeper>, StoreError> {
     let presence = match plain::<String>(row, "presence")?.as_str() {
         word if word == State::Active.as_str() => return Ok(None),
-        word if word == State::Activating.as_str() => Presence::Activating,
+        word if word == State::Activating.as_str() => {
+            Presence::Activating { next_wake: time_option(row, "next_wake")? }
+        }
         _ => Presence::Standby { next_wake: time_option(row, "next_wake")? },
     };
-    Ok(Some(Sleeper { gateway: from_word(row, "gateway_id")?, peripheral: from_word(row, "id")?, presence }))
+    Ok(Some(Sleeper {
+        gateway: from_word(row, "gateway_id")?,
+        peripheral: from_word(row, "id")?,
+        presence,
+        labels: from_json(row, "labels")?,
+    }))
 }

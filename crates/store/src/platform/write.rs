@@ -24,8 +24,8 @@ const UPDATE_PERIPHERAL: &str = "UPDATE peripheral SET groups = ?4, initial_stat
 
 const INSERT_REQUEST: &str = "INSERT INTO request (number, application, \"group\", operation, activation, sleepers, \
      receipt, accepted_at, deadline, state, completed_at, gateways, gateways_fixed, totals, stages, \
-     schedule, late_joiners, contained) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+     schedule, late_joiners, contained, priority, pacing, abort, collapse_key) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
 const INSERT_MEMBER: &str = "INSERT INTO member (request, gateway, peripheral, kind, detail, at, stage, at_gateway, \
      asleep, activating, sent) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 const UPDATE_MEMBER: &str = "UPDATE member SET kind = ?4, detail = ?5, at = ?6, stage = ?7, at_gateway = ?8, \
@@ -226,6 +226,10 @@ impl Writer<'_> {
                 row.schedule.as_ref().map(ScheduleId::as_str),
                 word(&submitted.late_joiners)?,
                 json(&row.contained)?,
+                word(&submitted.priority)?,
+                json(&submitted.pacing)?,
+                submitted.abort.as_ref().map(json).transpose()?,
+                submitted.collapse_key.as_ref().map(|key| key.as_str()),
             ],
         )
     }
@@ -294,7 +298,12 @@ impl Writer<'_> {
 /// The whole outcome, where its kind does not tell all.
 fn detail(outcome: &Outcome) -> Result<Option<String>, StoreError> {
     match outcome {
-        Outcome::Delivered | Outcome::Skipped | Outcome::Left | Outcome::Cancelled => Ok(None),
+        Outcome::Delivered
+        | Outcome::Skipped
+        | Outcome::Left
+        | Outcome::Cancelled
+        | Outcome::Aborted
+        | Outcome::Replaced => Ok(None),
         Outcome::Executed { .. } | Outcome::Refused { .. } | Outcome::Failed { .. } | Outcome::Expired { .. } => {
             json(outcome).map(Some)
         }

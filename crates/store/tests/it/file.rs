@@ -36,6 +36,7 @@ impl Kind {
                 include_str!("layouts/platform-1.sql"),
                 include_str!("layouts/platform-2.sql"),
                 include_str!("layouts/platform-3.sql"),
+                include_str!("layouts/platform-4.sql"),
             ],
             Self::Application => &[include_str!("layouts/application-1.sql")],
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bugle_core::{DownEntry, RegistrationId, Time, Verdict};
+use bugle_core::{DownEntry, RegistrationId, StopCause, Time, Verdict};
 use proto::down_entry::Entry;
 
 use super::request::{group_request, path, to_numbers, try_group_request};
@@ -17,7 +17,9 @@ pub(crate) fn down_entry(entry: &DownEntry, now: Time) -> proto::DownEntry {
             verdict: Some(verdict.into()),
         }),
         DownEntry::Request(request) => Entry::Request(group_request(request, now)),
-        DownEntry::Cancel { request } => Entry::Cancel(proto::Cancel { request: request.number() }),
+        DownEntry::Cancel { request, cause } => {
+            Entry::Cancel(proto::Cancel { request: request.number(), cause: cause.to_number() })
+        }
         DownEntry::Allocate(allocation) => Entry::Allocate(allocation.into()),
         DownEntry::Remove { peripheral } => Entry::Remove(proto::Remove { peripheral: peripheral.to_string() }),
         DownEntry::Release { peripheral } => Entry::Release(proto::Release { peripheral: peripheral.to_string() }),
@@ -36,6 +38,15 @@ pub(crate) fn down_entry(entry: &DownEntry, now: Time) -> proto::DownEntry {
         DownEntry::ObserveNoMore { peripheral, path } => {
             Entry::ObserveNoMore(proto::ObserveNoMore { peripheral: peripheral.to_string(), path: to_numbers(path) })
         }
+        DownEntry::Activate { peripheral } => Entry::Activate(proto::Activate { peripheral: peripheral.to_string() }),
+        DownEntry::StandbyGroup { application, group } => Entry::StandbyGroup(proto::PutGroupIntoStandby {
+            application: application.to_string(),
+            group: group.to_string(),
+        }),
+        DownEntry::ActivateGroup { application, group } => Entry::ActivateGroup(proto::ActivateGroup {
+            application: application.to_string(),
+            group: group.to_string(),
+        }),
     };
     proto::DownEntry { entry: Some(entry) }
 }
@@ -48,7 +59,10 @@ pub(crate) fn try_down_entry(message: proto::DownEntry, now: Time) -> Result<Dow
             verdict: present(message.verdict, "verdict")?.try_into()?,
         },
         Entry::Request(message) => DownEntry::Request(try_group_request(message, now)?),
-        Entry::Cancel(message) => DownEntry::Cancel { request: request_id(message.request)? },
+        Entry::Cancel(message) => DownEntry::Cancel {
+            request: request_id(message.request)?,
+            cause: Word::from_number_or(message.cause, StopCause::Cancelled)?,
+        },
         Entry::Allocate(message) => DownEntry::Allocate(message.try_into()?),
         Entry::Remove(message) => DownEntry::Remove { peripheral: id(&message.peripheral)? },
         Entry::Release(message) => DownEntry::Release { peripheral: id(&message.peripheral)? },
@@ -64,6 +78,13 @@ pub(crate) fn try_down_entry(message: proto::DownEntry, now: Time) -> Result<Dow
         }
         Entry::ObserveNoMore(message) => {
             DownEntry::ObserveNoMore { peripheral: id(&message.peripheral)?, path: path(&message.path)? }
+        }
+        Entry::Activate(message) => DownEntry::Activate { peripheral: id(&message.peripheral)? },
+        Entry::StandbyGroup(message) => {
+            DownEntry::StandbyGroup { application: id(&message.application)?, group: id(&message.group)? }
+        }
+        Entry::ActivateGroup(message) => {
+            DownEntry::ActivateGroup { application: id(&message.application)?, group: id(&message.group)? }
         }
     })
 }

@@ -4,6 +4,7 @@ mod down;
 mod peripheral;
 mod request;
 mod up;
+mod waker;
 mod word;
 
 use std::collections::BTreeSet;

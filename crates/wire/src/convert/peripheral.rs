@@ -1,9 +1,9 @@
-//! The peripheral: allocation, evidence, description, presence.
+//! The peripheral: allocation, evidence, description, presence. Its waker is in `waker.rs`.
 
 use std::time::Duration;
 
 use bugle_core::credential::{PasswordProof, PreSharedKey};
-use bugle_core::{Allocation, Credential, Description, Evidence, Presence, Waker};
+use bugle_core::{Allocation, Credential, Description, Evidence, Presence};
 
 use super::{Word, group_ids, id, present, time, to_millis, to_texts};
 use crate::{WireError, proto};
@@ -81,25 +81,6 @@ impl TryFrom<proto::Credential> for Credential {
     }
 }
 
-impl From<&Waker> for proto::Waker {
-    fn from(waker: &Waker) -> Self {
-        let waker = match waker {
-            Waker::Window => proto::waker::Waker::Window(proto::Window {}),
-        };
-        Self { waker: Some(waker) }
-    }
-}
-
-impl TryFrom<proto::Waker> for Waker {
-    type Error = WireError;
-
-    fn try_from(message: proto::Waker) -> Result<Self, WireError> {
-        match present(message.waker, "waker")? {
-            proto::waker::Waker::Window(proto::Window {}) => Ok(Self::Window),
-        }
-    }
-}
-
 impl From<&Evidence> for proto::Evidence {
     fn from(evidence: &Evidence) -> Self {
         Self {
@@ -157,7 +138,9 @@ impl From<Presence> for proto::presence_changed::Presence {
             Presence::Standby { next_wake } => {
                 Self::Standby(proto::Standby { next_wake_at_ms: next_wake.map(|at| at.as_millis()) })
             }
-            Presence::Activating => Self::Activating(proto::Activating {}),
+            Presence::Activating { next_wake } => {
+                Self::Activating(proto::Activating { next_wake_at_ms: next_wake.map(|at| at.as_millis()) })
+            }
         }
     }
 }
@@ -170,7 +153,9 @@ impl TryFrom<proto::presence_changed::Presence> for Presence {
         Ok(match message {
             Message::Active(proto::Active {}) => Self::Active,
             Message::Standby(standby) => Self::Standby { next_wake: standby.next_wake_at_ms.map(time).transpose()? },
-            Message::Activating(proto::Activating {}) => Self::Activating,
+            Message::Activating(activating) => {
+                Self::Activating { next_wake: activating.next_wake_at_ms.map(time).transpose()? }
+            }
         })
     }
 }

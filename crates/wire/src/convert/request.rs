@@ -1,10 +1,12 @@
 //! The group request and its outcomes.
 
-use bugle_core::{
-    Activation, Content, GroupRequest, LateJoiners, MemberOutcome, MemberProgress, Operation, Outcome, ResourcePath,
-    Sighting, Time,
-};
+use std::num::NonZeroU32;
 use std::time::Duration;
+
+use bugle_core::{
+    Abort, Activation, Content, FailuresMax, GroupRequest, LateJoiners, MemberOutcome, MemberProgress, Operation,
+    Outcome, Pacing, Priority, ResourcePath, Sighting, Time,
+};
 
 use super::{Word, group_ids, id, present, request_id, time, to_millis, to_texts};
 use crate::{WireError, proto};
@@ -16,11 +18,15 @@ pub(super) fn group_request(request: &GroupRequest, now: Time) -> proto::GroupRe
         group: request.group.to_string(),
         contained: to_texts(&request.contained),
         operation: Some((&request.operation).into()),
-        activation: Some(request.activation.into()),
+        activation: Some((&request.activation).into()),
         sleepers: request.sleepers.to_number(),
         receipt: request.receipt.to_number(),
         late_joiners: request.late_joiners.to_number(),
         remaining_ms: to_millis(request.deadline - now),
+        priority: request.priority.to_number(),
+        pacing: Some(request.pacing).filter(|pacing| !pacing.is_unbounded()).map(Into::into),
+        abort: request.abort.map(Into::into),
+        collapse_key: request.collapse_key.as_ref().map(ToString::to_string),
     }
 }
 
@@ -36,6 +42,10 @@ pub(super) fn try_group_request(message: proto::GroupRequest, now: Time) -> Resu
         receipt: Word::from_number(message.receipt)?,
         late_joiners: late_joiners(message.late_joiners)?,
         deadline: now + Duration::from_millis(message.remaining_ms),
+        priority: Word::from_number_or(message.priority, Priority::Normal)?,
+        pacing: message.pacing.map(Into::into).unwrap_or_default(),
+        abort: message.abort.map(TryInto::try_into).transpose()?,
+        collapse_key: message.collapse_key.as_deref().map(id).transpose()?,
     })
 }
 
@@ -107,14 +117,62 @@ impl TryFrom<proto::Operation> for Operation {
     }
 }
 
-impl From<Activation> for proto::Activation {
-    fn from(activation: Activation) -> Self {
+impl From<Pacing> for proto::Pacing {
+    fn from(pacing: Pacing) -> Self {
+        Self {
+            members_per_second: pacing.members_per_second.map(NonZeroU32::get),
+            members_in_flight: pacing.members_in_flight.map(NonZeroU32::get),
+            activations_per_minute: pacing.activations_per_minute.map(NonZeroU32::get),
+        }
+    }
+}
+
+impl From<proto::Pacing> for Pacing {
+    fn from(message: proto::Pacing) -> Self {
+        Self {
+            members_per_second: message.members_per_second.and_then(NonZeroU32::new),
+            members_in_flight: message.members_in_flight.and_then(NonZeroU32::new),
+            activations_per_minute: message.activations_per_minute.and_then(NonZeroU32::new),
+        }
+    }
+}
+
+impl From<Abort> for proto::Abort {
+    fn from(abort: Abort) -> Self {
+        use proto::abort::Failures as Message;
+        let failures = match abort.failures {
+            FailuresMax::Count(count) => Message::Count(count),
+            FailuresMax::Percentage(percentage) => Message::Percentage(percentage.into()),
+        };
+        Self { failures: Some(failures), minimum: abort.minimum }
+    }
+}
+
+impl TryFrom<proto::Abort> for Abort {
+    type Error = WireError;
+
+    fn try_from(message: proto::Abort) -> Result<Self, WireError> {
+        use proto::abort::Failures as Message;
+        let failures = match present(message.failures, "failures")? {
+            Message::Count(count) => FailuresMax::Count(count),
+            Message::Percentage(percentage) => FailuresMax::Percentage(
+                u8::try_from(percentage)
+                    .map_err(|_| WireError::OutOfRange { field: "percentage", value: percentage.into() })?,
+            ),
+        };
+        Ok(Self { failures, minimum: message.minimum })
+    }
+}
+
+impl From<&Activation> for proto::Activation {
+    fn from(activation: &Activation) -> Self {
         use proto::activation::Activation as Message;
         let activation = match activation {
             Activation::All => Message::All(proto::ActivateAll {}),
             Activation::None => Message::None(proto::ActivateNone {}),
-            Activation::Count(count) => Message::Count(count),
-            Activation::Percentage(percentage) => Message::Percentage(percentage.into()),
+            Activation::Count(count) => Message::Count(*count),
+            Activation::Percentage(percentage) => Message::Percentage((*percentage).into()),
+            Activation::Labels(selector) => Message::Labels(selector.to_string()),
         };
         Self { activation: Some(activation) }
     }
@@ -128,6 +186,7 @@ impl TryFrom<proto::Activation> for Activation {
         Ok(match present(message.activation, "activation")? {
             Message::All(proto::ActivateAll {}) => Self::All,
             Message::None(proto::ActivateNone {}) => Self::None,
+            Message::Labels(selector) => Self::Labels(selector.parse()?),
             Message::Count(count) => Self::Count(count),
             Message::Percentage(percentage) => match u8::try_from(percentage) {
                 Ok(percentage @ 1..=100) => Self::Percentage(percentage),
@@ -151,6 +210,8 @@ impl From<&MemberOutcome> for proto::MemberOutcome {
             Outcome::Skipped => Message::Skipped(proto::Skipped {}),
             Outcome::Left => Message::Left(proto::Left {}),
             Outcome::Cancelled => Message::Cancelled(proto::Cancelled {}),
+            Outcome::Aborted => Message::Aborted(proto::Aborted {}),
+            Outcome::Replaced => Message::Replaced(proto::Replaced {}),
         };
         Self {
             peripheral: member.peripheral.to_string(),
@@ -175,6 +236,8 @@ impl TryFrom<proto::MemberOutcome> for MemberOutcome {
             Message::Skipped(proto::Skipped {}) => Outcome::Skipped,
             Message::Left(proto::Left {}) => Outcome::Left,
             Message::Cancelled(proto::Cancelled {}) => Outcome::Cancelled,
+            Message::Aborted(proto::Aborted {}) => Outcome::Aborted,
+            Message::Replaced(proto::Replaced {}) => Outcome::Replaced,
         };
         let (at, seen) = (time(message.settled_at_ms)?, sightings(&message.seen)?);
         Ok(Self { peripheral: id(&message.peripheral)?, outcome, at, seen })

@@ -1,6 +1,9 @@
 //! The plain enumerations.
 
-use bugle_core::{EndCause, ExpiryCause, InitialState, LateJoiners, Origin, Protocol, Receipt, Sleepers, Stage};
+use bugle_core::{
+    EndCause, ExpiryCause, HttpMethod, InitialState, LateJoiners, Origin, Priority, Protocol, Receipt, Sleepers, Stage,
+    StopCause,
+};
 
 use crate::{CloseReason, WireError, proto};
 
@@ -8,6 +11,11 @@ use crate::{CloseReason, WireError, proto};
 pub(crate) trait Word: Sized {
     fn to_number(self) -> i32;
     fn from_number(number: i32) -> Result<Self, WireError>;
+
+    /// What was left out by a version that did not know of it stands for `otherwise`.
+    fn from_number_or(number: i32, otherwise: Self) -> Result<Self, WireError> {
+        if number == 0 { Ok(otherwise) } else { Self::from_number(number) }
+    }
 }
 
 macro_rules! words {
@@ -34,10 +42,13 @@ words! {
     Origin "origin" { File, Platform, Gateway }
     Protocol "protocol" { Mqtt311, Mqtt5, Lwm2m10, Lwm2m11, Lwm2m12 }
     EndCause "cause" { Peripheral, Application, User, LifetimeOver, Roamed, Refused, Unanswered }
+    HttpMethod "method" { Get, Post, Put }
     Sleepers "sleepers" { Queue, Skip }
     LateJoiners "late_joiners" { Exclude, Include }
     Receipt "receipt" { Delivered, Executed }
     Stage "stage" { Accepted, AtGateway, Asleep, Activating, Sent }
+    Priority "priority" { Urgent, Normal, Background }
+    StopCause "cause" { Cancelled, Aborted, Replaced }
     ExpiryCause "cause" { Asleep, Unreachable, GatewayOffline }
     CloseReason "reason" { Stopping, Replaced, Version, Identity, LogConflict, Protocol }
 }

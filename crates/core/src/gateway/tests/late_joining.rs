@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::world::{HOUR, World, allocation, group, peripheral, request, yes};
-use crate::{DownEntry, GroupRequest, LateJoiners, Outcome, RequestId, Time, UpEntry, limits};
+use crate::{DownEntry, GroupRequest, LateJoiners, Outcome, RequestId, StopCause, Time, UpEntry, limits};
 
 fn open(number: u64, deadline: Time) -> GroupRequest {
     GroupRequest { late_joiners: LateJoiners::Include, ..request(number, deadline) }
@@ -113,7 +113,10 @@ fn a_peripheral_in_the_place_of_a_member_that_was_removed_may_join() {
 fn a_cancelled_request_takes_nobody_more() {
     let mut world = World::new(vec![allocation("p", &["g"])]);
     world.send(open(1, world.now + HOUR));
-    world.down(DownEntry::Cancel { request: RequestId::from_number(1).expect("a request id") });
+    world.down(DownEntry::Cancel {
+        request: RequestId::from_number(1).expect("a request id"),
+        cause: StopCause::Cancelled,
+    });
     assert!(is_fixed(&world, 1));
     assert_eq!(world.gateway.census().requests, 0);
     world.register("p");

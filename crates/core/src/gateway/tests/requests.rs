@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::world::{HOUR, World, allocation, group, peripheral, request, yes};
 use crate::gateway::{Effect, Presented, Rejection};
 use crate::{
-    Activation, Content, DownEntry, ExpiryCause, GroupRequest, Outcome, Receipt, RequestId, Sleepers, State, UpEntry,
-    limits,
+    Activation, Content, DownEntry, ExpiryCause, GroupRequest, Outcome, Presence, Receipt, RequestId, Sleepers, State,
+    StopCause, UpEntry, limits,
 };
 
 fn executed(text: &str) -> Outcome {
@@ -114,6 +114,26 @@ fn those_that_wake_soonest_are_activated_first() {
     }
     world.send(GroupRequest { activation: Activation::Count(1), ..request(1, world.now + HOUR) });
     assert_eq!((world.state("p0"), world.state("p1")), (State::Standby, State::Activating));
+}
+
+#[test]
+fn who_is_woken_for_nothing_any_more_is_in_standby_until_the_wake_it_told() {
+    let mut world = World::with_members(1);
+    world.gateway.handle_standby(world.now, world.slot("p0"), Some(Duration::from_secs(500)));
+    let next_wake = Some(world.now + Duration::from_secs(500));
+    let last_told = |world: &World| {
+        world.up().into_iter().rev().find_map(|entry| match entry {
+            UpEntry::PresenceChanged { changed, .. } => Some(changed.presence),
+            _ => None,
+        })
+    };
+    world.send(request(1, world.now + HOUR));
+    assert_eq!(last_told(&world), Some(Presence::Activating { next_wake }));
+    world.down(DownEntry::Cancel {
+        request: RequestId::from_number(1).expect("a request id"),
+        cause: StopCause::Cancelled,
+    });
+    assert_eq!(last_told(&world), Some(Presence::Standby { next_wake }));
 }
 
 #[test]
@@ -236,7 +256,10 @@ fn cancelling_stops_what_was_not_sent_and_nothing_else() {
     let mut world = World::with_members(2);
     world.sleep("p0");
     world.send(request(1, world.now + HOUR));
-    world.down(DownEntry::Cancel { request: RequestId::from_number(1).expect("a request id") });
+    world.down(DownEntry::Cancel {
+        request: RequestId::from_number(1).expect("a request id"),
+        cause: StopCause::Cancelled,
+    });
     assert_eq!(world.outcome(1, "p0"), Some(Outcome::Cancelled));
     assert_eq!(world.outcome(1, "p1"), None);
     world.acknowledge("p1");
@@ -249,7 +272,10 @@ fn what_was_with_a_peripheral_before_it_was_cut_off_does_not_count_as_never_sent
     world.send(request(1, world.now + HOUR));
     assert_eq!(world.deliveries("p0").len(), 1);
     world.sleep("p0");
-    world.down(DownEntry::Cancel { request: RequestId::from_number(1).expect("a request id") });
+    world.down(DownEntry::Cancel {
+        request: RequestId::from_number(1).expect("a request id"),
+        cause: StopCause::Cancelled,
+    });
     assert!(matches!(world.outcome(1, "p0"), Some(Outcome::Failed { .. })));
 }
 
@@ -283,7 +309,7 @@ fn what_is_cancelled_while_it_waits_for_the_disk_is_not_sent() {
     let deadline = world.now + HOUR;
     let id = RequestId::from_number(1).expect("a request id");
     world.gateway.handle_down(world.now, 100, DownEntry::Request(request(1, deadline)));
-    world.gateway.handle_down(world.now, 101, DownEntry::Cancel { request: id });
+    world.gateway.handle_down(world.now, 101, DownEntry::Cancel { request: id, cause: StopCause::Cancelled });
     world.run();
     assert_eq!(world.deliveries("p0"), []);
     assert_eq!(world.outcome(1, "p0"), Some(Outcome::Cancelled));
@@ -304,7 +330,10 @@ fn what_is_settled_while_it_waits_for_the_disk_is_not_sent() {
 fn a_cancelled_request_is_not_put_again_to_a_peripheral_that_was_cut_off() {
     let mut world = World::with_members(1);
     world.send(request(1, world.now + HOUR));
-    world.down(DownEntry::Cancel { request: RequestId::from_number(1).expect("a request id") });
+    world.down(DownEntry::Cancel {
+        request: RequestId::from_number(1).expect("a request id"),
+        cause: StopCause::Cancelled,
+    });
     world.gateway.handle_connection_lost(world.now, world.slot("p0"), Duration::ZERO, HOUR);
     world.register("p0");
     assert_eq!(world.deliveries("p0").len(), 1);

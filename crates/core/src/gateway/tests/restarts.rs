@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::world::{HOUR, World, allocation, request};
 use crate::gateway::Effect;
-use crate::{DownEntry, EndCause, GroupRequest, Outcome, Receipt, RequestId, State, UpEntry};
+use crate::{DownEntry, EndCause, GroupRequest, Outcome, Receipt, RequestId, State, StopCause, UpEntry};
 
 /// After a crash the connections are gone; the edge says so.
 fn lose_connections(world: &mut World, ids: &[&str]) {
@@ -104,7 +104,10 @@ fn a_deadline_that_passed_meanwhile_ends_the_request() {
 fn a_cancelled_request_stays_cancelled() {
     let mut world = World::with_members(1);
     world.send(request(1, world.now + HOUR));
-    world.down(DownEntry::Cancel { request: RequestId::from_number(1).expect("a request id") });
+    world.down(DownEntry::Cancel {
+        request: RequestId::from_number(1).expect("a request id"),
+        cause: StopCause::Cancelled,
+    });
     world.crash();
     lose_connections(&mut world, &["p0"]);
     world.register("p0");

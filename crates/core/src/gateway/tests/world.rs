@@ -8,8 +8,8 @@ use crate::gateway::{
 };
 use crate::{
     Activation, Allocation, ApplicationId, Content, Description, DownEntry, GatewayId, GroupId, GroupRequest,
-    LateJoiners, MemberOutcome, Operation, Outcome, PeripheralId, Protocol, Receipt, RegistrationId, RequestId,
-    Sleepers, State, Time, UpEntry, Verdict,
+    LateJoiners, MemberOutcome, Operation, Outcome, Pacing, PeripheralId, Priority, Protocol, Receipt, RegistrationId,
+    RequestId, Sleepers, State, Time, UpEntry, Verdict,
 };
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
@@ -22,6 +22,7 @@ pub(super) struct World {
     in_flight: Vec<Batch>,
     down_sequence: u64,
     asker: u64,
+    config: Config,
 }
 
 pub(super) fn group(text: &str) -> GroupId {
@@ -66,6 +67,10 @@ pub(super) fn request(number: u64, deadline: Time) -> GroupRequest {
         receipt: Receipt::Delivered,
         late_joiners: LateJoiners::Exclude,
         deadline,
+        priority: Priority::Normal,
+        pacing: Pacing::default(),
+        abort: None,
+        collapse_key: None,
     }
 }
 
@@ -75,14 +80,21 @@ fn config() -> Config {
 
 impl World {
     pub(super) fn new(allocations: Vec<Allocation>) -> Self {
+        Self::paced(allocations, Pacing::default())
+    }
+
+    /// Whose gateway keeps this pacing.
+    pub(super) fn paced(allocations: Vec<Allocation>, pacing: Pacing) -> Self {
+        let config = Config { pacing, ..config() };
         let mut world = Self {
             now: Time::from_millis(1_000_000),
-            gateway: Gateway::new(config(), 7),
+            gateway: Gateway::new(config.clone(), 7),
             disk: Memory::default(),
             effects: Vec::new(),
             in_flight: Vec::new(),
             down_sequence: 0,
             asker: 0,
+            config,
         };
         world.gateway.handle_link(Link::Up);
         assert!(world.gateway.handle_allocations(world.now, allocations).is_empty());
@@ -133,8 +145,20 @@ impl World {
     pub(super) fn crash(&mut self) {
         self.in_flight.clear();
         self.effects.clear();
-        self.gateway = Gateway::restore(self.now, config(), 8, self.disk.restored());
+        self.gateway = Gateway::restore(self.now, self.config.clone(), 8, self.disk.restored());
         self.gateway.handle_link(Link::Up);
+        self.run();
+    }
+
+    /// From now on the gateway keeps this pacing, also after a crash.
+    pub(super) fn pace(&mut self, pacing: Pacing) {
+        self.config.pacing = pacing;
+        self.crash();
+        // What began before the crash is long past.
+        self.now += HOUR / 4;
+        for slot in (0..self.gateway.census().allocated as u32).map(Slot::new) {
+            self.gateway.handle_reach(self.now, slot, Reach::Open);
+        }
         self.run();
     }
 

@@ -6,7 +6,8 @@ use crate::platform::{Foresight, Sleeper, Standing, foresee};
 
 fn sleeper(at_gateway: &str, name: &str, next_wake: Option<u64>) -> Sleeper {
     let presence = Presence::Standby { next_wake: next_wake.map(at) };
-    Sleeper { gateway: gateway(at_gateway), peripheral: peripheral(name), presence }
+    let labels = [("name".to_owned(), name.to_owned())].into();
+    Sleeper { gateway: gateway(at_gateway), peripheral: peripheral(name), presence, labels }
 }
 
 /// Two active; at the first gateway three asleep, one of them for long, at the second one.
@@ -41,6 +42,8 @@ fn every_member_is_active_woken_waiting_or_skipped() {
     assert_eq!(counts(Activation::None, Sleepers::Skip), [6, 2, 0, 0, 4, 0]);
     assert_eq!(counts(Activation::Count(1), Sleepers::Queue), [6, 2, 2, 2, 0, 2]);
     assert_eq!(counts(Activation::Percentage(50), Sleepers::Skip), [6, 2, 3, 0, 1, 2]);
+    let some = Activation::Labels("name in (m1,m4)".parse().expect("a selector"));
+    assert_eq!(counts(some, Sleepers::Skip), [6, 2, 2, 0, 2, 1]);
 }
 
 #[test]

@@ -36,7 +36,11 @@ fn some_groups() -> impl Strategy<Value = Vec<&'static str>> {
 }
 
 fn presence() -> impl Strategy<Value = Presence> {
-    prop_oneof![Just(Presence::Active), Just(Presence::Activating), Just(Presence::Standby { next_wake: None })]
+    prop_oneof![
+        Just(Presence::Active),
+        Just(Presence::Activating { next_wake: None }),
+        Just(Presence::Standby { next_wake: None })
+    ]
 }
 
 fn small() -> impl Strategy<Value = Small> {

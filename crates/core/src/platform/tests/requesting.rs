@@ -1,7 +1,7 @@
 //! Group requests: submitting, receipts, cancelling, closing.
 
 use super::*;
-use crate::{ExpiryCause, OutcomeKind, RequestError, Totals};
+use crate::{Abort, ExpiryCause, FailuresMax, OutcomeKind, RequestError, Totals};
 
 fn completed(memory: &Memory) -> Vec<Totals> {
     let totals = |event: &Event| match event {
@@ -139,12 +139,64 @@ fn cancelling_tells_every_gateway_once_and_members_settle_as_reported() {
     let cancel = Cancel { application: application(), request };
     assert_eq!(memory.perform(&cancel, at(11)), Ok(()));
     assert_eq!(memory.perform(&cancel, at(11)), Ok(()));
-    assert_eq!(memory.sent_to("gw1"), [&DownEntry::Cancel { request }]);
-    assert_eq!(memory.sent_to("gw2"), [&DownEntry::Cancel { request }]);
+    assert_eq!(memory.sent_to("gw1"), [&DownEntry::Cancel { request, cause: StopCause::Cancelled }]);
+    assert_eq!(memory.sent_to("gw2"), [&DownEntry::Cancel { request, cause: StopCause::Cancelled }]);
     let outcomes = [("m1", Outcome::Delivered), ("m2", Outcome::Cancelled)];
     memory.up("gw1", vec![members_fixed(request, &["m1", "m2"], true), receipts(request, &outcomes)]);
     memory.up("gw2", vec![members_fixed(request, &["m3"], true), receipts(request, &[("m3", Outcome::Cancelled)])]);
     assert_eq!(completed(&memory), [Totals { members: 3, delivered: 1, cancelled: 2, ..Totals::default() }]);
+}
+
+/// A request for group east that bears half of its members failing, once two have ended.
+fn bearing_half(memory: &mut Memory) -> RequestId {
+    let mut submit = submission("east", 1);
+    submit.submitted.abort = Some(Abort { failures: FailuresMax::Percentage(50), minimum: 2 });
+    let request = memory.perform(&submit, at(10)).expect("accepted");
+    memory.forget_logs();
+    request
+}
+
+#[test]
+fn failures_at_all_gateways_together_abort_a_request_once() {
+    let mut memory = registered_world();
+    let request = bearing_half(&mut memory);
+    let failed = || Outcome::Failed { reason: "silent".into() };
+    memory.up("gw1", vec![members_fixed(request, &["m1", "m2"], true), receipts(request, &[("m1", failed())])]);
+    assert!(memory.down.is_empty());
+    let refused = Outcome::Refused { code: "4.05".into(), reason: "no".into() };
+    memory.up("gw2", vec![members_fixed(request, &["m3"], true), receipts(request, &[("m3", refused)])]);
+    let told = [&DownEntry::Cancel { request, cause: StopCause::Aborted }];
+    assert_eq!((memory.sent_to("gw1"), memory.sent_to("gw2")), (told.to_vec(), told.to_vec()));
+    memory.forget_logs();
+    memory.up("gw1", vec![receipts(request, &[("m2", Outcome::Aborted)])]);
+    assert!(memory.down.is_empty());
+    let ended = Totals { members: 3, failed: 1, refused: 1, aborted: 1, ..Totals::default() };
+    assert_eq!(completed(&memory), [ended]);
+}
+
+#[test]
+fn members_that_are_served_keep_a_request_from_being_aborted() {
+    let mut memory = registered_world();
+    let request = bearing_half(&mut memory);
+    let failed = Outcome::Failed { reason: "silent".into() };
+    let outcomes = [("m1", Outcome::Delivered), ("m2", failed)];
+    memory.up("gw1", vec![members_fixed(request, &["m1", "m2"], true), receipts(request, &outcomes)]);
+    assert!(memory.down.is_empty());
+    assert_eq!(memory.requests[&request].state, RequestState::Open);
+}
+
+#[test]
+fn every_gateway_of_a_group_is_told_to_activate_its_members_or_to_put_them_into_standby() {
+    let mut memory = registered_world();
+    memory.forget_logs();
+    let direct =
+        |in_group: &str, direction| DirectGroup { application: application(), group: group(in_group), direction };
+    assert_eq!(memory.perform(&direct("east", GroupDirection::Activate), at(10)), Ok(()));
+    let (application, in_group) = (application(), group("east"));
+    let entry = DownEntry::ActivateGroup { application, group: in_group };
+    assert_eq!((memory.sent_to("gw1"), memory.sent_to("gw2")), (vec![&entry], vec![&entry]));
+    let unknown = memory.perform(&direct("nowhere", GroupDirection::Standby), at(10));
+    assert_eq!(unknown, Err(DirectGroupRefusal::UnknownGroup));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The event logs and the down logs.
 
 use bugle_core::platform::{Direct, Direction};
-use bugle_core::{DownEntry, Report, limits};
+use bugle_core::{DownEntry, Report, StopCause, limits};
 
 use super::*;
 
@@ -75,5 +75,8 @@ pub(super) fn a_request_that_is_no_longer_kept_leaves_no_gap_in_a_down_log(store
     let later = NOW + limits::REQUEST_KEPT + Duration::from_secs(1);
     while store.forget(later).wait().expect("stored") {}
     assert_eq!(store.request(&application(), request).wait(), Ok(None));
-    assert_eq!(store.down(&gateway("gw1"), 0, 9).wait(), Ok(vec![(1, DownEntry::Cancel { request })]));
+    assert_eq!(
+        store.down(&gateway("gw1"), 0, 9).wait(),
+        Ok(vec![(1, DownEntry::Cancel { request, cause: StopCause::Cancelled })])
+    );
 }

@@ -1,7 +1,7 @@
 //! Group requests and their members.
 
 use bugle_core::platform::{IdempotencyKey, RequestState, SubmitRefusal};
-use bugle_core::{DownEntry, ExpiryCause, MemberProgress, OutcomeKind, Sighting, Stage, Totals, limits};
+use bugle_core::{DownEntry, ExpiryCause, MemberProgress, OutcomeKind, Sighting, Stage, StopCause, Totals, limits};
 
 use super::*;
 use crate::platform::{MemberCursor, MembersShown};
@@ -23,6 +23,8 @@ pub(super) fn every_outcome_is_kept_with_its_detail(store: &PlatformStore) {
         ("f", Outcome::Skipped),
         ("g", Outcome::Left),
         ("h", Outcome::Cancelled),
+        ("i", Outcome::Aborted),
+        ("j", Outcome::Replaced),
     ];
     let names: Vec<_> = outcomes.iter().map(|(name, _)| *name).collect();
     up(store, "gw1", 2, vec![members_fixed(id, &names), receipts(id, outcomes.clone())]);
@@ -32,7 +34,7 @@ pub(super) fn every_outcome_is_kept_with_its_detail(store: &PlatformStore) {
     assert_eq!(kept, sent);
     let request = store.request(&application(), id).wait().expect("read").expect("there");
     let each = Totals {
-        members: 8,
+        members: 10,
         executed: 1,
         delivered: 1,
         refused: 1,
@@ -41,6 +43,8 @@ pub(super) fn every_outcome_is_kept_with_its_detail(store: &PlatformStore) {
         skipped: 1,
         left: 1,
         cancelled: 1,
+        aborted: 1,
+        replaced: 1,
     };
     assert_eq!((request.row.state, request.row.totals), (RequestState::Complete, each));
     assert_eq!(request.submitted, submission(1).submitted);
@@ -138,4 +142,23 @@ pub(super) fn an_idempotency_key_is_remembered(store: &PlatformStore) {
     assert_ne!(second, first);
     let later = Submit { id: submission(4).id, ..other };
     assert_eq!(perform(store, later, next_day + Duration::from_secs(3_600)), second);
+}
+
+pub(super) fn failures_at_several_gateways_abort_the_rest(store: &PlatformStore) {
+    world(store);
+    add_gateway(store, "gw2");
+    up(store, "gw2", 1, vec![allocated("m2", &["east"])]);
+    let mut submit = submission(1);
+    submit.submitted.abort = Some(Abort { failures: FailuresMax::Count(1), minimum: 0 });
+    let id = perform(store, submit, NOW);
+    let failed = || Outcome::Failed { reason: "silent".into() };
+    up(store, "gw1", 2, vec![members_fixed(id, &["a", "b"]), receipts(id, vec![("a", failed())])]);
+    assert_eq!(store.down(&gateway("gw2"), 1, 9).wait(), Ok(vec![]));
+    up(store, "gw2", 2, vec![members_fixed(id, &["c"]), receipts(id, vec![("c", failed())])]);
+    let aborted = DownEntry::Cancel { request: id, cause: StopCause::Aborted };
+    for at in ["gw1", "gw2"] {
+        assert_eq!(store.down(&gateway(at), 1, 9).wait(), Ok(vec![(2, aborted.clone())]), "{at}");
+    }
+    let row = store.request(&application(), id).wait().expect("read").expect("there").row;
+    assert_eq!(row.state, RequestState::Cancelling);
 }

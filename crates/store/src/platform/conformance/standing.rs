@@ -15,10 +15,15 @@ pub(super) fn members_stand_as_on_record(store: &PlatformStore) {
     assert_eq!(standing(store, &["west"]), None);
     up(store, "gw1", 5, vec![present("m1", 1, Presence::Active)]);
     assert_eq!(standing(store, &["east"]), Some(Standing { active: 1, sleepers: Vec::new() }));
-    let asleep = Presence::Standby { next_wake: Some(NOW) };
-    up(store, "gw1", 6, vec![present("m2", 1, asleep), present("m3", 1, Presence::Activating)]);
-    let sleeper = |name, presence| Sleeper { gateway: gateway("gw1"), peripheral: peripheral(name), presence };
-    let sleepers = vec![sleeper("m2", asleep), sleeper("m3", Presence::Activating)];
+    let (asleep, woken) = (Presence::Standby { next_wake: Some(NOW) }, Presence::Activating { next_wake: Some(NOW) });
+    up(store, "gw1", 6, vec![present("m2", 1, asleep), present("m3", 1, woken)]);
+    let sleeper = |name, presence| Sleeper {
+        gateway: gateway("gw1"),
+        peripheral: peripheral(name),
+        presence,
+        labels: [("floor".to_owned(), "3".to_owned())].into(),
+    };
+    let sleepers = vec![sleeper("m2", asleep), sleeper("m3", woken)];
     assert_eq!(standing(store, &["east"]), Some(Standing { active: 1, sleepers }));
 }
 
