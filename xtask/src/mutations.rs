@@ -115,12 +115,6 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "Effect::Deliver { slot, delivery, .. } if !self.may_leave(slot, delivery) && delivery == 0 => {}",
     ),
     mutation(
-        "let a later outcome replace the first",
-        "crates/core/src/platform/receipts.rs",
-        "if work.members.get(&key).is_none_or(|member| member.outcome.is_some()) {",
-        "if work.members.get(&key).is_none() {",
-    ),
-    mutation(
         "complete a request before all gateways have told their members",
         "crates/core/src/platform/rows.rs",
         "self.gateways_fixed == self.gateways && self.totals.waiting() == 0",
@@ -143,11 +137,5 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "crates/core/src/application/configuration.rs",
         "self.drop_registration(peripheral, gateway, ended.registration, changes);",
         "let _ = gateway;",
-    ),
-    mutation(
-        "take entries of the link twice",
-        "crates/wire/src/replay.rs",
-        "let news = entries.after(self.received);",
-        "let news = Some(entries);",
     ),
 ];

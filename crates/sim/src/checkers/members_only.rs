@@ -1,9 +1,9 @@
 //! Nothing is delivered to who is not registered: to no peripheral that is blocked, refused, removed or
 //! has left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use bugle_core::gateway::Change;
+use bugle_core::gateway::{Change, Slot};
 use bugle_core::{GatewayId, PeripheralId, RequestId};
 
 use super::Checker;
@@ -21,6 +21,7 @@ enum Standing {
 #[derive(Debug, Default)]
 pub(super) struct MembersOnly {
     places: Places,
+    blocked: BTreeSet<(GatewayId, Slot)>,
     /// How a peripheral stood with a gateway since when, on its disk.
     history: BTreeMap<(GatewayId, PeripheralId), Vec<(Stamp, Standing)>>,
 }
@@ -34,6 +35,7 @@ impl Checker for MembersOnly {
         match fact {
             Fact::GatewayKept { gateway, change } => {
                 self.places.observe(gateway, change);
+                self.check_blocked(gateway, change)?;
                 let (slot, standing) = match change {
                     Change::Registered { slot, .. } => (*slot, Standing::Registered),
                     Change::Deregistered { slot } | Change::Removed { slot } => (*slot, Standing::Gone),
@@ -58,6 +60,19 @@ impl Checker for MembersOnly {
 }
 
 impl MembersOnly {
+    fn check_blocked(&mut self, gateway: &GatewayId, change: &Change) -> Result<(), String> {
+        match change {
+            Change::Allocated(stored) if stored.is_blocked => drop(self.blocked.insert((gateway.clone(), stored.slot))),
+            Change::Allocated(stored) => drop(self.blocked.remove(&(gateway.clone(), stored.slot))),
+            Change::Removed { slot } => drop(self.blocked.remove(&(gateway.clone(), *slot))),
+            Change::Registered { slot, .. } if self.blocked.contains(&(gateway.clone(), *slot)) => {
+                return Err(format!("{gateway} has registered {}, which is blocked", self.places.at(gateway, *slot)?));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     fn check(
         &self,
         gateway: &GatewayId,

@@ -50,6 +50,9 @@ impl Checker for Outcomes {
                     if before.is_some_and(|before| rank(before) > rank(row.state)) {
                         return Err(format!("request {} went back to {}", put.key, row.state));
                     }
+                    if row.state == RequestState::Complete && row.gateways_fixed != row.gateways {
+                        return Err(format!("request {} is complete, and not all gateways have told", put.key));
+                    }
                     let cancel =
                         |entry: &DownEntry| matches!(entry, DownEntry::Cancel { request, .. } if *request == put.key);
                     let told = changes.down.iter().filter(|(_, entry)| cancel(entry)).count() as u64;
