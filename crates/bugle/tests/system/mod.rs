@@ -255,7 +255,8 @@ impl System {
              [platform]\nurl = {:?}\nenrollment_token = {token:?}\n[mqtt]\nlisten = \"127.0.0.1:{mqtt}\"\n\
              {more_mqtt}[lwm2m]\nlisten = \"127.0.0.1:{coap}\"\ndtls_listen = \"127.0.0.1:{coaps}\"\n\
              dtls = {{ certificate = {:?}, key = {:?}, client_ca = {:?} }}\n\
-             [registration]\nanswer_seconds = 5\n",
+             [registration]\nanswer_seconds = 5\n\
+             [pacing]\nmembers_per_second = 0\nmembers_in_flight = 0\nactivations_per_minute = 0\n",
             path.join(format!("{id}-data")),
             self.url,
             certified.certificate,
