@@ -23,6 +23,7 @@
 //!         Output::Directed { token } => { /* tell the operator */ }
 //!         Output::UpAvailable { through } => { /* tell the link */ }
 //!         Output::DownAcknowledged { through } => { /* tell the link */ }
+//!         Output::Wake(call) => { /* make it, then edge.handle_wake_failed if it fails */ }
 //!     }
 //! }
 //! ```

@@ -382,7 +382,7 @@ impl Gateway {
                 }
                 LinkOutput::Entry { sequence, entry } => {
                     out.push(Output::Note(format!("takes {sequence} of the down log: {entry:?}")));
-                    process.edge.handle_down(shown, sequence, entry);
+                    process.edge.handle_down(shown, sequence, *entry);
                 }
                 LinkOutput::UpAcknowledged { through } => process.edge.handle_up_acknowledged(through),
                 LinkOutput::Broken(what) => out.push(Output::Broken(what)),

@@ -58,7 +58,7 @@ enum Command {
         #[command(flatten)]
         limit: Limit,
     },
-    Allocate(AllocateArgs),
+    Allocate(Box<AllocateArgs>),
     /// Remove allocations that were made here, ending the registrations
     #[command(after_long_help = "Example:\n  bugle gateway remove new-lamp --config gateway.toml")]
     Remove(Peripherals),

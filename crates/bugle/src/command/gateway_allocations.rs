@@ -78,7 +78,7 @@ impl Here {
 impl AllocateArgs {
     pub(crate) async fn run(self, context: &Context) -> Result<Ended, Failure> {
         let body = self.allocation.into_body(context.connection.application()?.clone());
-        let direction = Direction::Allocate(body.into_allocation(self.peripheral));
+        let direction = Direction::Allocate(Box::new(body.into_allocation(self.peripheral)));
         direct(context, &mut self.here.connect().await?, direction).await
     }
 }

@@ -64,7 +64,7 @@ struct PutArgs {
     schedule: ScheduleId,
     #[command(flatten)]
     asked: AskedArgs,
-    /// When, or from when on: a time as 2099-12-31T23:59 here or with [Zone] elsewhere, or as 'in 2h'
+    /// When, or from when on: a time here as 2099-12-31T23:59, elsewhere with its zone in brackets, or as 'in 2h'
     #[arg(long, value_name = "TIME", value_parser = parse_time, required_unless_present = "cron")]
     not_before: Option<Time>,
     /// When, again and again: minute, hour, day of the month, month and day of the week, as cron has them

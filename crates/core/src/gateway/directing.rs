@@ -16,7 +16,7 @@ use crate::{Allocation, AllocationError, ApplicationId, GroupId, Origin, Periphe
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// Allocate a peripheral, or change its allocation.
-    Allocate(Allocation),
+    Allocate(Box<Allocation>),
     /// Remove an allocation, ending the registration.
     Remove(PeripheralId),
     /// Let a blocked peripheral register.
@@ -85,7 +85,7 @@ impl Gateway {
         match direction {
             Direction::Allocate(allocation) => {
                 allocation.check()?;
-                self.allocate(now, allocation, Origin::Gateway)?;
+                self.allocate(now, *allocation, Origin::Gateway)?;
             }
             Direction::Remove(peripheral) => {
                 let slot = self.allocated(&peripheral)?;

@@ -45,7 +45,7 @@ pub(super) enum LinkOutput {
     Down,
     Entry {
         sequence: u64,
-        entry: DownEntry,
+        entry: Box<DownEntry>,
     },
     UpAcknowledged {
         through: u64,
@@ -238,7 +238,7 @@ impl Session {
                     let news = self.incoming.handle_entries(entries).map_err(|error| Some(error.to_string()))?;
                     for (sequence, bytes) in news.into_iter().flatten() {
                         let entry = decode_down(&bytes, now).map_err(|error| Some(error.to_string()))?;
-                        out.push(LinkOutput::Entry { sequence, entry });
+                        out.push(LinkOutput::Entry { sequence, entry: Box::new(entry) });
                     }
                 }
                 FromPlatform::UpAcknowledged { through } => {

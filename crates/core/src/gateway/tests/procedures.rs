@@ -297,7 +297,7 @@ fn the_file_is_the_whole_truth_about_its_own_allocations() {
 #[test]
 fn what_is_directed_at_the_gateway_is_told_once_it_is_durable_and_survives_a_restart() {
     let mut world = World::new(vec![]);
-    let directed = world.gateway.handle_direction(world.now, Direction::Allocate(allocation("p", &["g"])), 7);
+    let directed = world.gateway.handle_direction(world.now, Direction::Allocate(Box::new(allocation("p", &["g"]))), 7);
     assert_eq!(directed, Ok(()));
     world.drain();
     assert!(!world.effects.contains(&Effect::Directed { token: 7 }));
@@ -331,13 +331,13 @@ fn what_cannot_be_directed_changes_nothing() {
     let mut world = World::with_members(1);
     let mut direct = |direction| world.gateway.handle_direction(world.now, direction, 1);
     let elsewhere = |origin| Err(AllocationConflict::Elsewhere { peripheral: peripheral("p0"), origin }.into());
-    assert_eq!(direct(Direction::Allocate(allocation("p0", &["h"]))), elsewhere(Origin::File));
+    assert_eq!(direct(Direction::Allocate(Box::new(allocation("p0", &["h"])))), elsewhere(Origin::File));
     assert_eq!(direct(Direction::Remove(peripheral("p0"))), elsewhere(Origin::File));
     let unknown = Err(DirectionRefusal::Unknown(peripheral("q")));
     for direction in [Direction::Remove, Direction::Release, Direction::Block] {
         assert_eq!(direct(direction(peripheral("q"))), unknown);
     }
-    assert!(matches!(direct(Direction::Allocate(allocation("q", &[]))), Err(DirectionRefusal::Invalid(_))));
+    assert!(matches!(direct(Direction::Allocate(Box::new(allocation("q", &[])))), Err(DirectionRefusal::Invalid(_))));
     world.run();
     assert_eq!(world.effects, []);
     assert_eq!(world.state("p0"), State::Active);
