@@ -14,7 +14,7 @@ use crate::event::RequestHandle;
 use crate::limits::Limits;
 use crate::peers::PeerIndex;
 use crate::retransmission::Transmission;
-use crate::token::MessageId;
+use crate::token::{MessageId, Token};
 
 /// What is done when a message comes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,13 +33,28 @@ struct Entry {
     answer: Answer,
 }
 
+/// Enough of a token to tell it from others: there are many messages to remember (FNV-1a, folded).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct TokenDigest([u8; 2]);
+
+impl TokenDigest {
+    fn of(token: Token) -> Self {
+        let mix = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+        let hash = token.as_bytes().iter().fold(0x811c_9dc5, mix);
+        Self(((hash >> 16) as u16 ^ hash as u16).to_be_bytes())
+    }
+}
+
+/// What a message of one peer is known by.
+type Known = (MessageId, TokenDigest);
+
 /// There is no room to remember one more message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Full;
 
 #[derive(Debug)]
 pub(crate) struct Remembered {
-    messages: BTreeMap<(PeerIndex, MessageId), Entry>,
+    messages: BTreeMap<(PeerIndex, Known), Entry>,
     bytes: usize,
     /// By how much less long a non-confirmable message is remembered.
     non_confirmable_less: Duration,
@@ -51,16 +66,23 @@ impl Remembered {
         Self { messages: BTreeMap::new(), bytes: 0, non_confirmable_less }
     }
 
-    /// What to do about a message if it came before.
-    pub(crate) fn answer(&self, now: Time, peer: PeerIndex, message_id: MessageId) -> Option<&Answer> {
-        self.messages.get(&(peer, message_id)).filter(|entry| entry.until > now).map(|entry| &entry.answer)
+    /// What to do about a message if it came before. One with another token is another: whoever has taken over an
+    /// address knows nothing of the ids that were used there, and would be given somebody else's answer.
+    pub(crate) fn answer(
+        &self,
+        now: Time,
+        peer: PeerIndex,
+        (message_id, token): (MessageId, Token),
+    ) -> Option<&Answer> {
+        let known = (message_id, TokenDigest::of(token));
+        self.messages.get(&(peer, known)).filter(|entry| entry.until > now).map(|entry| &entry.answer)
     }
 
     /// Remembers a message. If its peer has too many, the one that came first gives way.
     pub(crate) fn remember(
         &mut self,
         peer: PeerIndex,
-        message_id: MessageId,
+        (message_id, token): (MessageId, Token),
         until: Time,
         answer: Answer,
         limits: &Limits,
@@ -73,15 +95,16 @@ impl Remembered {
             let (oldest, _) = answered.min_by_key(|(_, entry)| self.came(entry)).ok_or(Full)?;
             self.remove(peer, oldest);
         }
-        self.remove(peer, message_id);
+        let known = (message_id, TokenDigest::of(token));
+        self.remove(peer, known);
         self.bytes += answer.heap_bytes();
-        self.messages.insert((peer, message_id), Entry { until, answer });
+        self.messages.insert((peer, known), Entry { until, answer });
         Ok(())
     }
 
     /// Changes what is done when a message comes again. One that is forgotten stays so.
-    pub(crate) fn settle(&mut self, peer: PeerIndex, message_id: MessageId, answer: Answer) {
-        if let Some(entry) = self.messages.get_mut(&(peer, message_id)) {
+    pub(crate) fn settle(&mut self, peer: PeerIndex, (message_id, token): (MessageId, Token), answer: Answer) {
+        if let Some(entry) = self.messages.get_mut(&(peer, (message_id, TokenDigest::of(token)))) {
             self.bytes += answer.heap_bytes();
             self.bytes -= entry.answer.heap_bytes();
             entry.answer = answer;
@@ -91,8 +114,8 @@ impl Remembered {
     /// Forgets what need not be remembered of a peer any more. Whether anything is left.
     pub(crate) fn purge(&mut self, now: Time, peer: PeerIndex) -> bool {
         let over: Vec<_> = self.of(peer).filter(|(_, entry)| entry.until <= now).map(|(id, _)| id).collect();
-        for message_id in over {
-            self.remove(peer, message_id);
+        for known in over {
+            self.remove(peer, known);
         }
         self.of(peer).next().is_some()
     }
@@ -120,13 +143,14 @@ impl Remembered {
         self.messages.len()
     }
 
-    fn of(&self, peer: PeerIndex) -> impl Iterator<Item = (MessageId, &Entry)> {
-        let range = (peer, MessageId::new(0))..=(peer, MessageId::new(u16::MAX));
-        self.messages.range(range).map(|((_, message_id), entry)| (*message_id, entry))
+    fn of(&self, peer: PeerIndex) -> impl Iterator<Item = (Known, &Entry)> {
+        let (first, last) = (TokenDigest([u8::MIN; 2]), TokenDigest([u8::MAX; 2]));
+        let range = (peer, (MessageId::new(0), first))..=(peer, (MessageId::new(u16::MAX), last));
+        self.messages.range(range).map(|((_, known), entry)| (*known, entry))
     }
 
-    fn remove(&mut self, peer: PeerIndex, message_id: MessageId) {
-        if let Some(entry) = self.messages.remove(&(peer, message_id)) {
+    fn remove(&mut self, peer: PeerIndex, known: Known) {
+        if let Some(entry) = self.messages.remove(&(peer, known)) {
             self.bytes -= entry.answer.heap_bytes();
         }
     }
@@ -160,9 +184,9 @@ mod tests {
     fn a_message_is_forgotten_when_its_time_is_over_and_its_number_may_come_anew() {
         let mut remembered = Remembered::new(&Transmission::default());
         let id = MessageId::new(5);
-        remembered.remember(PEER, id, later(10), Answer::Silence, &Limits::default()).expect("room");
-        assert_eq!(remembered.answer(later(9), PEER, id), Some(&Answer::Silence));
-        assert_eq!(remembered.answer(later(10), PEER, id), None);
+        remembered.remember(PEER, (id, Token::EMPTY), later(10), Answer::Silence, &Limits::default()).expect("room");
+        assert_eq!(remembered.answer(later(9), PEER, (id, Token::EMPTY)), Some(&Answer::Silence));
+        assert_eq!(remembered.answer(later(10), PEER, (id, Token::EMPTY)), None);
         assert!(remembered.purge(later(9), PEER));
         assert!(!remembered.purge(later(10), PEER));
         assert_eq!(remembered.len(), 0);
@@ -174,14 +198,14 @@ mod tests {
         let mut remembered = Remembered::new(&Transmission::default());
         let pending = Answer::Pending(RequestHandle::new(1));
         let [a, b, c] = [1, 2, 3].map(MessageId::new);
-        remembered.remember(PEER, a, later(1), pending.clone(), &limits).expect("room");
-        remembered.remember(PEER, b, later(2), Answer::Silence, &limits).expect("room");
-        remembered.remember(PEER, c, later(3), pending.clone(), &limits).expect("room in place of b");
-        assert_eq!(remembered.answer(NOW, PEER, b), None);
-        assert_eq!(remembered.answer(NOW, PEER, a), Some(&pending));
-        assert_eq!(remembered.remember(PEER, b, later(4), Answer::Silence, &limits), Err(Full));
+        remembered.remember(PEER, (a, Token::EMPTY), later(1), pending.clone(), &limits).expect("room");
+        remembered.remember(PEER, (b, Token::EMPTY), later(2), Answer::Silence, &limits).expect("room");
+        remembered.remember(PEER, (c, Token::EMPTY), later(3), pending.clone(), &limits).expect("room in place of b");
+        assert_eq!(remembered.answer(NOW, PEER, (b, Token::EMPTY)), None);
+        assert_eq!(remembered.answer(NOW, PEER, (a, Token::EMPTY)), Some(&pending));
+        assert_eq!(remembered.remember(PEER, (b, Token::EMPTY), later(4), Answer::Silence, &limits), Err(Full));
         let other = PeerIndex::new(4);
-        assert_eq!(remembered.remember(other, b, later(4), Answer::Silence, &limits), Ok(()));
+        assert_eq!(remembered.remember(other, (b, Token::EMPTY), later(4), Answer::Silence, &limits), Ok(()));
     }
 
     #[test]
@@ -191,11 +215,17 @@ mod tests {
         let mut remembered = Remembered::new(&transmission);
         let [a, b, c] = [1, 2, 3].map(MessageId::new);
         let again = || Answer::Again(Datagram::new(&[]));
-        remembered.remember(PEER, a, NOW + transmission.exchange_lifetime(), again(), &limits).expect("room");
-        remembered.remember(PEER, b, later(1) + transmission.non_lifetime(), Answer::Silence, &limits).expect("room");
-        remembered.remember(PEER, c, later(2) + transmission.exchange_lifetime(), again(), &limits).expect("room");
-        assert_eq!(remembered.answer(later(2), PEER, a), None);
-        assert_eq!(remembered.answer(later(2), PEER, b), Some(&Answer::Silence));
+        remembered
+            .remember(PEER, (a, Token::EMPTY), NOW + transmission.exchange_lifetime(), again(), &limits)
+            .expect("room");
+        remembered
+            .remember(PEER, (b, Token::EMPTY), later(1) + transmission.non_lifetime(), Answer::Silence, &limits)
+            .expect("room");
+        remembered
+            .remember(PEER, (c, Token::EMPTY), later(2) + transmission.exchange_lifetime(), again(), &limits)
+            .expect("room");
+        assert_eq!(remembered.answer(later(2), PEER, (a, Token::EMPTY)), None);
+        assert_eq!(remembered.answer(later(2), PEER, (b, Token::EMPTY)), Some(&Answer::Silence));
     }
 
     #[test]
@@ -203,13 +233,22 @@ mod tests {
         let limits = Limits { remembered_bytes_max: 200, ..Limits::default() };
         let mut remembered = Remembered::new(&Transmission::default());
         let [a, b, c] = [1, 2, 3].map(MessageId::new);
-        remembered.remember(PEER, a, later(1), long(), &limits).expect("room");
-        remembered.remember(PEER, b, later(2), Answer::Silence, &limits).expect("room");
-        remembered.settle(PEER, b, long());
-        assert_eq!(remembered.remember(PEER, c, later(3), long(), &limits), Err(Full));
+        remembered.remember(PEER, (a, Token::EMPTY), later(1), long(), &limits).expect("room");
+        remembered.remember(PEER, (b, Token::EMPTY), later(2), Answer::Silence, &limits).expect("room");
+        remembered.settle(PEER, (b, Token::EMPTY), long());
+        assert_eq!(remembered.remember(PEER, (c, Token::EMPTY), later(3), long(), &limits), Err(Full));
         remembered.purge(later(1), PEER);
-        assert_eq!(remembered.remember(PEER, c, later(3), long(), &limits), Ok(()));
+        assert_eq!(remembered.remember(PEER, (c, Token::EMPTY), later(3), long(), &limits), Ok(()));
         remembered.forget(PEER);
         assert_eq!((remembered.bytes, remembered.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_message_with_another_token_is_another_message() {
+        let mut remembered = Remembered::new(&Transmission::default());
+        let (id, [mine, other]) = (MessageId::new(1), [1, 2].map(|byte| Token::new(&[byte]).expect("one byte")));
+        remembered.remember(PEER, (id, mine), later(9), Answer::Silence, &Limits::default()).expect("room");
+        assert_eq!(remembered.answer(NOW, PEER, (id, mine)), Some(&Answer::Silence));
+        assert_eq!(remembered.answer(NOW, PEER, (id, other)), None);
     }
 }

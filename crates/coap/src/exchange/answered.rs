@@ -125,7 +125,11 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
             Answer::Again(datagram) => Some(datagram.clone()),
             _ => None,
         };
-        if self.remembered.remember(index, message.message_id, until, answer, &self.config.limits).is_err() {
+        if self
+            .remembered
+            .remember(index, (message.message_id, message.token), until, answer, &self.config.limits)
+            .is_err()
+        {
             self.counters.dropped += 1;
             return false;
         }

@@ -184,7 +184,10 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
         let handle = RequestHandle::new(self.next_number());
         let limits = &self.config.limits;
         let is_full = self.peers.unanswered(index) >= limits.unanswered_per_peer_max
-            || self.remembered.remember(index, message.message_id, until, Answer::Pending(handle), limits).is_err();
+            || self
+                .remembered
+                .remember(index, (message.message_id, message.token), until, Answer::Pending(handle), limits)
+                .is_err();
         if is_full {
             self.counters.dropped += 1;
             return None;
@@ -300,7 +303,7 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
             MessageType::Confirmable if incoming.is_acknowledged => {
                 let acknowledgement = Message::empty(MessageType::Acknowledgement, incoming.message_id);
                 let again = Answer::Again(self.encode(&acknowledgement));
-                self.remembered.settle(incoming.peer, incoming.message_id, again);
+                self.remembered.settle(incoming.peer, (incoming.message_id, incoming.token), again);
                 let message_id = self.draw_message_id(now, incoming.peer);
                 let message = Message { message_type: MessageType::Confirmable, message_id, ..message };
                 let exchange = ExchangeId::new(self.next_number());
@@ -311,12 +314,12 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
             MessageType::Confirmable => {
                 let datagram = self.encode(&message);
                 let again = Answer::Again(datagram.clone());
-                self.remembered.settle(incoming.peer, incoming.message_id, again);
+                self.remembered.settle(incoming.peer, (incoming.message_id, incoming.token), again);
                 self.transmit(incoming.peer, datagram);
             }
             _ => {
                 // RFC 7252 §4.5: a non-confirmable message that comes again is ignored.
-                self.remembered.settle(incoming.peer, incoming.message_id, Answer::Silence);
+                self.remembered.settle(incoming.peer, (incoming.message_id, incoming.token), Answer::Silence);
                 let message_id = self.draw_message_id(now, incoming.peer);
                 let message = Message { message_type: MessageType::NonConfirmable, message_id, ..message };
                 let datagram = self.encode(&message);
@@ -383,7 +386,9 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
     /// Answers a message that came before as it was answered before (RFC 7252 §4.5).
     pub(crate) fn on_duplicate(&mut self, now: Time, peer: P, message: &Message<'_>) -> bool {
         let Some(index) = self.peers.find(peer) else { return false };
-        let Some(answer) = self.remembered.answer(now, index, message.message_id) else { return false };
+        let Some(answer) = self.remembered.answer(now, index, (message.message_id, message.token)) else {
+            return false;
+        };
         let again = match answer {
             Answer::Silence => None,
             Answer::Again(datagram) => Some(datagram.clone()),
