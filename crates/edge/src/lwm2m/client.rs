@@ -80,6 +80,13 @@ impl Client {
         })
     }
 
+    /// The exchanges in which it is observed, which are none from now on.
+    pub(super) fn take_observations(&mut self) -> Vec<ExchangeId> {
+        let exchanges = self.observations().collect();
+        self.observed.retain(|_, observed| *observed == Observed::Refused);
+        exchanges
+    }
+
     /// What keeps its registration alive.
     pub(super) fn hold(&self) -> Hold {
         Hold::Word { awake: self.registration.binding().is_queue_mode().then_some(AWAKE_TIME) }

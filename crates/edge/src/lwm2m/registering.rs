@@ -27,7 +27,7 @@ use crate::carriage::to_coap_request;
 use crate::edge::{Edge, Store};
 
 /// After how long a client asks again while the store takes nothing.
-const STORE_REST: Duration = Duration::from_secs(30);
+pub(super) const STORE_REST: Duration = Duration::from_secs(30);
 /// After how long it asks again if a later asking of its own took the place of this one.
 const SUPERSEDED_REST: Duration = Duration::from_secs(1);
 
@@ -159,6 +159,10 @@ impl Edge {
             self.leave_behind(now, former);
         }
         let client = self.lwm2m.clients.get_mut(slot).expect("it was found a moment ago");
+        // Forgotten with the former address; what is wished for is observed anew after the update.
+        for exchange in client.take_observations() {
+            self.lwm2m.exchanges.remove(&exchange);
+        }
         if let Some(delivering) = client.delivering.take() {
             self.lwm2m.exchanges.remove(&delivering.exchange);
             self.gateway.handle_unreachable(now, slot);
@@ -225,7 +229,7 @@ fn refused(refusal: &Refusal) -> Response {
 }
 
 /// RFC 7252 §5.9.3.4: Max-Age says when to ask again.
-fn unavailable(retry_after: Duration, why: &str) -> Response {
+pub(super) fn unavailable(retry_after: Duration, why: &str) -> Response {
     let seconds = u32::try_from(retry_after.as_secs().max(1)).unwrap_or(u32::MAX);
     Response { payload: why.as_bytes().to_vec(), ..Response::later(Code::SERVICE_UNAVAILABLE, seconds) }
 }

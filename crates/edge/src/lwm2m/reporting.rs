@@ -6,6 +6,7 @@ use bugle_lwm2m::codec::{self, Record};
 use bugle_lwm2m::{Code, ContentFormat, Path, Response};
 
 use super::peer::Peer;
+use super::registering::{STORE_REST, unavailable};
 use crate::edge::{Edge, Store};
 
 /// What the reports of Send are called.
@@ -19,7 +20,7 @@ impl Edge {
         };
         if self.store == Store::Failing {
             self.counters.reports_dropped += 1;
-            return self.answer(now, handle, &Response::later(Code::SERVICE_UNAVAILABLE, 30));
+            return self.answer(now, handle, &unavailable(STORE_REST, "the gateway cannot store anything now"));
         }
         match codec::encode(ContentFormat::SENML_JSON, &Path::ROOT, records) {
             Ok(bytes) => {

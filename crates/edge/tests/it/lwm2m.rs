@@ -238,6 +238,18 @@ fn an_observation_outlives_sleep_registrations_and_restarts() {
 }
 
 #[test]
+fn an_observation_goes_on_from_another_address_as_soon_as_the_client_updates_from_there() {
+    let mut site = Site::good(vec![settings("meter")]);
+    site.start();
+    observe(&mut site, "meter", "/3303/0/5700");
+    site.clients[0].address = "127.0.0.1:2".parse().expect("an address");
+    // It updates once, with a quarter of its 300 seconds to spare.
+    site.pass(230 * SECOND);
+    set_temperature(&mut site, 33.5);
+    assert_eq!(temperatures(&site).last().map(String::as_str), Some("33.5"));
+}
+
+#[test]
 fn what_cannot_be_observed_is_told_as_a_problem() {
     let mut site = Site::good(vec![settings("meter")]);
     site.start();
