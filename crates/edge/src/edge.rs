@@ -77,7 +77,7 @@ pub enum Output {
         /// This one.
         connection: ConnectionId,
     },
-    /// Make this durable, then call [`Edge::handle_persisted`] with its ticket.
+    /// Make this durable, then call [`Edge::handle_persisted`] with its ticket. No other follows before.
     Persist(Batch),
     /// What an operator directed with this token is done, durably.
     Directed {

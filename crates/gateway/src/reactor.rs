@@ -130,7 +130,6 @@ impl Reactor {
             self.edge.handle_timeout(now);
             self.carry_out(now);
             self.datagrams.flush(&mut batches);
-            self.keeper.persist();
             if is_stopping && self.keeper.is_idle() {
                 self.sockets.flush_all();
                 return Ok(());
@@ -213,7 +212,7 @@ impl Reactor {
                     self.edge.handle_closed(now, connection);
                     self.sockets.close(now, connection);
                 }
-                Output::Persist(batch) => self.keeper.add(batch),
+                Output::Persist(batch) => self.keeper.persist(batch),
                 Output::Directed { token } => self.directions.done(token),
                 Output::Wake(call) => {
                     // Whoever sends them is gone only when the gateway stops.

@@ -83,8 +83,7 @@ struct Process {
     link: Link,
     streams: BTreeMap<ConnectionId, StreamId>,
     connections: BTreeMap<StreamId, ConnectionId>,
-    waiting: Vec<Batch>,
-    in_commit: Vec<Batch>,
+    in_commit: Option<Batch>,
     retry_at: Option<Time>,
     up_available: u64,
     down_acknowledged: u64,
@@ -126,7 +125,7 @@ impl Gateway {
     pub(crate) fn unfinished(&self) -> Option<String> {
         let Some(process) = &self.process else { return Some("it is down".into()) };
         let census = process.edge.census();
-        let is_kept = process.in_commit.is_empty() && process.waiting.is_empty();
+        let is_kept = process.in_commit.is_none();
         if census.up_log > 0 {
             Some(format!("{} entries of the up log are not acknowledged", census.up_log))
         } else if census.registering > 0 {
@@ -173,8 +172,7 @@ impl Gateway {
             link: Link::new(self.id.clone(), self.windows, boot, shown),
             streams: BTreeMap::new(),
             connections: BTreeMap::new(),
-            waiting: Vec::new(),
-            in_commit: Vec::new(),
+            in_commit: None,
             retry_at: None,
             up_available,
             down_acknowledged,
@@ -196,8 +194,8 @@ impl Gateway {
     /// The process dies. Its streams are returned: they are nobody's now.
     pub(crate) fn die(&mut self, out: &mut Vec<Output>) -> Vec<StreamId> {
         let Some(process) = self.process.take() else { return Vec::new() };
-        let survivors = self.disk.survivors(process.in_commit.len());
-        for batch in process.in_commit.into_iter().take(survivors) {
+        let survivors = self.disk.survivors(usize::from(process.in_commit.is_some()));
+        if let Some(batch) = process.in_commit.filter(|_| survivors > 0) {
             keep(&mut self.kept, batch, out);
         }
         process.streams.into_values().chain(process.link.stream()).collect()
@@ -271,14 +269,10 @@ impl Gateway {
         let shown = process.clock.show(now);
         match self.disk.fate() {
             Fate::Done => {
-                let mut last = None;
-                for batch in std::mem::take(&mut process.in_commit) {
-                    last = Some(batch.ticket);
-                    keep(&mut self.kept, batch, out);
-                }
                 process.edge.handle_store(Store::Working);
-                if let Some(ticket) = last {
-                    process.edge.handle_persisted(ticket);
+                if let Some(batch) = process.in_commit.take() {
+                    process.edge.handle_persisted(batch.ticket);
+                    keep(&mut self.kept, batch, out);
                 }
             }
             Fate::Failed => {
@@ -312,7 +306,7 @@ impl Gateway {
                 break;
             }
         }
-        self.commit(now, out);
+        self.retry_if_due(now, out);
     }
 
     /// Carries out what the edge gives out.
@@ -344,7 +338,10 @@ impl Gateway {
                 }
                 // Nobody directs anything at the gateway itself, or is woken from outside, in this world.
                 EdgeOutput::Directed { .. } | EdgeOutput::Wake(_) => {}
-                EdgeOutput::Persist(batch) => process.waiting.push(batch),
+                EdgeOutput::Persist(batch) => {
+                    process.in_commit = Some(batch);
+                    out.push(Output::Commit { takes: self.disk.commit_time() });
+                }
                 EdgeOutput::UpAvailable { through } => process.up_available = through,
                 EdgeOutput::DownAcknowledged { through } => process.down_acknowledged = through,
             }
@@ -391,15 +388,10 @@ impl Gateway {
         is_news
     }
 
-    fn commit(&mut self, now: Time, out: &mut Vec<Output>) {
+    fn retry_if_due(&mut self, now: Time, out: &mut Vec<Output>) {
         let Some(process) = &mut self.process else { return };
         let shown = process.clock.show(now);
-        let is_retry = process.retry_at.is_some_and(|at| at <= shown);
-        let is_new = process.in_commit.is_empty() && !process.waiting.is_empty();
-        if is_new {
-            process.in_commit = std::mem::take(&mut process.waiting);
-        }
-        if is_new || is_retry {
+        if process.retry_at.is_some_and(|at| at <= shown) {
             process.retry_at = None;
             out.push(Output::Commit { takes: self.disk.commit_time() });
         }

@@ -102,15 +102,14 @@ impl GatewayStore {
         self.database.measures()
     }
 
-    /// Makes `batches` durable, all or none, and calls `then` with the last one's ticket.
+    /// Makes `batch` durable, all or nothing, and calls `then` with its ticket.
     ///
-    /// Batches rest on each other: what follows must not be given before `then` was called, and if
-    /// that was with an error the same batches must be given again first.
-    pub fn persist(&self, batches: Arc<Vec<Batch>>, then: impl FnOnce(Result<Ticket, StoreError>) + Send + 'static) {
+    /// Batches rest on each other: the next must not be given before `then` was called, and if
+    /// that was with an error the same batch must be given again first.
+    pub fn persist(&self, batch: Arc<Batch>, then: impl FnOnce(Result<Ticket, StoreError>) + Send + 'static) {
         let job = move |connection: &_| {
-            let changes = batches.iter().flat_map(|batch| &batch.changes);
-            changes.into_iter().try_for_each(|change| write::write(connection, change))?;
-            Ok(batches.iter().map(|batch| batch.ticket).max().unwrap_or_default())
+            batch.changes.iter().try_for_each(|change| write::write(connection, change))?;
+            Ok(batch.ticket)
         };
         self.database.write_then(job, then);
     }

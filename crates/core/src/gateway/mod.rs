@@ -223,7 +223,7 @@ pub enum Effect {
 /// What [`Gateway::poll_output`] gives out.
 #[derive(Debug)]
 pub enum Output {
-    /// Make this durable, then call [`Gateway::handle_persisted`] with its ticket.
+    /// Make this durable, then call [`Gateway::handle_persisted`] with its ticket. No other follows before.
     Persist(Batch),
     /// Do this.
     Effect(Effect),
@@ -399,13 +399,12 @@ impl Gateway {
                 effect => return Some(Output::Effect(effect)),
             }
         }
-        self.outbox.settle_into(&mut self.up_log);
-        self.outbox.poll_batch().map(Output::Persist)
+        self.outbox.poll_batch(&mut self.up_log).map(Output::Persist)
     }
 
-    /// How many batches were given out and are not durable yet.
+    /// How many changes are not durable yet.
     #[must_use]
-    pub fn unpersisted(&self) -> u64 {
+    pub fn unpersisted(&self) -> usize {
         self.outbox.unpersisted()
     }
 
@@ -466,8 +465,8 @@ pub struct Census {
     pub members_waiting: usize,
     /// Outcomes since the start, by kind; the members are not counted.
     pub outcomes: Totals,
-    /// Batches that were given out and are not durable yet.
-    pub unpersisted: u64,
+    /// Changes that are not durable yet.
+    pub unpersisted: usize,
     /// Entries of the up log that the platform has not acknowledged.
     pub up_log: u64,
     /// The last entry of the down log that is applied.

@@ -19,6 +19,8 @@ pub(super) struct Outbox {
     totals: Totals,
     issued: Ticket,
     persisted: Ticket,
+    /// Changes in the batch that is on its way to disk.
+    in_batch: usize,
 }
 
 #[derive(Debug, Default)]
@@ -61,7 +63,7 @@ impl Outbox {
     }
 
     /// Turns the outcomes gathered so far into changes.
-    pub(super) fn settle_into(&mut self, up_log: &mut UpLog) {
+    fn settle_into(&mut self, up_log: &mut UpLog) {
         for (request, gathered) in std::mem::take(&mut self.outcomes) {
             if gathered.is_ended {
                 self.record(Change::Ended { request });
@@ -77,11 +79,18 @@ impl Outbox {
         }
     }
 
-    pub(super) fn poll_batch(&mut self) -> Option<Batch> {
+    /// One batch at a time: what is recorded while one is on its way becomes the next. So the busier the
+    /// store, the more goes into one commit, and the more outcomes into one entry.
+    pub(super) fn poll_batch(&mut self, up_log: &mut UpLog) -> Option<Batch> {
+        if self.persisted < self.issued {
+            return None;
+        }
+        self.settle_into(up_log);
         if self.changes.is_empty() {
             return None;
         }
         self.issued.0 += 1;
+        self.in_batch = self.changes.len();
         Some(Batch { ticket: self.issued, changes: std::mem::take(&mut self.changes) })
     }
 
@@ -95,14 +104,18 @@ impl Outbox {
     pub(super) fn persisted(&mut self, ticket: Ticket) {
         assert!(ticket <= self.issued, "only what was given out can be durable");
         self.persisted = self.persisted.max(ticket);
+        if self.persisted == self.issued {
+            self.in_batch = 0;
+        }
     }
 
     pub(super) const fn totals(&self) -> Totals {
         self.totals
     }
 
-    pub(super) const fn unpersisted(&self) -> u64 {
-        self.issued.0 - self.persisted.0
+    /// Changes that are not durable yet.
+    pub(super) const fn unpersisted(&self) -> usize {
+        self.in_batch + self.changes.len()
     }
 }
 

@@ -43,7 +43,7 @@ fn held(metrics: &mut Metrics, status: &Status) {
     metrics.add_each("outcomes_total", "Outcomes of members, by kind.", "outcome", kinds);
     metrics.add("up_log_entries", "Entries of the up log that the platform has not acknowledged.", up_log);
     metrics.add("down_log_applied", "The last entry of the down log that is applied.", down_applied);
-    metrics.add("batches_unpersisted", "Batches of changes that are not on disk yet.", unpersisted);
+    metrics.add("changes_unpersisted", "Changes that are not on disk yet.", unpersisted as u64);
 }
 
 /// What peripherals did.

@@ -1,4 +1,4 @@
-//! Hands batches to the store: one commit at a time, all that waits in each, and again if it fails.
+//! Hands batches to the store, one at a time, and again if it fails.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 pub(super) struct Keeper {
     store: Arc<GatewayStore>,
     commands: Commands,
-    waiting: Vec<Batch>,
-    in_commit: Option<Arc<Vec<Batch>>>,
+    in_commit: Option<Arc<Batch>>,
     failure: Option<StoreError>,
     retry_at: Option<Time>,
     commits: u64,
@@ -25,23 +24,18 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(store: Arc<GatewayStore>, commands: Commands) -> Self {
-        Self { store, commands, waiting: Vec::new(), in_commit: None, failure: None, retry_at: None, commits: 0 }
+        Self { store, commands, in_commit: None, failure: None, retry_at: None, commits: 0 }
     }
 
-    pub(super) fn add(&mut self, batch: Batch) {
-        self.waiting.push(batch);
+    /// Begins to commit a batch.
+    pub(super) fn persist(&mut self, batch: Batch) {
+        let batch = Arc::new(batch);
+        let former = self.in_commit.replace(Arc::clone(&batch));
+        assert!(former.is_none(), "the machine gives out one batch at a time");
+        self.submit(batch);
     }
 
-    /// Begins a commit of what waits, unless one is under way.
-    pub(super) fn persist(&mut self) {
-        if self.in_commit.is_none() && !self.waiting.is_empty() {
-            let batches = Arc::new(std::mem::take(&mut self.waiting));
-            self.in_commit = Some(Arc::clone(&batches));
-            self.submit(batches);
-        }
-    }
-
-    /// A commit is done: up to which batch. None if it failed and is to be tried again.
+    /// A commit is done: of which batch. None if it failed and is to be tried again.
     pub(super) fn on_persisted(&mut self, now: Time, persisted: Persisted) -> Result<Option<Ticket>, StoreError> {
         match persisted {
             Ok(ticket) => {
@@ -66,10 +60,10 @@ impl Keeper {
 
     pub(super) fn retry_if_due(&mut self, now: Time) {
         if self.retry_at.is_some_and(|at| at <= now)
-            && let Some(batches) = &self.in_commit
+            && let Some(batch) = &self.in_commit
         {
             self.retry_at = None;
-            self.submit(Arc::clone(batches));
+            self.submit(Arc::clone(batch));
         }
     }
 
@@ -80,7 +74,7 @@ impl Keeper {
     /// Whether all is on disk.
     pub(super) const fn is_idle(&self) -> bool {
         // What a failing store cannot take must not keep the process from stopping.
-        (self.in_commit.is_none() && self.waiting.is_empty()) || self.failure.is_some()
+        self.in_commit.is_none() || self.failure.is_some()
     }
 
     pub(super) const fn failure(&self) -> Option<&StoreError> {
@@ -95,8 +89,8 @@ impl Keeper {
         self.commands.wake();
     }
 
-    fn submit(&self, batches: Arc<Vec<Batch>>) {
+    fn submit(&self, batch: Arc<Batch>) {
         let commands = self.commands.clone();
-        self.store.persist(batches, move |result| commands.send(Command::Persisted(result)));
+        self.store.persist(batch, move |result| commands.send(Command::Persisted(result)));
     }
 }

@@ -64,18 +64,16 @@ impl Twice {
 
     /// Persists in both, and holds them against each other.
     fn run(&mut self) {
-        let mut batches = Vec::new();
+        let mut last = None;
         while let Some(output) = self.gateway.poll_output() {
             if let Output::Persist(batch) = output {
-                batch.changes.iter().cloned().for_each(|change| self.model.apply(change));
-                batches.push(batch);
+                last = Some(batch);
             }
         }
-        if batches.is_empty() {
-            return;
-        }
+        let Some(batch) = last else { return };
+        batch.changes.iter().cloned().for_each(|change| self.model.apply(change));
         let (sender, receiver) = mpsc::channel();
-        self.store.persist(Arc::new(batches), move |result| sender.send(result).expect("somebody waits"));
+        self.store.persist(Arc::new(batch), move |result| sender.send(result).expect("somebody waits"));
         self.gateway.handle_persisted(receiver.recv().expect("it answers").expect("it is stored"));
         let kept = self.store.database.read(restore::restore).wait().expect("it is read");
         assert_eq!(kept, self.model.restored());
