@@ -21,8 +21,10 @@ pub(super) struct Socket {
 /// What reading came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Received {
-    /// So many bytes.
+    /// So many bytes, and there may be more.
     Bytes(usize),
+    /// So many bytes, and there are no more now.
+    Last(usize),
     /// Nothing now.
     Nothing,
     /// Nothing any more.
@@ -142,6 +144,8 @@ fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> Received {
     loop {
         match stream.read(buffer) {
             Ok(0) => return Received::End,
+            // With less than was asked for a stream is empty, and the system will tell of what comes next.
+            Ok(length) if length < buffer.len() => return Received::Last(length),
             Ok(length) => return Received::Bytes(length),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Received::Nothing,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -34,6 +34,8 @@ struct Entry {
     /// None once the edge is through with it.
     connection: Option<ConnectionId>,
     is_readable: bool,
+    /// The peripheral sends no more; it is told only once, so that all must be read up to the end.
+    is_read_closed: bool,
     /// It failed while it was written to; the edge is told in the next turn.
     is_broken: bool,
 }
@@ -54,7 +56,8 @@ impl Sockets {
     pub(super) fn add(&mut self, connection: ConnectionId, mut socket: Socket, registry: &Registry) -> io::Result<()> {
         let token = token(connection);
         socket.register(token, registry)?;
-        let entry = Entry { socket, connection: Some(connection), is_readable: false, is_broken: false };
+        let entry =
+            Entry { socket, connection: Some(connection), is_readable: false, is_read_closed: false, is_broken: false };
         self.all.insert(token, entry);
         Ok(())
     }
@@ -65,6 +68,7 @@ impl Sockets {
         if event.is_writable() && !entry.socket.flush() {
             entry.is_broken = true;
         }
+        entry.is_read_closed |= event.is_read_closed();
         if (event.is_readable() || event.is_read_closed() || entry.is_broken) && !entry.is_readable {
             entry.is_readable = true;
             self.readable.push_back(event.token());
@@ -95,9 +99,13 @@ impl Sockets {
             }
             let received = if entry.is_broken { Received::End } else { entry.socket.receive(&mut self.buffer) };
             match received {
-                Received::Bytes(length) => {
+                Received::Bytes(length) | Received::Last(length) => {
                     if let Some(connection) = entry.connection {
                         edge.handle_bytes(now, connection, &self.buffer[..length]);
+                    }
+                    if matches!(received, Received::Last(_)) && !entry.is_read_closed {
+                        entry.is_readable = false;
+                        return;
                     }
                 }
                 Received::Nothing => {
