@@ -208,7 +208,7 @@ impl Place {
         if let Some(target) = named.target(context, scale.count(), scale.protocol(), scale.patience).await? {
             return Ok(Self { world: None, target });
         }
-        let world = World::start(scale.count(), Allocated::FromTheStart).await?;
+        let world = World::start(scale.count(), scale.protocol(), Allocated::FromTheStart).await?;
         let target = world.target(scale.protocol(), scale.patience)?;
         Ok(Self { world: Some(world), target })
     }
@@ -298,7 +298,7 @@ impl MemoryArgs {
             }
             Some(target) => (None, None, target),
             None => {
-                let mut world = World::start(scale.count(), Allocated::Later).await?;
+                let mut world = World::start(scale.count(), scale.protocol(), Allocated::Later).await?;
                 let empty = world.gateway_memory()?;
                 world.allocate().await?;
                 let target = world.target(protocol, scale.patience)?;

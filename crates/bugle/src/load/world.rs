@@ -61,11 +61,16 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Starts one for so many peripherals.
-    pub(crate) async fn start(peripherals: usize, allocated: Allocated) -> Result<Self, Failure> {
+    /// Starts one for so many peripherals that speak `protocol`.
+    pub(crate) async fn start(peripherals: usize, protocol: Protocol, allocated: Allocated) -> Result<Self, Failure> {
         tls::install_provider();
+        let connections = match protocol {
+            Protocol::Mqtt311 | Protocol::Mqtt5 => peripherals,
+            // Datagrams need no connection.
+            Protocol::Lwm2m10 | Protocol::Lwm2m11 | Protocol::Lwm2m12 => 0,
+        };
         // What this process may open, the gateway may.
-        bugle_load::allow_open_files(peripherals + OTHER_FILES).map_err(anyhow::Error::new)?;
+        bugle_load::allow_open_files(connections + OTHER_FILES).map_err(anyhow::Error::new)?;
         let folder = tempfile::tempdir().context("no folder to measure in")?;
         let path = folder.path();
         let (platform_shutdown, application_shutdown) = (Shutdown::manual(), Shutdown::manual());

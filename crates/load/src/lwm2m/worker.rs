@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
@@ -12,9 +12,10 @@ use bugle_core::Time;
 use mio::{Events, Poll, Token, Waker};
 
 use super::behaviour::Peripheral;
+use super::loopback::{Batches, Loopback, Rest};
+use super::port::Port;
 use super::secured::{Passed, Secured};
 use super::share::{Output, Share};
-use super::way::Way;
 use crate::command::Order;
 use crate::event::{Ending, Happening};
 use crate::seed::Numbers;
@@ -22,6 +23,7 @@ use crate::told::Told;
 use crate::turns::{Pace, Turns};
 
 const WAKE: Token = Token(usize::MAX);
+const LOOPBACK: Token = Token(usize::MAX - 1);
 const EVENTS_AT_ONCE: usize = 1024;
 /// No datagram is larger.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -33,6 +35,10 @@ pub(crate) struct Worker {
     began: Instant,
     share: Share,
     seats: Vec<Seat>,
+    /// What those share whose server is on this machine.
+    loopback: Option<Loopback>,
+    /// Whether more has come there than was taken.
+    rest: Rest,
     /// When sessions, or those that begin, want to be looked after.
     session_timeouts: BTreeSet<(Time, usize)>,
     /// Registrations under way.
@@ -42,10 +48,19 @@ pub(crate) struct Worker {
     orders: Receiver<Order>,
 }
 
+/// From where a peripheral speaks.
+enum Way {
+    /// An address of its own, over the socket that all share.
+    Address(Ipv4Addr, SocketAddrV4),
+    Port(Port),
+}
+
 /// Where one peripheral of the share speaks from, and to.
 struct Seat {
     way: Option<Way>,
     secured: Option<Box<Secured>>,
+    /// As it stands in `session_timeouts`.
+    session_timeout: Option<Time>,
     server: SocketAddr,
     /// Its place among all peripherals.
     index: usize,
@@ -70,7 +85,7 @@ impl Worker {
                 seed
             };
             let secured = peripheral.credential.clone().map(|credential| Box::new(Secured::new(credential, draw())));
-            Seat { way: None, secured, server: peripheral.server, index: *index }
+            Seat { way: None, secured, session_timeout: None, server: peripheral.server, index: *index }
         };
         let seats = share.iter().map(seat).collect();
         let first = share.first().map_or(0, |(index, _)| *index);
@@ -82,6 +97,8 @@ impl Worker {
             began,
             share: Share::new(share.into_iter().map(numbered).collect(), Numbers::new(!seed, first).secret()),
             seats,
+            loopback: None,
+            rest: Rest::None,
             session_timeouts: BTreeSet::new(),
             turns: Turns::new(began, pace),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
@@ -96,7 +113,7 @@ impl Worker {
 
     /// Until it is told to stop, or the system fails it.
     pub(crate) fn run(mut self) {
-        let mut events = Events::with_capacity(EVENTS_AT_ONCE);
+        let (mut events, mut batches) = (Events::with_capacity(EVENTS_AT_ONCE), Batches::default());
         loop {
             self.act();
             self.give_turns();
@@ -113,9 +130,11 @@ impl Worker {
                             return;
                         }
                     }
+                    LOOPBACK => self.rest = Rest::Perhaps,
                     Token(seat) => self.receive(seat),
                 }
             }
+            self.receive_from_loopback(&mut batches);
             let repeated = self.share.take_repeated();
             self.told.counters.repeated.fetch_add(repeated, Ordering::Relaxed);
         }
@@ -127,6 +146,9 @@ impl Worker {
 
     /// How long nothing is to be done unless something comes.
     fn patience(&self) -> Option<Duration> {
+        if self.rest == Rest::Perhaps {
+            return Some(Duration::ZERO);
+        }
         let session = self.session_timeouts.first().map(|(at, _)| *at);
         let timeout = [self.share.next_timeout(), session].into_iter().flatten().min();
         let timeout = timeout.map(|at| at.saturating_since(self.now()));
@@ -137,6 +159,7 @@ impl Worker {
         let now = self.now();
         while let Some((at, seat)) = self.session_timeouts.first().copied().filter(|(at, _)| *at <= now) {
             self.session_timeouts.remove(&(at, seat));
+            self.seats[seat].session_timeout = None;
             if let Some(secured) = &mut self.seats[seat].secured {
                 secured.handle_timeout(now);
             }
@@ -182,13 +205,32 @@ impl Worker {
         }
     }
 
-    /// Sees to it that the one in this seat has a port.
+    /// Sees to it that the one in this seat has somewhere to speak from.
     fn open(&mut self, seat: usize) -> io::Result<()> {
-        let Seat { way, server, index, .. } = &mut self.seats[seat];
-        if way.is_none() {
-            *way = Some(Way::open(self.poll.registry(), Token(seat), *index, *server)?);
+        if self.seats[seat].way.is_some() {
+            return Ok(());
         }
+        let way = match self.seats[seat].server {
+            SocketAddr::V4(server) if server.ip().is_loopback() => {
+                let loopback = match self.loopback.take() {
+                    Some(open) => open,
+                    None => Loopback::open(self.poll.registry(), LOOPBACK)?,
+                };
+                Way::Address(self.loopback.insert(loopback).settle(seat), server)
+            }
+            server => Way::Port(Port::open(self.poll.registry(), Token(seat), server)?),
+        };
+        self.seats[seat].way = Some(way);
         Ok(())
+    }
+
+    /// The one in this seat speaks from elsewhere from now on, and hears no more what is sent to where it was.
+    fn move_on(&mut self, seat: usize) {
+        if let Some(Way::Address(address, _)) = self.seats[seat].way.take()
+            && let Some(loopback) = &mut self.loopback
+        {
+            loopback.vacate(address);
+        }
     }
 
     /// Has the one in this seat begin a session, if it speaks in one.
@@ -211,16 +253,51 @@ impl Worker {
                 }
             }
         }
-        self.session_timeouts.retain(|(_, of)| *of != seat);
-        let next = self.seats[seat].secured.as_ref().and_then(|secured| secured.next_timeout());
-        self.session_timeouts.extend(next.map(|at| (at, seat)));
+        let Seat { secured, session_timeout, .. } = &mut self.seats[seat];
+        let next = secured.as_ref().and_then(|secured| secured.next_timeout());
+        if *session_timeout != next {
+            if let Some(at) = session_timeout.take() {
+                self.session_timeouts.remove(&(at, seat));
+            }
+            self.session_timeouts.extend(next.map(|at| (at, seat)));
+            *session_timeout = next;
+        }
     }
 
-    /// What has come for the one in this seat.
+    /// What has come for those who share a socket.
+    fn receive_from_loopback(&mut self, batches: &mut Batches) {
+        if self.rest == Rest::None {
+            return;
+        }
+        let now = self.now();
+        let Some(loopback) = &mut self.loopback else { return };
+        let mut in_sessions = Vec::new();
+        let rest = loopback.receive(batches, |seat, from, datagram| {
+            let Seat { secured, server, .. } = &mut self.seats[seat];
+            match secured {
+                _ if *server != SocketAddr::V4(from) => {}
+                None => self.share.handle_datagram(now, seat, datagram),
+                Some(secured) => {
+                    secured.handle_datagram(now, datagram);
+                    in_sessions.push(seat);
+                }
+            }
+        });
+        self.rest = rest.unwrap_or_else(|error| {
+            tracing::error!(%error, "simulated peripherals hear nothing just now");
+            Rest::None
+        });
+        self.act();
+        for seat in in_sessions {
+            self.pass(now, seat);
+        }
+    }
+
+    /// What has come for the one in this seat, at its port.
     fn receive(&mut self, seat: usize) {
         let now = self.now();
-        while let Some(way) = &self.seats[seat].way {
-            match way.receive(&mut self.scratch) {
+        while let Some(Way::Port(port)) = &self.seats[seat].way {
+            match port.receive(&mut self.scratch) {
                 Ok(Some(length)) => match &mut self.seats[seat].secured {
                     None => self.share.handle_datagram(now, seat, &self.scratch[..length]),
                     Some(secured) => {
@@ -230,7 +307,7 @@ impl Worker {
                 },
                 Ok(None) => return,
                 Err(error) => {
-                    self.seats[seat].way = None;
+                    self.move_on(seat);
                     self.share.handle_no_port(now, seat, error.to_string());
                 }
             }
@@ -245,7 +322,7 @@ impl Worker {
                 Output::WantsTurn { seat } => self.turns.wait(seat),
                 Output::TurnOver { .. } => self.turns.end(),
                 Output::Transmit { seat, datagram } => self.transmit(seat, &datagram),
-                Output::Move { seat } => self.seats[seat].way = None,
+                Output::Move { seat } => self.move_on(seat),
                 Output::Ended => self.told.ended(),
                 Output::Happened { seat, what } => self.happened(seat, what),
             }
@@ -264,9 +341,10 @@ impl Worker {
     }
 
     fn put_out(&mut self, seat: usize, datagram: &[u8]) {
-        let sent = self.open(seat).and_then(|()| match &self.seats[seat].way {
-            Some(way) => way.send(datagram),
-            None => Ok(()),
+        let sent = self.open(seat).and_then(|()| match (&self.seats[seat].way, &self.loopback) {
+            (Some(Way::Address(address, server)), Some(loopback)) => loopback.send(*address, *server, datagram),
+            (Some(Way::Port(port)), _) => port.send(datagram),
+            _ => Ok(()),
         });
         if let Err(error) = sent {
             let index = self.seats[seat].index;
@@ -277,7 +355,7 @@ impl Worker {
     fn happened(&mut self, seat: usize, what: Happening) {
         match what {
             // What comes back is somebody else by its address.
-            Happening::Disconnected(Ending::Vanished) => self.seats[seat].way = None,
+            Happening::Disconnected(Ending::Vanished) => self.move_on(seat),
             // Nobody answers in this session: the next word is said in another.
             Happening::Disconnected(Ending::Broken { .. }) => self.begin_session(seat),
             _ => {}
