@@ -85,7 +85,7 @@ impl Scale {
 /// it, and until all receipts are with the platform
 ///
 /// Beside it, in the same run, stands a yardstick. For MQTT, where mosquitto is installed, that pushes the
-/// same message to the same number of subscribers, in turns. For LwM2M, as many datagrams go back and forth
+/// same message to the same number of subscribers, before it. For LwM2M, as many datagrams go back and forth
 /// between two threads that do nothing with them, as with `bugle load raw`; every member then answers, and
 /// its receipt says `executed`.
 #[derive(Debug, Args)]

@@ -25,7 +25,7 @@ const TOPIC: &str = "everybody";
 pub struct FanOut {
     /// Members of the group.
     pub members: usize,
-    /// How often, at each target in turn.
+    /// How often, at each target.
     pub repetitions: usize,
     /// The size of the message.
     pub payload_bytes: usize,
@@ -64,21 +64,18 @@ struct Side<'target, 'w> {
 }
 
 impl FanOut {
-    /// Connects the members at all `targets`, then measures in turns. `watch` is told how far it is.
+    /// Connects the members and measures, at one of `targets` after the other: members of all at once would
+    /// be more than a process may have connections. `watch` is told how far it is.
     ///
     /// # Errors
     /// If a member does not get there in time, or a target does not do its part.
     pub fn run(&self, targets: &mut [Target], watch: &Watch) -> Result<FanOutResults, MeasureError> {
-        let mut sides = Vec::with_capacity(targets.len());
-        for target in targets {
-            sides.push(self.connect(target, watch)?);
-        }
-        for repetition in 0..self.repetitions {
-            for side in &mut sides {
-                self.measure(side, repetition)?;
-            }
-        }
-        Ok(FanOutResults(sides.into_iter().map(|side| side.result).collect()))
+        let results = targets.iter_mut().map(|target| {
+            let mut side = self.connect(target, watch)?;
+            (0..self.repetitions).try_for_each(|repetition| self.measure(&mut side, repetition))?;
+            Ok(side.result)
+        });
+        Ok(FanOutResults(results.collect::<Result<_, MeasureError>>()?))
     }
 
     fn connect<'target, 'w>(

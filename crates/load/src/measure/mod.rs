@@ -1,5 +1,5 @@
 //! What is measured with simulated peripherals, at a Bugle and at the plain MQTT server that it is
-//! held against: in the same run, by the same process, in turns, so that what matters is the ratio. [`Raw`]
+//! held against: in the same run, by the same process, so that what matters is the ratio. [`Raw`]
 //! says what the machine's sockets can do at all.
 
 mod fan_out;
