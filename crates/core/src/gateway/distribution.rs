@@ -48,8 +48,8 @@ pub(super) struct TakenRequest {
 pub(super) struct InFlight {
     pub(super) passage: Passage,
     is_acknowledged: bool,
-    /// An answer that came before the acknowledgement, with the token of whoever handed it over.
-    answer: Option<(Content, u64)>,
+    /// An answer that came before the acknowledgement, with the token of whoever handed it over. It rarely does.
+    answer: Option<Box<(Content, u64)>>,
 }
 
 /// How far a delivery has come.
@@ -282,7 +282,7 @@ impl Gateway {
         let Some(in_flight) = &mut registration.in_flight else { return };
         let request = waiting.request;
         in_flight.is_acknowledged = true;
-        if let Some((answer, token)) = in_flight.answer.take() {
+        if let Some((answer, token)) = in_flight.answer.take().map(|early| *early) {
             self.settle(now, slot, request, Outcome::Executed { answer });
             self.outbox.effect(Effect::Taken { slot, token });
         } else if self.requests.get(&request).is_some_and(|taken| taken.request.receipt == Receipt::Delivered) {
@@ -307,7 +307,7 @@ impl Gateway {
             {
                 // The settling waits for the acknowledgement, so that the next delivery does not
                 // overtake it; until then the answer is not taken, and so is kept by the peripheral.
-                in_flight.answer = Some((answer, token));
+                in_flight.answer = Some(Box::new((answer, token)));
                 return;
             }
             self.settle(now, slot, request, Outcome::Executed { answer });
@@ -419,7 +419,7 @@ impl Gateway {
         {
             self.timers.clear(Timer::Answer(slot));
             self.deliveries.end(now, Some(request));
-            if let Some((_, token)) = in_flight.answer {
+            if let Some((_, token)) = in_flight.answer.map(|early| *early) {
                 // It came too early to count, and is of no use any more.
                 self.outbox.effect(Effect::Taken { slot, token });
             }

@@ -1,6 +1,7 @@
 //! What is known of each registered LwM2M client.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 
 use bugle_coap::{ExchangeId, Identity};
@@ -9,6 +10,7 @@ use bugle_core::gateway::{Hold, Slot};
 use bugle_lwm2m::operation::Delivery;
 use bugle_lwm2m::registration::{RESOURCE, Register, Registration};
 use bugle_lwm2m::{ContentFormat, Method, Request, Version};
+use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
 use super::peer::{DatagramSocket, Peer, Security};
@@ -53,7 +55,43 @@ pub(super) struct Delivering {
 #[derive(Debug, Default)]
 pub(super) struct Clients {
     by_slot: HashMap<Slot, Client>,
-    by_peer: HashMap<Peer, Slot>,
+    by_peer: Places,
+}
+
+/// Who is at which peer. There are many: so only slots are kept, and the client in a slot says where it is.
+#[derive(Debug, Default)]
+struct Places {
+    slots: HashTable<Slot>,
+    hashing: RandomState,
+}
+
+impl Places {
+    fn at(&self, clients: &HashMap<Slot, Client>, peer: Peer) -> Option<Slot> {
+        let is_there = |slot: &Slot| clients[slot].peer == peer;
+        self.slots.find(self.hashing.hash_one(peer), is_there).copied()
+    }
+
+    /// The client in `slot` is at its peer, and whoever was there is there no more.
+    fn enter(&mut self, clients: &HashMap<Slot, Client>, slot: Slot) {
+        let peer = clients[&slot].peer;
+        self.vacate(clients, peer);
+        let hash_of = |slot: &Slot| self.hashing.hash_one(clients[slot].peer);
+        self.slots.insert_unique(hash_of(&slot), slot, hash_of);
+    }
+
+    /// The client in `slot` is no longer where it was. Whether it was there, and not somebody else.
+    fn leave(&mut self, clients: &HashMap<Slot, Client>, slot: Slot) -> bool {
+        let Some(client) = clients.get(&slot) else { return false };
+        let entry = self.slots.find_entry(self.hashing.hash_one(client.peer), |there| *there == slot);
+        entry.map(|entry| entry.remove()).is_ok()
+    }
+
+    fn vacate(&mut self, clients: &HashMap<Slot, Client>, peer: Peer) {
+        let is_there = |slot: &Slot| clients[slot].peer == peer;
+        if let Ok(entry) = self.slots.find_entry(self.hashing.hash_one(peer), is_there) {
+            entry.remove();
+        }
+    }
 }
 
 impl Client {
@@ -127,7 +165,7 @@ impl Clients {
     }
 
     pub(super) fn at(&self, peer: Peer) -> Option<Slot> {
-        self.by_peer.get(&peer).copied()
+        self.by_peer.at(&self.by_slot, peer)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -137,40 +175,28 @@ impl Clients {
     /// Enters a client in place of the one that was there. Whoever was at its address before is there no
     /// more, and keeps its registration all the same.
     pub(super) fn insert(&mut self, slot: Slot, client: Client) -> Option<Client> {
-        let peer = client.peer;
+        self.by_peer.leave(&self.by_slot, slot);
         let former = self.by_slot.insert(slot, client);
-        if let Some(former) = &former
-            && self.by_peer.get(&former.peer) == Some(&slot)
-        {
-            self.by_peer.remove(&former.peer);
-        }
-        self.by_peer.insert(peer, slot);
+        self.by_peer.enter(&self.by_slot, slot);
         former
     }
 
     /// A client is at another address. Returns the former, if it is the client's no longer.
     pub(super) fn relocate(&mut self, slot: Slot, peer: Peer) -> Option<Peer> {
-        let client = self.by_slot.get_mut(&slot)?;
-        let former = std::mem::replace(&mut client.peer, peer);
-        let was_there = self.by_peer.get(&former) == Some(&slot);
-        if was_there {
-            self.by_peer.remove(&former);
-        }
-        self.by_peer.insert(peer, slot);
+        let was_there = self.by_peer.leave(&self.by_slot, slot);
+        let former = std::mem::replace(&mut self.by_slot.get_mut(&slot)?.peer, peer);
+        self.by_peer.enter(&self.by_slot, slot);
         (was_there && former != peer).then_some(former)
     }
 
     /// Nobody is at this address any more; whoever was keeps its registration.
     pub(super) fn vacate(&mut self, peer: Peer) {
-        self.by_peer.remove(&peer);
+        self.by_peer.vacate(&self.by_slot, peer);
     }
 
     pub(super) fn remove(&mut self, slot: Slot) -> Option<Client> {
-        let client = self.by_slot.remove(&slot)?;
-        if self.by_peer.get(&client.peer) == Some(&slot) {
-            self.by_peer.remove(&client.peer);
-        }
-        Some(client)
+        self.by_peer.leave(&self.by_slot, slot);
+        self.by_slot.remove(&slot)
     }
 }
 
