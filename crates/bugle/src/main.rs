@@ -25,8 +25,14 @@ mod when;
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 
 use crate::cli::Cli;
+
+/// A gateway makes and drops many small things for each of its many peripherals: this one takes half the
+/// time for it that the system's takes, and no more memory.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Every connection is an open file, and many systems let a process have a thousand unless it asks for more.
 fn allow_open_files() {

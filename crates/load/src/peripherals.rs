@@ -117,7 +117,7 @@ impl Peripherals {
     ) -> Result<Self, StartError> {
         let mut shares = Shares::new(options.workers);
         peripherals.into_iter().for_each(|peripheral| shares.add(peripheral.into()));
-        open_files::allow(shares.places.len() + OTHER_FILES)?;
+        open_files::allow(shares.connections + OTHER_FILES)?;
         let counters = Arc::new(Counters::default());
         let (events_in, events) = mpsc::sync_channel(options.events_max);
         let told = Told { counters: Arc::clone(&counters), events: (options.events_max > 0).then_some(events_in) };
@@ -199,12 +199,14 @@ struct Shares {
     mqtt: Vec<Share<mqtt::Peripheral>>,
     lwm2m: Vec<Share<lwm2m::Peripheral>>,
     places: Vec<Place>,
+    /// How many have a socket of their own.
+    connections: usize,
 }
 
 impl Shares {
     fn new(workers: NonZeroUsize) -> Self {
         let workers = workers.get();
-        Self { mqtt: vec![Vec::new(); workers], lwm2m: vec![Vec::new(); workers], places: Vec::new() }
+        Self { mqtt: vec![Vec::new(); workers], lwm2m: vec![Vec::new(); workers], places: Vec::new(), connections: 0 }
     }
 
     fn add(&mut self, peripheral: Peripheral) {
@@ -212,10 +214,12 @@ impl Shares {
         let turn = index % self.mqtt.len();
         let (worker, seat) = match peripheral {
             Peripheral::Mqtt(peripheral) => {
+                self.connections += 1;
                 self.mqtt[turn].push((index, peripheral));
                 (turn, self.mqtt[turn].len() - 1)
             }
             Peripheral::Lwm2m(peripheral) => {
+                self.connections += usize::from(lwm2m::shared_way_to(peripheral.server).is_none());
                 self.lwm2m[turn].push((index, peripheral));
                 (self.mqtt.len() + turn, self.lwm2m[turn].len() - 1)
             }

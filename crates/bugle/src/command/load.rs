@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bugle_core::Protocol;
-use bugle_load::measure::{Admission, FanOut, Mosquitto, MosquittoError, Raw, Registrations, Residence, Target, Watch};
+use bugle_load::MqttVersion;
+use bugle_load::measure::{
+    Admission, Bare, FanOut, Mosquitto, MosquittoError, Raw, Registrations, Residence, Target, Watch,
+};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Context;
@@ -84,8 +87,9 @@ impl Scale {
 /// One message to all members of a group: how long until the last has it, until all have acknowledged
 /// it, and until all receipts are with the platform
 ///
-/// Beside it, in the same run, stands a yardstick. For MQTT, where mosquitto is installed, that pushes the
-/// same message to the same number of subscribers, before it. For LwM2M, as many datagrams go back and forth
+/// Beside it, in the same run, stand yardsticks. For MQTT, mosquitto, where it is installed, pushes the
+/// same message to the same number of subscribers, and a bare server does, that does nothing else: nothing
+/// on this machine is faster with these peripherals. For LwM2M, as many datagrams go back and forth
 /// between two threads that do nothing with them, as with `bugle load raw`; every member then answers, and
 /// its receipt says `executed`.
 #[derive(Debug, Args)]
@@ -229,7 +233,7 @@ impl FanOutArgs {
         let mut raw = None;
         match protocol {
             _ if self.alone => {}
-            Protocol::Mqtt311 | Protocol::Mqtt5 => targets.extend(mosquitto()?),
+            Protocol::Mqtt311 | Protocol::Mqtt5 => targets.extend(yardsticks(protocol)?),
             Protocol::Lwm2m10 | Protocol::Lwm2m11 | Protocol::Lwm2m12 => raw = Some(raw_beside(payload_bytes)),
         }
         targets.push(target);
@@ -259,13 +263,16 @@ fn raw_beside(payload_bytes: usize) -> Raw {
     Raw { request_bytes: MESSAGE_BYTES_BESIDE_PAYLOAD + payload_bytes, ..raw }
 }
 
-/// A mosquitto, where it is installed.
-fn mosquitto() -> Result<Option<Target>, Failure> {
-    match Mosquitto::start() {
-        Ok(mosquitto) => Ok(Some(Target::Mosquitto(mosquitto))),
-        Err(MosquittoError::Missing) => Ok(None),
-        Err(error) => Err(anyhow::Error::new(error).into()),
-    }
+/// A mosquitto, where it is installed, and a bare server.
+fn yardsticks(protocol: Protocol) -> Result<Vec<Target>, Failure> {
+    let mosquitto = match Mosquitto::start() {
+        Ok(mosquitto) => Some(Target::Mosquitto(mosquitto)),
+        Err(MosquittoError::Missing) => None,
+        Err(error) => return Err(anyhow::Error::new(error).into()),
+    };
+    let version = if protocol == Protocol::Mqtt311 { MqttVersion::Mqtt311 } else { MqttVersion::Mqtt5 };
+    let bare = Bare::start(version).map_err(anyhow::Error::new)?;
+    Ok(mosquitto.into_iter().chain([Target::Bare(bare)]).collect())
 }
 
 impl RegistrationsArgs {

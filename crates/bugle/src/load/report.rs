@@ -59,11 +59,13 @@ impl FanOutReport {
             self.members,
             table(headings, rows, "Nothing was measured.")
         );
-        if let ([yardstick, ..], [ratio, ..]) = (&self.results[..], &self.ratios[..]) {
-            text += &format!(
-                "\n\nUntil the last acknowledgement, bugle takes {ratio:.2} times as long as {}.",
-                yardstick.target
-            );
+        if let [yardstick, others @ ..] = &self.results[..] {
+            for (other, ratio) in others.iter().zip(&self.ratios).rev() {
+                text += &format!(
+                    "\n\nUntil the last acknowledgement, {} takes {ratio:.2} times as long as {}.",
+                    other.target, yardstick.target
+                );
+            }
         }
         if let (Some(raw), [FanOutResult { settled: Some(settled), .. }, ..]) = (&self.raw, &self.results[..]) {
             let limit = raw.time_for(self.members).as_secs_f64();

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::AsRawFd;
 
 use bugle_runtime::datagrams;
@@ -31,6 +31,14 @@ const BATCH_MAX: usize = 64;
 /// Batches taken before others have their turn.
 const BATCHES_PER_TURN_MAX: usize = 16;
 const DATAGRAM_BYTES_MAX: usize = 2_048;
+
+/// The server's address, if peripherals share the way to it.
+pub(crate) fn shared_way_to(server: SocketAddr) -> Option<SocketAddrV4> {
+    match server {
+        SocketAddr::V4(server) if server.ip().is_loopback() => Some(server),
+        SocketAddr::V4(_) | SocketAddr::V6(_) => None,
+    }
+}
 
 /// Whether more may have come than was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,7 +162,7 @@ impl Loopback {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{SocketAddr, UdpSocket as Server};
+    use std::net::UdpSocket as Server;
 
     use mio::{Events, Poll};
 

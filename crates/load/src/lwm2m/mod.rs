@@ -15,4 +15,5 @@ mod tests;
 mod worker;
 
 pub use behaviour::{Behaviour, Peripheral, Port, Reporting, Telling};
+pub(crate) use loopback::shared_way_to;
 pub(crate) use worker::Worker;

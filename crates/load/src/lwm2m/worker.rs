@@ -12,7 +12,7 @@ use bugle_core::Time;
 use mio::{Events, Poll, Token, Waker};
 
 use super::behaviour::Peripheral;
-use super::loopback::{Batches, Loopback, Rest};
+use super::loopback::{self, Batches, Loopback, Rest};
 use super::port::Port;
 use super::secured::{Passed, Secured};
 use super::share::{Output, Share};
@@ -210,15 +210,16 @@ impl Worker {
         if self.seats[seat].way.is_some() {
             return Ok(());
         }
-        let way = match self.seats[seat].server {
-            SocketAddr::V4(server) if server.ip().is_loopback() => {
+        let server = self.seats[seat].server;
+        let way = match loopback::shared_way_to(server) {
+            Some(server) => {
                 let loopback = match self.loopback.take() {
                     Some(open) => open,
                     None => Loopback::open(self.poll.registry(), LOOPBACK)?,
                 };
                 Way::Address(self.loopback.insert(loopback).settle(seat), server)
             }
-            server => Way::Port(Port::open(self.poll.registry(), Token(seat), server)?),
+            None => Way::Port(Port::open(self.poll.registry(), Token(seat), server)?),
         };
         self.seats[seat].way = Some(way);
         Ok(())

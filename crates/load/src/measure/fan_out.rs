@@ -1,6 +1,7 @@
 //! How long one message takes to all members of a group.
 //!
-//! At a plain MQTT server one publisher publishes to a topic that all subscribe to, with QoS 1. At a
+//! At a plain MQTT server one publisher publishes to a topic that all subscribe to, with QoS 1. A bare server
+//! sends it without having to be told by anybody. At a
 //! Bugle the message is a group request over the platform's HTTP API. Measured from the moment before
 //! it is sent until the last member has it, until the last acknowledgement has gone out, and, at a
 //! Bugle, until the platform has the receipts of all.
@@ -92,6 +93,7 @@ impl FanOut {
                 members.push(Member { id, gateway: mosquitto.address(), credentials: None });
                 Subscription::Topic(TOPIC.to_owned())
             }
+            Target::Bare(_) => Subscription::Topic(TOPIC.to_owned()),
             Target::Bugle(_) => Subscription::Requests,
         };
         let connected = members.len();
@@ -122,6 +124,10 @@ impl FanOut {
             Target::Mosquitto(_) => {
                 let publish = Command::Publish { topic: TOPIC.to_owned(), payload: payload.into() };
                 side.fleet.peripherals.command(self.members, publish);
+                side.fleet.wait(&mut goals)?;
+            }
+            Target::Bare(bare) => {
+                bare.publish(TOPIC, payload.as_bytes()).map_err(MeasureError::Bare)?;
                 side.fleet.wait(&mut goals)?;
             }
             Target::Bugle(bugle) => {

@@ -1,7 +1,8 @@
 //! What is measured with simulated peripherals, at a Bugle and at the plain MQTT server that it is
-//! held against: in the same run, by the same process, so that what matters is the ratio. [`Raw`]
-//! says what the machine's sockets can do at all.
+//! held against: in the same run, by the same process, so that what matters is the ratio. [`Bare`] and [`Raw`]
+//! say what the machine's connections and datagrams can do at all.
 
+mod bare;
 mod fan_out;
 mod fleet;
 mod memory;
@@ -12,6 +13,7 @@ mod residence;
 mod samples;
 mod target;
 
+pub use bare::Bare;
 pub use fan_out::{FanOut, FanOutResult, FanOutResults};
 pub use memory::resident_bytes;
 pub use mosquitto::{Mosquitto, MosquittoError};
@@ -79,6 +81,9 @@ pub enum MeasureError {
     /// The system refuses the sockets of a measurement.
     #[error("the system does not let datagrams go back and forth: {0}")]
     Raw(io::Error),
+    /// The bare server has ended.
+    #[error("the bare server sends nothing: {0}")]
+    Bare(io::Error),
     /// The memory of the server's process cannot be read.
     #[error("cannot read the memory of process {process}: {error}")]
     Memory {

@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use bugle_core::{Content, PeripheralId, RequestId, Totals};
 
 use super::MeasureError;
+use super::bare::Bare;
 use super::mosquitto::Mosquitto;
 use crate::mqtt::Credentials;
 
@@ -14,11 +15,16 @@ use crate::mqtt::Credentials;
 /// wait for a second by the kernel.
 const MOSQUITTO_CONNECTING_MAX: NonZeroUsize = NonZeroUsize::new(90).expect("not zero");
 
+/// As many as a system lets wait that nobody has tuned.
+const BARE_CONNECTING_MAX: NonZeroUsize = NonZeroUsize::new(900).expect("not zero");
+
 /// A server under measurement.
 #[derive(Debug)]
 pub enum Target {
     /// The one to hold against.
     Mosquitto(Mosquitto),
+    /// What the machine can do at all.
+    Bare(Bare),
     /// A Bugle, all of its parts.
     Bugle(Bugle),
 }
@@ -70,6 +76,7 @@ impl Target {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Mosquitto(_) => "mosquitto",
+            Self::Bare(_) => "bare server",
             Self::Bugle(_) => "bugle",
         }
     }
@@ -78,20 +85,20 @@ impl Target {
     pub(super) const fn connecting_max(&self) -> NonZeroUsize {
         match self {
             Self::Mosquitto(_) => MOSQUITTO_CONNECTING_MAX,
+            Self::Bare(_) => BARE_CONNECTING_MAX,
             Self::Bugle(bugle) => bugle.connecting_max,
         }
     }
 
     /// The first `count` peripherals to simulate there.
     pub(super) fn members(&self, count: usize) -> Result<Vec<Member>, MeasureError> {
+        let anybody = |gateway| {
+            let id = |number| PeripheralId::new(format!("peripheral-{number}")).expect("letters, digits and a hyphen");
+            (0..count).map(|number| Member { id: id(number), gateway, credentials: None }).collect()
+        };
         match self {
-            Self::Mosquitto(mosquitto) => {
-                let member = |number| {
-                    let id = PeripheralId::new(format!("peripheral-{number}")).expect("letters, digits and a hyphen");
-                    Member { id, gateway: mosquitto.address(), credentials: None }
-                };
-                Ok((0..count).map(member).collect())
-            }
+            Self::Mosquitto(mosquitto) => Ok(anybody(mosquitto.address())),
+            Self::Bare(bare) => Ok(anybody(bare.address())),
             Self::Bugle(bugle) => {
                 let members = bugle.members.get(..count).ok_or(MeasureError::TooFewMembers {
                     server: self.name(),
@@ -107,6 +114,8 @@ impl Target {
     pub(super) fn memory(&self) -> Result<u64, MeasureError> {
         let processes = match self {
             Self::Mosquitto(mosquitto) => &[mosquitto.process()][..],
+            // It is a part of this process.
+            Self::Bare(_) => &[],
             Self::Bugle(bugle) => &bugle.processes[..],
         };
         let memory = |process: &u32| {

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use bugle_core::Protocol;
-use bugle_load::measure::{Admission, FanOut, Mosquitto, Registrations, Target, unwatched};
+use bugle_load::measure::{Admission, Bare, FanOut, Mosquitto, Registrations, Target, unwatched};
 use bugle_load::mqtt::{Answering, Behaviour, Subscription};
 use bugle_load::{Command, Ending, Happening, Options, Peripherals, Session};
 use bugle_mqtt::Version;
@@ -97,11 +97,15 @@ fn both_measurements_reach_every_peripheral() {
     };
     let results = registrations.run(&targets, &unwatched).expect("all register");
     assert!(results.0[0].per_second() > 0.0);
-    let fan_out =
-        FanOut { members: 100, repetitions: 3, payload_bytes: 64, protocol: Protocol::Mqtt5, patience: PATIENCE };
-    let results = fan_out.run(&mut targets, &unwatched).expect("all are reached");
-    let (received, acknowledged) = (results.0[0].received.median(), results.0[0].acknowledged.median());
-    assert!(Duration::ZERO < received && received <= acknowledged, "{received:?} {acknowledged:?}");
-    assert_eq!(results.0[0].settled, None);
-    assert!(results.0[0].memory > 0);
+    for (version, protocol) in [(Version::Mqtt5, Protocol::Mqtt5), (Version::Mqtt311, Protocol::Mqtt311)] {
+        let mut bare = [Target::Bare(Bare::start(version).expect("a free port"))];
+        let fan_out = FanOut { members: 100, repetitions: 3, payload_bytes: 64, protocol, patience: PATIENCE };
+        for targets in [&mut targets, &mut bare] {
+            let results = fan_out.run(targets, &unwatched).expect("all are reached");
+            let (received, acknowledged) = (results.0[0].received.median(), results.0[0].acknowledged.median());
+            assert!(Duration::ZERO < received && received <= acknowledged, "{received:?} {acknowledged:?}");
+            assert_eq!(results.0[0].settled, None);
+            assert_eq!(results.0[0].memory > 0, results.0[0].target == "mosquitto");
+        }
+    }
 }
