@@ -20,6 +20,7 @@ mod memory;
 mod observing;
 mod outbox;
 mod pacing;
+mod presented;
 mod progress;
 mod registration;
 mod registry;
@@ -41,7 +42,8 @@ pub use change::{Batch, Change, Settlement, StoredAllocation, StoredAsk, StoredR
 pub use directing::{Allocated, Direction, DirectionRefusal};
 pub use distribution::Rejection;
 pub use memory::Memory;
-pub use registration::{Hold, Presented, Refusal, RegistrationRequest, TransportIdentity};
+pub use presented::{Presented, TransportIdentity};
+pub use registration::{Hold, Refusal, RegistrationRequest};
 pub use registry::Slot;
 pub use restore::Restored;
 

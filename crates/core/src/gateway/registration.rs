@@ -15,18 +15,18 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::activation::Waking;
 use super::outbox::Outbox;
+use super::presented::{Presented, TransportIdentity, verify};
 use super::registry::Registration;
 use super::timers::Timer;
 use super::{Change, Effect, Gateway, Link, Reach, Slot, StoredAsk, Undecided};
-use crate::credential::{PasswordVerifier, PreSharedKey};
+use crate::credential::PreSharedKey;
 use crate::{
-    Credential, Description, EndCause, Evidence, GroupId, PeripheralId, Presence, RegistrationAsked, RegistrationId,
-    Stranger, Time, UpEntry, Verdict, limits,
+    Description, EndCause, Evidence, GroupId, PeripheralId, Presence, RegistrationAsked, RegistrationId, Stranger,
+    Time, UpEntry, Verdict, limits,
 };
 
 /// A peripheral asks to register.
@@ -42,26 +42,6 @@ pub struct RegistrationRequest {
     pub description: Description,
     /// Whether a connection holds the registration.
     pub hold: Hold,
-}
-
-/// What a peripheral presents to show who it is.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct Presented {
-    /// A user name.
-    pub username: Option<String>,
-    /// A password, or a token in its place.
-    pub password: Option<Vec<u8>>,
-    /// Who the transport says it is, having checked so.
-    pub transport: Option<TransportIdentity>,
-}
-
-/// Who is at the other end of a secured transport, as that has checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TransportIdentity {
-    /// Whoever knows the pre-shared key of this identity.
-    PreSharedKey(String),
-    /// Whoever has the key to a certificate with this common name that a trust anchor vouches for.
-    Certificate(String),
 }
 
 /// What keeps a registration alive.
@@ -162,49 +142,6 @@ impl Strangers {
         self.reported.insert(peripheral.clone(), now);
         self.in_order.push_back((now, peripheral.clone()));
         true
-    }
-}
-
-impl Presented {
-    /// A digest to tell later whether the same is presented again.
-    fn digest(&self) -> [u8; 16] {
-        let mut hash = Sha256::new();
-        for part in [self.username.as_deref().map(str::as_bytes), self.password.as_deref()] {
-            hash.update([u8::from(part.is_some())]);
-            hash.update(part.map_or(0, <[u8]>::len).to_be_bytes());
-            hash.update(part.unwrap_or_default());
-        }
-        // What a transport vouches for comes in addition, so that others have the digest they always had.
-        if let Some(transport) = &self.transport {
-            let (kind, name) = match transport {
-                TransportIdentity::PreSharedKey(identity) => (1, identity),
-                TransportIdentity::Certificate(subject) => (2, subject),
-            };
-            hash.update([kind]);
-            hash.update(name);
-        }
-        let mut digest = [0; 16];
-        digest.copy_from_slice(&hash.finalize()[..16]);
-        digest
-    }
-
-    /// The password, if it has the form of a JSON web token (RFC 7519 §3: three parts between dots,
-    /// the first of which is a JSON object in base 64 and so begins with `eyJ`).
-    fn token(&self) -> Option<&str> {
-        let text = std::str::from_utf8(self.password.as_deref()?).ok()?;
-        (text.starts_with("eyJ") && text.split('.').count() == 3).then_some(text)
-    }
-}
-
-impl std::fmt::Debug for Presented {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let password = self.password.as_ref().map(|_| "…");
-        let mut shown = f.debug_struct("Presented");
-        shown
-            .field("username", &self.username)
-            .field("password", &password)
-            .field("transport", &self.transport)
-            .finish()
     }
 }
 
@@ -512,41 +449,5 @@ impl Gateway {
             at: now,
         };
         self.up_log.append(&mut self.outbox, UpEntry::Stranger(stranger));
-    }
-}
-
-/// Checks what is presented against the allocation's credential, if it has one, and returns the
-/// verifier of the password, if one is presented.
-fn verify(
-    peripheral: &PeripheralId,
-    credential: Option<&Credential>,
-    presented: &Presented,
-) -> Result<Option<PasswordVerifier>, Refusal> {
-    let derive = |password: &Vec<u8>| PasswordVerifier::derive(peripheral, password);
-    match credential {
-        Some(Credential::Password { username, verifier }) => {
-            let expected = username.as_deref().unwrap_or(peripheral.as_str());
-            let derived = presented.password.as_ref().map(derive).ok_or(Refusal::Credential)?;
-            if presented.username.as_deref() != Some(expected) || derived != *verifier {
-                return Err(Refusal::Credential);
-            }
-            Ok(Some(derived))
-        }
-        Some(Credential::PreSharedKey { identity, .. }) => {
-            let expected = identity.as_deref().unwrap_or(peripheral.as_str());
-            let is_right =
-                matches!(&presented.transport, Some(TransportIdentity::PreSharedKey(shown)) if shown == expected);
-            if is_right { Ok(None) } else { Err(Refusal::Credential) }
-        }
-        Some(Credential::Certificate { subject }) => {
-            let expected = subject.as_deref().unwrap_or(peripheral.as_str());
-            let is_right =
-                matches!(&presented.transport, Some(TransportIdentity::Certificate(shown)) if shown == expected);
-            if is_right { Ok(None) } else { Err(Refusal::Credential) }
-        }
-        // Whoever is known to be another is not taken for this one, even where nothing is asked for.
-        None if presented.transport.is_some() => Err(Refusal::Credential),
-        None if presented.token().is_some() => Ok(None),
-        None => Ok(presented.password.as_ref().map(derive)),
     }
 }
