@@ -10,6 +10,7 @@
 mod abort;
 mod activation;
 pub mod application;
+pub mod certificate;
 mod coap_uri;
 mod content;
 pub mod credential;

@@ -20,6 +20,10 @@ pub const LABELS_MAX: usize = 32;
 pub const OBSERVED_PER_PERIPHERAL_MAX: usize = 64;
 /// Bytes of text that a waker has.
 pub const WAKER_BYTES_MAX: usize = 4 * 1024;
+/// Certificates of one chain.
+pub const CERTIFICATES_PER_CHAIN_MAX: usize = 6;
+/// Bytes of all certificates of one chain.
+pub const CERTIFICATE_CHAIN_BYTES_MAX: usize = 16 * 1024;
 /// Requirements of one label selector.
 pub const REQUIREMENTS_MAX: usize = 16;
 /// The largest number in a pacing.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::certificate::CertificateChain;
 use crate::credential::{PasswordProof, PasswordVerifier, PreSharedKey};
 use crate::{ApplicationId, GroupId, PeripheralId, Time, Waker, WakerError, limits};
 
@@ -203,6 +204,9 @@ pub struct Evidence {
     /// A JSON web token signed with the peripheral's key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// The chain of the certificate to which the peripheral has shown the gateway that it has the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<CertificateChain>,
 }
 
 /// The state of a peripheral at its gateway.

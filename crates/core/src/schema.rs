@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 
-use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{RefOr, schema::SchemaType};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::certificate::CertificateChain;
 use crate::credential::{PasswordProof, PasswordVerifier, PreSharedKey};
 use crate::{
     Activation, ApplicationId, CollapseKey, FailuresMax, GatewayId, GroupId, PeripheralId, RequestId, ResourcePath,
-    ScheduleId,
+    ScheduleId, limits,
 };
 
 fn text(description: &str, example: &str) -> Object {
@@ -52,4 +53,22 @@ text_schema! {
     PasswordVerifier, "what a password is checked against, as `bugle config password` prints it", "pbkdf2-sha256$…";
     PreSharedKey, "8 to 64 bytes in hexadecimal", "000102030405060708090a0b0c0d0e0f";
     PasswordProof, "32 bytes in base 64", "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";
+}
+
+impl PartialSchema for CertificateChain {
+    fn schema() -> RefOr<Schema> {
+        let certificate = text("X.509 in DER, in base 64", "MIIBLjCB1qADAgECAhRj…");
+        ArrayBuilder::new()
+            .items(certificate)
+            .description(Some("certificates, the holder's own first, each signed by the next"))
+            .min_items(Some(1))
+            .max_items(Some(limits::CERTIFICATES_PER_CHAIN_MAX))
+            .into()
+    }
+}
+
+impl ToSchema for CertificateChain {
+    fn name() -> Cow<'static, str> {
+        "CertificateChain".into()
+    }
 }

@@ -1,10 +1,10 @@
 //! What handshakes and records cost: both sides, in memory.
 
 use bugle_core::Time;
+use bugle_core::certificate::TrustAnchors;
 use bugle_core::credential::PreSharedKey;
 use bugle_dtls::{
     Certificates, CipherSuite, Client, ClientConfig, ClientCredential, Config, Event, Output, OwnCertificate, Server,
-    TrustAnchors,
 };
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 

@@ -1,37 +1,21 @@
-//! Certificates (RFC 5280): our own, whom we trust, and what others show.
+//! Certificates (RFC 5280): our own, and what others show.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bugle_core::Time;
+use bugle_core::certificate::{CertificateChain, CertificateChainError};
 use p256::SecretKey;
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{DerSignature, SigningKey};
 use p256::pkcs8::DecodePrivateKey;
-use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
+use rustls_pki_types::CertificateDer;
 use thiserror::Error;
-use webpki::{EndEntityCert, KeyUsage, ring as algorithms};
+use webpki::{EndEntityCert, ring as algorithms};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::credential::PeerCertificate;
+use crate::error::HandshakeError;
 use crate::suite::SIGNATURE_SCHEMES;
 use crate::wire::{Reader, put_u24, put_vector24};
-
-/// How many certificates a chain may have.
-const CHAIN_MAX: usize = 6;
-
-/// What certificates may be signed with.
-const CHAIN_ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
-    algorithms::ECDSA_P256_SHA256,
-    algorithms::ECDSA_P256_SHA384,
-    algorithms::ECDSA_P384_SHA256,
-    algorithms::ECDSA_P384_SHA384,
-    algorithms::ED25519,
-    algorithms::RSA_PKCS1_2048_8192_SHA256,
-    algorithms::RSA_PKCS1_2048_8192_SHA384,
-    algorithms::RSA_PKCS1_2048_8192_SHA512,
-];
 
 /// A certificate of ours with its key, which is one of secp256r1.
 #[derive(Clone)]
@@ -42,14 +26,14 @@ pub struct OwnCertificate {
 
 impl OwnCertificate {
     /// Of a chain in DER, our own certificate first, and its private key in PKCS #8.
-    pub fn new(chain: Vec<Vec<u8>>, key_pkcs8: &[u8]) -> Result<Self, CertificateError> {
-        let own = chain.first().ok_or(CertificateError::Empty)?;
-        let (_, parsed) = X509Certificate::from_der(own).map_err(|_| CertificateError::Unreadable)?;
-        let secret = SecretKey::from_pkcs8_der(key_pkcs8).map_err(|_| CertificateError::KeyUnreadable)?;
+    pub fn new(chain: Vec<Vec<u8>>, key_pkcs8: &[u8]) -> Result<Self, OwnCertificateError> {
+        let own = chain.first().ok_or(OwnCertificateError::Empty)?;
+        let (_, parsed) = X509Certificate::from_der(own).map_err(|_| OwnCertificateError::Unreadable)?;
+        let secret = SecretKey::from_pkcs8_der(key_pkcs8).map_err(|_| OwnCertificateError::KeyUnreadable)?;
         let key = SigningKey::from(secret);
         let point = key.verifying_key().to_encoded_point(false);
         if parsed.public_key().subject_public_key.data.as_ref() != point.as_bytes() {
-            return Err(CertificateError::KeyOfAnother);
+            return Err(OwnCertificateError::KeyOfAnother);
         }
         Ok(Self { chain: chain.into(), key })
     }
@@ -72,55 +56,13 @@ impl fmt::Debug for OwnCertificate {
     }
 }
 
-/// Whose certificates are accepted.
-#[derive(Debug, Clone)]
-pub struct TrustAnchors(Arc<[TrustAnchor<'static>]>);
-
-impl TrustAnchors {
-    /// These certificates of authorities, in DER.
-    pub fn new<'c>(certificates: impl IntoIterator<Item = &'c [u8]>) -> Result<Self, CertificateError> {
-        let anchor = |der: &[u8]| {
-            let der = CertificateDer::from(der);
-            webpki::anchor_from_trusted_cert(&der).map(|anchor| anchor.to_owned())
-        };
-        let anchors: Result<Vec<_>, _> = certificates.into_iter().map(anchor).collect();
-        let anchors = anchors.map_err(|_| CertificateError::Unreadable)?;
-        if anchors.is_empty() {
-            return Err(CertificateError::Empty);
-        }
-        Ok(Self(anchors.into()))
-    }
-
-    /// Who shows this chain, if it leads to one of the anchors now.
-    pub(crate) fn verify(&self, now: Time, chain: Vec<Vec<u8>>, of: Side) -> Option<PeerCertificate> {
-        let ders: Vec<CertificateDer<'_>> = chain.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
-        let (own, others) = ders.split_first()?;
-        let time = UnixTime::since_unix_epoch(Duration::from_millis(now.as_millis()));
-        let usage = match of {
-            Side::Client => KeyUsage::client_auth(),
-            Side::Server => KeyUsage::server_auth(),
-        };
-        let certificate = EndEntityCert::try_from(own).ok()?;
-        certificate.verify_for_usage(CHAIN_ALGORITHMS, &self.0, others, time, usage, None, None).ok()?;
-        let common_name = common_name(own);
-        Some(PeerCertificate { chain, common_name })
-    }
-}
-
-/// Whose certificate is looked at.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Side {
-    Client,
-    Server,
-}
-
-/// Why certificates cannot be used. The fault is of whoever configured them.
+/// Why a certificate cannot be ours. The fault is of whoever configured them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum CertificateError {
+pub enum OwnCertificateError {
     /// There is none.
     #[error("there is no certificate")]
     Empty,
-    /// It is not X.509 in DER, or not of an authority where that is wanted.
+    /// It is not X.509 in DER.
     #[error("the certificate cannot be read")]
     Unreadable,
     /// It is not PKCS #8 in DER, or not of secp256r1.
@@ -154,21 +96,21 @@ pub(crate) fn write_chain(chain: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// Reads the body of a Certificate message.
-pub(crate) fn read_chain(body: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut reader = Reader::new(body);
-    let mut list = Reader::new(reader.vector24()?);
-    let mut chain = Vec::new();
-    while !list.is_empty() {
-        if chain.len() == CHAIN_MAX {
-            return None;
-        }
-        chain.push(list.vector24()?.to_vec());
-    }
-    reader.only(chain)
+pub(crate) fn read_chain(body: &[u8]) -> Result<CertificateChain, HandshakeError> {
+    let certificates = read_certificates(body).ok_or(HandshakeError::Malformed)?;
+    CertificateChain::new(certificates).map_err(|error| match error {
+        // A client that has none (RFC 5246 §7.4.6).
+        CertificateChainError::Empty => HandshakeError::Certificate,
+        CertificateChainError::Certificates | CertificateChainError::Bytes => HandshakeError::Malformed,
+    })
 }
 
-fn common_name(der: &[u8]) -> Option<String> {
-    let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    let name = certificate.subject().iter_common_name().last()?.as_str().ok()?;
-    Some(name.to_owned())
+fn read_certificates(body: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut reader = Reader::new(body);
+    let mut list = Reader::new(reader.vector24()?);
+    let mut certificates = Vec::new();
+    while !list.is_empty() {
+        certificates.push(list.vector24()?.to_vec());
+    }
+    reader.only(certificates)
 }

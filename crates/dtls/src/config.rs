@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use bugle_core::certificate::TrustAnchors;
 use bugle_core::credential::PreSharedKey;
 
-use crate::certificate::{OwnCertificate, TrustAnchors};
+use crate::certificate::OwnCertificate;
 use crate::limits::Limits;
 use crate::suite::CipherSuite;
 

@@ -73,12 +73,12 @@ mod session;
 mod suite;
 mod wire;
 
-pub use certificate::{CertificateError, OwnCertificate, TrustAnchors};
+pub use certificate::{OwnCertificate, OwnCertificateError};
 pub use client::Client;
 pub use config::{
     Certificates, ClientConfig, ClientCredential, Config, ConnectionIdUse, ExtendedMasterSecret, Retransmission,
 };
-pub use credential::{Identity, PeerCertificate};
+pub use credential::Identity;
 pub use error::HandshakeError;
 pub use event::{CloseReason, Event, Output, SendError};
 pub use limits::{Limits, WhenFull};

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use bugle_dtls::{CertificateError, Certificates, OwnCertificate, TrustAnchors};
+use bugle_core::certificate::{TrustAnchors, TrustAnchorsError};
+use bugle_dtls::{Certificates, OwnCertificate, OwnCertificateError};
 use bugle_runtime::tls::TlsFiles;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
@@ -25,7 +26,15 @@ pub enum DtlsError {
         /// The certificate's file.
         path: PathBuf,
         /// What is wrong with it.
-        source: CertificateError,
+        source: OwnCertificateError,
+    },
+    /// The authorities cannot be trusted.
+    #[error("{path}: {source}")]
+    Authorities {
+        /// Their file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: TrustAnchorsError,
     },
     /// Nobody's certificates are trusted.
     #[error("client_ca is missing: every peripheral with a certificate must have it from somebody")]
@@ -34,16 +43,14 @@ pub enum DtlsError {
 
 /// Reads our certificate and the authorities of the peripherals'.
 pub(crate) fn certificates(files: &TlsFiles) -> Result<Certificates, DtlsError> {
-    let unusable = |path: &Path| {
-        let path = path.to_owned();
-        move |source| DtlsError::Certificate { path, source }
-    };
     let chain = read(&files.certificate)?.into_iter().map(|der| der.to_vec()).collect();
     let key = PrivatePkcs8KeyDer::from_pem_file(&files.key)
         .map_err(|source| DtlsError::File { path: files.key.clone(), source })?;
-    let own = OwnCertificate::new(chain, key.secret_pkcs8_der()).map_err(unusable(&files.certificate))?;
+    let own = OwnCertificate::new(chain, key.secret_pkcs8_der())
+        .map_err(|source| DtlsError::Certificate { path: files.certificate.clone(), source })?;
     let authorities = files.client_ca.as_ref().ok_or(DtlsError::NoAuthority)?;
-    let trusted = TrustAnchors::new(read(authorities)?.iter().map(AsRef::as_ref)).map_err(unusable(authorities))?;
+    let trusted = TrustAnchors::new(read(authorities)?.iter().map(AsRef::as_ref))
+        .map_err(|source| DtlsError::Authorities { path: authorities.clone(), source })?;
     Ok(Certificates { own, trusted })
 }
 

@@ -1,5 +1,6 @@
 //! What can be wrong with the bytes of a peer.
 
+use bugle_core::certificate::CertificateChainError;
 use bugle_core::credential::{PreSharedKeyError, VerifierError};
 use bugle_core::{CoapUriError, IdError, PathError, SelectorError};
 use thiserror::Error;
@@ -55,6 +56,9 @@ pub enum WireError {
         /// How many it has.
         length: usize,
     },
+    /// Certificates are no chain.
+    #[error(transparent)]
+    Certificates(#[from] CertificateChainError),
     /// A MAC address has not 6 bytes.
     #[error("a MAC address has 6 bytes, this one has {length}")]
     Mac {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use bugle_core::certificate::CertificateChain;
 use bugle_core::credential::{PasswordProof, PasswordVerifier, PreSharedKey};
+use bugle_core::limits::CERTIFICATES_PER_CHAIN_MAX;
 use bugle_core::{
     Abort, Activation, Allocation, AllocationNotice, ApplicationId, CollapseKey, Content, Credential, Deregistered,
     Description, DownEntry, EndCause, Evidence, ExpiryCause, FailuresMax, GatewayId, GroupId, GroupRequest, HttpMethod,
@@ -253,11 +255,10 @@ fn allocation_notice() -> impl Strategy<Value = AllocationNotice> {
 
 fn evidence() -> impl Strategy<Value = Evidence> {
     let proof = any::<[u8; 32]>().prop_map(PasswordProof::from_bytes);
-    (any::<bool>(), option::of(proof), option::of(any::<String>())).prop_map(|(attested, password, token)| Evidence {
-        attested,
-        password,
-        token,
-    })
+    let certificates = vec(vec(any::<u8>(), 0..100), 1..=CERTIFICATES_PER_CHAIN_MAX)
+        .prop_map(|certificates| CertificateChain::new(certificates).expect("of a length that chains have"));
+    (any::<bool>(), option::of(proof), option::of(any::<String>()), option::of(certificates))
+        .prop_map(|(attested, password, token, certificates)| Evidence { attested, password, token, certificates })
 }
 
 fn description() -> impl Strategy<Value = Description> {

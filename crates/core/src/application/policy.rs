@@ -279,7 +279,7 @@ mod tests {
             r#"{{"rule":[{{"peripherals":"all","groups":"all","evidence":"password"}}],"passwords":{{"m1":"{verifier}"}}}}"#
         ));
         let shown = |proof: Option<PasswordProof>| {
-            asked("m1", &["g"], Evidence { attested: true, password: proof, token: None })
+            asked("m1", &["g"], Evidence { attested: true, password: proof, ..Evidence::default() })
         };
         let proof = verifier.prove(&gateway("gw"), RegistrationId::new(7));
         assert_eq!(groups(decide(&policy, "gw", &shown(Some(proof.clone())))), ["g"]);

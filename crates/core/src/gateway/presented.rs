@@ -1,9 +1,12 @@
 //! What a peripheral presents to show who it is, and whether it is what its allocation wants: step 3 of
 //! registering (`registration.rs`).
 
+use std::borrow::Cow;
+
 use sha2::{Digest, Sha256};
 
 use super::Refusal;
+use crate::certificate::CertificateChain;
 use crate::credential::PasswordVerifier;
 use crate::{Credential, PeripheralId};
 
@@ -23,8 +26,18 @@ pub struct Presented {
 pub enum TransportIdentity {
     /// Whoever knows the pre-shared key of this identity.
     PreSharedKey(String),
-    /// Whoever has the key to a certificate with this common name that a trust anchor vouches for.
-    Certificate(String),
+    /// Whoever has the key to a certificate, by a chain that leads to one of the gateway's trust anchors.
+    Certificate(CertificateChain),
+}
+
+impl TransportIdentity {
+    /// What whoever is there is called.
+    pub(super) fn name(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::PreSharedKey(identity) => Some(Cow::Borrowed(identity)),
+            Self::Certificate(chain) => chain.common_name().map(Cow::Owned),
+        }
+    }
 }
 
 impl Presented {
@@ -38,16 +51,26 @@ impl Presented {
         }
         // What a transport vouches for comes in addition, so that others have the digest they always had.
         if let Some(transport) = &self.transport {
-            let (kind, name) = match transport {
-                TransportIdentity::PreSharedKey(identity) => (1, identity),
-                TransportIdentity::Certificate(subject) => (2, subject),
+            let (kind, shown) = match transport {
+                TransportIdentity::PreSharedKey(identity) => (1, identity.as_bytes()),
+                // Another certificate of the same name may be from an authority that the application does not
+                // trust: it has to see it.
+                TransportIdentity::Certificate(chain) => (2, chain.own()),
             };
             hash.update([kind]);
-            hash.update(name);
+            hash.update(shown);
         }
         let mut digest = [0; 16];
         digest.copy_from_slice(&hash.finalize()[..16]);
         digest
+    }
+
+    /// The chain of the certificate whose key the peripheral has shown to have.
+    pub(super) fn certificates(&self) -> Option<&CertificateChain> {
+        match &self.transport {
+            Some(TransportIdentity::Certificate(chain)) => Some(chain),
+            Some(TransportIdentity::PreSharedKey(_)) | None => None,
+        }
     }
 
     /// The password, if it has the form of a JSON web token (RFC 7519 §3: three parts between dots,
@@ -95,8 +118,8 @@ pub(super) fn verify(
         }
         Some(Credential::Certificate { subject }) => {
             let expected = subject.as_deref().unwrap_or(peripheral.as_str());
-            let is_right =
-                matches!(&presented.transport, Some(TransportIdentity::Certificate(shown)) if shown == expected);
+            let shown = presented.certificates().and_then(CertificateChain::common_name);
+            let is_right = shown.as_deref() == Some(expected);
             if is_right { Ok(None) } else { Err(Refusal::Credential) }
         }
         // Whoever is known to be another is not taken for this one, even where nothing is asked for.

@@ -172,9 +172,9 @@ impl Gateway {
     /// it is that peripheral, [`handle_registration`](Self::handle_registration) sees.
     #[must_use]
     pub fn name_by_transport(&self, identity: &TransportIdentity) -> Option<PeripheralId> {
-        let (TransportIdentity::PreSharedKey(name) | TransportIdentity::Certificate(name)) = identity;
-        let known = self.registry.slot_of_identity(name).and_then(|slot| self.registry.peripheral(slot));
-        known.map(|peripheral| peripheral.id.clone()).or_else(|| PeripheralId::new(name.as_str()).ok())
+        let name = identity.name()?;
+        let known = self.registry.slot_of_identity(&name).and_then(|slot| self.registry.peripheral(slot));
+        known.map(|peripheral| peripheral.id.clone()).or_else(|| PeripheralId::new(name).ok())
     }
 
     /// Whoever asked is gone. Whether that was before the answer: if not, an answer is on its way.
@@ -248,6 +248,7 @@ impl Gateway {
             attested: is_attested,
             password: verifier.map(|verifier| verifier.prove(&self.config.gateway, registration)),
             token: request.presented.token().map(str::to_owned),
+            certificates: request.presented.certificates().cloned(),
         };
         let asked = RegistrationAsked {
             peripheral: request.peripheral,

@@ -1,5 +1,6 @@
 //! The procedures, in virtual time, over a store that loses what was not persisted.
 
+mod certified;
 mod late_joining;
 mod manner;
 mod model;

@@ -1,14 +1,15 @@
 //! A handshake, seen from the client. The messages are those in `server.rs`.
 
 use bugle_core::Time;
+use bugle_core::certificate::{CertificateChain, KeyPurpose};
 
 use super::dialogue::{Dialogue, Protection};
 use super::key_exchange::{ServerKeyExchange, put_signature, signed, write_identity, write_public};
 use super::reassembly::{Message, Reassembly};
-use crate::certificate::{Side, is_signed_by, read_chain};
+use crate::certificate::{is_signed_by, read_chain};
 use crate::config::{ClientConfig, ClientCredential, ConnectionIdUse, ExtendedMasterSecret};
 use crate::connection_id::{ConnectionId, THEIRS_BYTES_MAX};
-use crate::credential::{Identity, PeerCertificate};
+use crate::credential::Identity;
 use crate::crypto::{Ephemeral, Finisher, Generator, Master, psk_premaster};
 use crate::error::HandshakeError;
 use crate::session::{ConnectionIds, Session};
@@ -34,7 +35,7 @@ pub(crate) struct ClientHandshake {
     offered_id: Option<ConnectionId>,
     dialogue: Dialogue,
     expected: Expected,
-    server_certificate: Option<PeerCertificate>,
+    server_certificate: Option<CertificateChain>,
     server_public: Vec<u8>,
     secrets: Option<(Master, Session)>,
 }
@@ -238,9 +239,10 @@ impl ClientHandshake {
         let ClientCredential::Certificate(certificates) = &context.config.credential else {
             return Err(HandshakeError::Unexpected);
         };
-        let chain = read_chain(&message.body).ok_or(HandshakeError::Malformed)?;
-        let verified = certificates.trusted.verify(context.now, chain, Side::Server);
-        self.server_certificate = Some(verified.ok_or(HandshakeError::Certificate)?);
+        let chain = read_chain(&message.body)?;
+        let verified = certificates.trusted.verify(context.now, &chain, KeyPurpose::ServerAuthentication);
+        verified.map_err(|_| HandshakeError::Certificate)?;
+        self.server_certificate = Some(chain);
         self.dialogue.hear(message);
         self.expected = Expected::KeyExchange;
         Ok(())
@@ -251,8 +253,7 @@ impl ClientHandshake {
         if let Some(certificate) = &self.server_certificate {
             let exchange = ServerKeyExchange::parse(&message.body).ok_or(HandshakeError::Malformed)?;
             let signed = signed(&self.client_random, &self.server_random, exchange.parameters);
-            let der = certificate.chain.first().ok_or(HandshakeError::Certificate)?;
-            if !is_signed_by(der, exchange.signature.scheme, &signed, exchange.signature.bytes) {
+            if !is_signed_by(certificate.own(), exchange.signature.scheme, &signed, exchange.signature.bytes) {
                 return Err(HandshakeError::Signature);
             }
             self.server_public = exchange.public.to_vec();

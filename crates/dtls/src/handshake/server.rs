@@ -16,6 +16,7 @@
 //! known, everything goes on under a key that nobody has.
 
 use bugle_core::Time;
+use bugle_core::certificate::{CertificateChain, KeyPurpose};
 use bugle_core::credential::PreSharedKey;
 
 use super::dialogue::{Dialogue, Protection};
@@ -23,10 +24,10 @@ use super::key_exchange::{
     Signature, certificate_request, put_signature, read_identity, read_public, signed, write_parameters,
 };
 use super::reassembly::{Message, Reassembly};
-use crate::certificate::{Side, is_signed_by, read_chain};
+use crate::certificate::{is_signed_by, read_chain};
 use crate::config::{Config, ConnectionIdUse, ExtendedMasterSecret};
 use crate::connection_id::{ConnectionId, THEIRS_BYTES_MAX};
-use crate::credential::{Identity, PeerCertificate};
+use crate::credential::Identity;
 use crate::crypto::{Ephemeral, Finisher, Generator, Master, psk_premaster};
 use crate::error::HandshakeError;
 use crate::session::{ConnectionIds, Session, Unopened};
@@ -69,7 +70,7 @@ pub(crate) struct ServerHandshake {
     expected: Expected,
     /// Of the server's own key exchange, with certificates.
     ephemeral: Option<Ephemeral>,
-    certificate: Option<PeerCertificate>,
+    certificate: Option<CertificateChain>,
     /// The identity that was claimed, with pre-shared keys, and whether there is a key for it.
     claimed: Option<(Vec<u8>, Recognition)>,
     secrets: Option<(Master, Session)>,
@@ -294,10 +295,11 @@ impl ServerHandshake {
     }
 
     fn on_certificate(&mut self, message: &Message, context: &Context<'_>) -> Result<(), HandshakeError> {
-        let chain = read_chain(&message.body).ok_or(HandshakeError::Malformed)?;
+        let chain = read_chain(&message.body)?;
         let certificates = context.config.certificates.as_ref().ok_or(HandshakeError::Unexpected)?;
-        let verified = certificates.trusted.verify(context.now, chain, Side::Client);
-        self.certificate = Some(verified.ok_or(HandshakeError::Certificate)?);
+        let verified = certificates.trusted.verify(context.now, &chain, KeyPurpose::ClientAuthentication);
+        verified.map_err(|_| HandshakeError::Certificate)?;
+        self.certificate = Some(chain);
         self.dialogue.hear(message);
         self.expected = Expected::ClientKeyExchange;
         Ok(())
@@ -332,9 +334,8 @@ impl ServerHandshake {
 
     fn on_certificate_verify(&mut self, message: &Message) -> Result<(), HandshakeError> {
         let signature = Signature::parse(&message.body).ok_or(HandshakeError::Malformed)?;
-        let certificate = self.certificate.as_ref().and_then(|certificate| certificate.chain.first());
-        let certificate = certificate.ok_or(HandshakeError::Unexpected)?;
-        if !is_signed_by(certificate, signature.scheme, &self.dialogue.transcript, signature.bytes) {
+        let certificate = self.certificate.as_ref().ok_or(HandshakeError::Unexpected)?;
+        if !is_signed_by(certificate.own(), signature.scheme, &self.dialogue.transcript, signature.bytes) {
             return Err(HandshakeError::Signature);
         }
         self.dialogue.hear(message);

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bugle_core::Time;
+use bugle_core::certificate::TrustAnchors;
 use bugle_core::credential::PreSharedKey;
 use bugle_dtls::{
     Certificates, Client, ClientConfig, ClientCredential, Config, Event, Identity, Output, OwnCertificate, Server,
-    TrustAnchors,
 };
 
 pub(crate) const NOW: Time = Time::from_millis(1_790_000_000_000);

@@ -90,7 +90,7 @@ fn openssl_connects_with_a_certificate() {
         let config = Config { certificates, datagram_bytes_max: 300, ..Config::default() };
         let (identity, printed) = talk_to_client(config, &arguments);
         let Identity::Certificate(shown) = identity else { panic!("{identity:?}") };
-        assert_eq!(shown.common_name.as_deref(), Some("valve-7"));
+        assert_eq!(shown.common_name().as_deref(), Some("valve-7"));
         assert!(printed.contains("the valve is open"), "{printed}");
         assert!(printed.contains("Verify return code: 0 (ok)"), "{printed}");
     }

@@ -122,9 +122,7 @@ impl Edge {
             Identity::PreSharedKey(identity) => {
                 TransportIdentity::PreSharedKey(String::from_utf8_lossy(&identity).into_owned())
             }
-            Identity::Certificate(certificate) => {
-                TransportIdentity::Certificate(certificate.common_name.unwrap_or_default())
-            }
+            Identity::Certificate(chain) => TransportIdentity::Certificate(chain),
         };
         if let Some(secured) = &mut self.lwm2m.secured {
             secured.identities.insert(peer, identity);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bugle_core::certificate::CertificateChain;
 use bugle_core::credential::{PasswordProof, PreSharedKey};
 use bugle_core::{Allocation, Credential, Description, Evidence, Presence};
 
@@ -87,6 +88,7 @@ impl From<&Evidence> for proto::Evidence {
             attested: evidence.attested,
             password_proof: evidence.password.as_ref().map(|proof| proof.as_bytes().to_vec()),
             token: evidence.token.clone(),
+            certificates: evidence.certificates.iter().flat_map(|chain| chain.iter().map(<[u8]>::to_vec)).collect(),
         }
     }
 }
@@ -103,6 +105,10 @@ impl TryFrom<proto::Evidence> for Evidence {
             attested: message.attested,
             password: message.password_proof.map(proof).transpose()?,
             token: message.token,
+            certificates: match message.certificates {
+                none if none.is_empty() => None,
+                certificates => Some(CertificateChain::new(certificates)?),
+            },
         })
     }
 }

@@ -122,7 +122,7 @@ fn an_identity_is_of_whoever_is_allocated_with_it_or_is_called_the_same() {
     let world = World::new(vec![crate::Allocation { credential, ..allocation("p", &["g"]) }, allocation("q", &["g"])]);
     let name = |identity| world.gateway.name_by_transport(&identity);
     assert_eq!(name(TransportIdentity::PreSharedKey("alias".into())), Some(peripheral("p")));
-    assert_eq!(name(TransportIdentity::Certificate("q".into())), Some(peripheral("q")));
-    assert_eq!(name(TransportIdentity::Certificate("stranger".into())), Some(peripheral("stranger")));
-    assert_eq!(name(TransportIdentity::Certificate("no / name".into())), None);
+    assert_eq!(name(TransportIdentity::PreSharedKey("q".into())), Some(peripheral("q")));
+    assert_eq!(name(TransportIdentity::PreSharedKey("stranger".into())), Some(peripheral("stranger")));
+    assert_eq!(name(TransportIdentity::PreSharedKey("no / name".into())), None);
 }
