@@ -1,6 +1,6 @@
 //! TLS for listeners.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::RootCertStore;
@@ -101,12 +101,16 @@ pub fn server_config(files: &TlsFiles, protocols: &[&str]) -> Result<Arc<ServerC
     Ok(Arc::new(config))
 }
 
-fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let unreadable = |source| TlsError::File { path: path.clone(), source };
+/// The certificates in a PEM file, in order.
+///
+/// # Errors
+/// If it cannot be read, or there is none in it.
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let unreadable = |source| TlsError::File { path: path.to_owned(), source };
     let certificates: Vec<_> =
         CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<_, _>>).map_err(unreadable)?;
     if certificates.is_empty() {
-        return Err(TlsError::NoCertificate { path: path.clone() });
+        return Err(TlsError::NoCertificate { path: path.to_owned() });
     }
     Ok(certificates)
 }

@@ -46,6 +46,6 @@ pub use authorizer::{Authorizer, Decision, RegistrationQuestion};
 pub use change::{Change, Recorded};
 pub use configuration::{GroupConfiguration, GroupConfigurations};
 pub use pattern::Patterns;
-pub use policy::{ApprovalMode, Policy, PolicyError, PolicyRules, RequiredEvidence, Rule};
+pub use policy::{ApprovalMode, CertificateRules, Policy, PolicyError, PolicyRules, RequiredEvidence, Rule};
 pub use registration::{Answer, Approval, ApprovalState, Member, Registration, Standing};
 pub use token::{PublicKey, PublicKeyError, TokenError};

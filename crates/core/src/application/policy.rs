@@ -1,6 +1,7 @@
 //! The authorizer that is shipped: ordered rules, of which the first that fits decides.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -9,8 +10,9 @@ use thiserror::Error;
 use super::authorizer::{Authorizer, Decision, RegistrationQuestion};
 use super::pattern::Patterns;
 use super::token::PublicKey;
+use crate::certificate::{KeyPurpose, TrustAnchors};
 use crate::credential::PasswordVerifier;
-use crate::{ApplicationId, PeripheralId, Time};
+use crate::{ApplicationId, Evidence, PeripheralId, Time};
 
 /// What a policy is written as: rules in order, and what the peripherals' evidence is checked against.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -25,6 +27,18 @@ pub struct PolicyRules {
     /// The public keys of peripherals.
     #[serde(default)]
     pub public_keys: BTreeMap<PeripheralId, PublicKey>,
+    /// Who vouches for peripherals with a certificate.
+    #[serde(default)]
+    pub certificates: CertificateRules,
+}
+
+/// Who vouches for peripherals with a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateRules {
+    /// The files with the authorities' certificates, in PEM. Whoever reads the policy reads them too.
+    #[serde(default)]
+    pub authorities: Vec<PathBuf>,
 }
 
 /// One rule of a policy: for whom it is, and what it asks and gives.
@@ -60,6 +74,8 @@ pub enum RequiredEvidence {
     Password,
     /// A token signed with the peripheral's key, checked here.
     PublicKey,
+    /// A certificate that names the peripheral, from an authority that is trusted here.
+    Certificate,
 }
 
 /// Whether a person has the last word about a registration.
@@ -92,6 +108,12 @@ pub enum PolicyError {
         /// Whose key.
         peripheral: String,
     },
+    /// A rule asks for certificates, and nobody's are trusted.
+    #[error("the rule asks for a certificate, but [certificates] names no authorities")]
+    NoAuthority {
+        /// Which rule, counted from 0.
+        rule: usize,
+    },
 }
 
 impl PolicyError {
@@ -99,7 +121,7 @@ impl PolicyError {
     #[must_use]
     pub const fn rule(&self) -> usize {
         match self {
-            Self::NoPassword { rule, .. } | Self::NoPublicKey { rule, .. } => *rule,
+            Self::NoPassword { rule, .. } | Self::NoPublicKey { rule, .. } | Self::NoAuthority { rule } => *rule,
         }
     }
 }
@@ -109,15 +131,24 @@ impl PolicyError {
 pub struct Policy {
     application: ApplicationId,
     rules: PolicyRules,
+    authorities: Option<TrustAnchors>,
 }
 
 impl Policy {
-    /// The policy of `application` with these rules.
+    /// The policy of `application` with these rules, and these authorities of the peripherals' certificates.
     ///
     /// # Errors
-    /// If a rule asks a peripheral that it names for evidence that nothing is there to check with.
-    pub fn new(application: ApplicationId, rules: PolicyRules) -> Result<Self, PolicyError> {
+    /// If a rule asks a peripheral that it names, or for a certificate anyone at all, for evidence that nothing
+    /// is there to check with.
+    pub fn new(
+        application: ApplicationId,
+        rules: PolicyRules,
+        authorities: Option<TrustAnchors>,
+    ) -> Result<Self, PolicyError> {
         for (number, rule) in rules.rules.iter().enumerate() {
+            if rule.evidence == RequiredEvidence::Certificate && authorities.is_none() {
+                return Err(PolicyError::NoAuthority { rule: number });
+            }
             for peripheral in rule.peripherals.exact() {
                 let named = || peripheral.to_owned();
                 match rule.evidence {
@@ -131,7 +162,7 @@ impl Policy {
                 }
             }
         }
-        Ok(Self { application, rules })
+        Ok(Self { application, rules, authorities })
     }
 
     /// Checks that the evidence shows what the rule asks for; if it does not, says why.
@@ -160,7 +191,23 @@ impl Policy {
                 let token = evidence.token.as_deref().ok_or("the peripheral showed no token")?;
                 key.verify(token, now, &asked.peripheral, &self.application, gateway).map_err(|error| error.to_string())
             }
+            RequiredEvidence::Certificate => self.authenticate_by_certificate(now, &asked.peripheral, evidence),
         }
+    }
+
+    /// That the peripheral has the key of the certificate, its gateway has seen.
+    fn authenticate_by_certificate(
+        &self,
+        now: Time,
+        peripheral: &PeripheralId,
+        evidence: &Evidence,
+    ) -> Result<(), String> {
+        let authorities = self.authorities.as_ref().ok_or("the policy names no authorities")?;
+        let chain = evidence.certificates.as_ref().ok_or("the peripheral showed no certificate")?;
+        let verified = authorities.verify(now, chain, KeyPurpose::ClientAuthentication);
+        verified.map_err(|error| error.to_string())?;
+        let is_its_own = chain.is_of(peripheral.as_str());
+        if is_its_own { Ok(()) } else { Err("the certificate is of another".into()) }
     }
 }
 
@@ -192,13 +239,42 @@ impl Authorizer for Policy {
 mod tests {
     use std::collections::BTreeSet;
 
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
     use super::*;
+    use crate::certificate::CertificateChain;
     use crate::credential::PasswordProof;
     use crate::{Description, Evidence, GatewayId, GroupId, Protocol, RegistrationAsked, RegistrationId};
 
+    /// In the year 2030.
+    const NOW: Time = Time::from_millis(1_900_000_000_000);
+
+    struct Authority {
+        issuer: Issuer<'static, KeyPair>,
+        der: Vec<u8>,
+    }
+
+    impl Authority {
+        fn new() -> Self {
+            let mut params = CertificateParams::default();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let key = KeyPair::generate().expect("a key");
+            let der = params.self_signed(&key).expect("a certificate").der().to_vec();
+            Self { issuer: Issuer::new(params, key), der }
+        }
+
+        fn issue(&self, name: &str) -> CertificateChain {
+            let mut params = CertificateParams::default();
+            params.distinguished_name.push(DnType::CommonName, name);
+            let key = KeyPair::generate().expect("a key");
+            let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+            CertificateChain::new([certificate.der().to_vec()]).expect("a chain")
+        }
+    }
+
     fn policy(json: &str) -> Policy {
         let rules = serde_json::from_str(json).expect("rules");
-        Policy::new(ApplicationId::new("metering").expect("an application id"), rules).expect("a policy")
+        Policy::new(ApplicationId::new("metering").expect("an application id"), rules, None).expect("a policy")
     }
 
     fn gateway(id: &str) -> GatewayId {
@@ -292,6 +368,32 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_names_the_peripheral_and_is_from_an_authority_of_the_policy() {
+        let json = r#"{"rule":[{"peripherals":"all","groups":"all","evidence":"certificate"}]}"#;
+        let rules: PolicyRules = serde_json::from_str(json).expect("rules");
+        let application = ApplicationId::new("metering").expect("an application id");
+        let error = Policy::new(application.clone(), rules.clone(), None).expect_err("nobody's are trusted");
+        assert_eq!(error, PolicyError::NoAuthority { rule: 0 });
+
+        let (trusted, other) = (Authority::new(), Authority::new());
+        let anchors = TrustAnchors::new([trusted.der.as_slice()]).expect("an authority");
+        let policy = Policy::new(application, rules, Some(anchors)).expect("a policy");
+        let shown = |chain| Evidence { attested: true, certificates: chain, ..Evidence::default() };
+        let decide = |chain| {
+            let asked = asked("m1", &["g"], shown(chain));
+            policy.authorize(NOW, &RegistrationQuestion { gateway: &gateway("gw"), asked: &asked })
+        };
+        assert_eq!(groups(decide(Some(trusted.issue("m1")))), ["g"]);
+        assert!(reason(decide(Some(other.issue("m1")))).contains("no authority"));
+        assert_eq!(reason(decide(Some(trusted.issue("m2")))), "the certificate is of another");
+        assert_eq!(reason(decide(None)), "the peripheral showed no certificate");
+        // By the wall clock's time.
+        let asked = asked("m1", &["g"], shown(Some(trusted.issue("m1"))));
+        let question = RegistrationQuestion { gateway: &gateway("gw"), asked: &asked };
+        assert!(reason(policy.authorize(Time::ZERO, &question)).contains("not valid yet"));
+    }
+
+    #[test]
     fn a_rule_that_could_never_be_met_by_whom_it_names_is_refused() {
         for (evidence, expected) in [("password", "[passwords]"), ("public_key", "[public_keys]")] {
             let json = format!(
@@ -300,7 +402,7 @@ mod tests {
             );
             let rules = serde_json::from_str(&json).expect("rules");
             let application = ApplicationId::new("a").expect("an application id");
-            let error = Policy::new(application, rules).expect_err("nothing to check m1 by");
+            let error = Policy::new(application, rules, None).expect_err("nothing to check m1 by");
             assert_eq!(error.rule(), 1);
             assert!(error.to_string().contains(expected) && error.to_string().contains("m1"), "{error}");
         }
