@@ -4,6 +4,7 @@
 
 use std::process::{Command, Stdio};
 
+use super::system::authority::Certified;
 use super::system::{Authority, System, until};
 
 const OBJECTS: &str = r#"</>;rt="oma.lwm2m";ct="60 110 112",</1/0>,</3/0>,</5/0>"#;
@@ -111,6 +112,13 @@ impl Answer {
         assert_eq!(self.code.as_deref(), Some(code), "{}", self.all);
     }
 
+    /// The application has refused, and says why.
+    #[track_caller]
+    fn is_refused_because(&self, reason: &str) {
+        self.is("4.03");
+        assert!(self.all.contains(reason), "{}", self.all);
+    }
+
     /// The handshake has ended with an alert, and nothing was answered.
     #[track_caller]
     fn is_alert(&self) {
@@ -128,7 +136,8 @@ fn allocations() -> String {
          [[peripheral]]\nid = \"keyed\"\npre_shared_key = \"{key}\"\n\
          [[peripheral]]\nid = \"other\"\npre_shared_key = \"{key}\"\n\
          [[peripheral]]\nid = \"aliased\"\npre_shared_key = \"{key}\"\nidentity = \"the alias\"\n\
-         [[peripheral]]\nid = \"certified\"\ncertificate = \"certified\"\n"
+         [[peripheral]]\nid = \"certified\"\ncertificate = \"certified\"\n\
+         [[peripheral]]\nid = \"called-otherwise\"\ncertificate = \"the alias\"\n"
     )
 }
 
@@ -221,6 +230,49 @@ async fn whoever_has_the_wrong_key_or_certificate_comes_to_no_session() {
         stranger.register("lwm2m=1.1&ep=certified&lt=300").is_alert();
     }
     assert!(system.configuration("valves").await.is_empty());
+}
+
+/// The gateway trusts two authorities, the application one of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_application_checks_the_certificate_by_authorities_of_its_own() {
+    let mut system = System::start(&[]).await;
+    let others = tempfile::TempDir::new().expect("a folder");
+    let other = Authority::new(others.path());
+    let authorities = system.folder.path().join("meters-ca.pem");
+    std::fs::copy(&system.authority.certificate, &authorities).expect("the authority is copied");
+    system.authority.join(&other);
+    system.add_gateway("north", &allocations()).await;
+    system.linked().await;
+    system
+        .decide_by(
+            "[[rule]]\nperipherals = \"all\"\ngroups = \"all\"\nevidence = \"certificate\"\nlease = 3600\n\
+             [certificates]\nauthorities = [\"meters-ca.pem\"]\n",
+        )
+        .await;
+    let client = |own: &Certified| {
+        let files = [&own.certificate, &own.key, &authorities].map(|path| path.display().to_string());
+        let [certificate, key, authority] = &files;
+        CoapClient::secured(&system, Build::OpenSsl, &["-c", certificate, "-j", key, "-C", authority])
+    };
+    let (trusted, untrusted) = (system.authority.certify("certified"), other.certify("certified"));
+    let alias = system.authority.certify("the alias");
+    let register = |own: &Certified, id: &str| client(own).register(&format!("lwm2m=1.1&ep={id}&b=U&lt=300"));
+
+    // The gateway lets it in, the application does not.
+    register(&untrusted, "certified").is_refused_because("the certificate is from no authority that is trusted");
+    // The gateway knows by its allocation whose the name is; the application does not take its word.
+    register(&alias, "called-otherwise").is_refused_because("the certificate is of another");
+    // A key is no certificate.
+    let keyed = CoapClient::with_key(&system, Build::OpenSsl, "keyed", KEY).register("lwm2m=1.1&ep=keyed&lt=300");
+    keyed.is_refused_because("the peripheral showed no certificate");
+    assert!(system.configuration("valves").await.is_empty());
+
+    register(&trusted, "certified").is("2.01");
+    system.configured("valves", "certified", Some("active")).await;
+    // The lease is for who has shown just this certificate.
+    register(&untrusted, "certified").is_refused_because("the certificate is from no authority that is trusted");
+    register(&trusted, "certified").is("2.01");
+    system.configured("valves", "certified", Some("active")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

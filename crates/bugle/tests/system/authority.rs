@@ -35,6 +35,12 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), folder, certificate }
     }
 
+    /// Whoever trusts this authority from now on trusts the other as well.
+    pub(crate) fn join(&self, other: &Self) {
+        let pem = |path: &Path| fs::read_to_string(path).expect("the certificate is read");
+        write(self.certificate.clone(), &(pem(&self.certificate) + &pem(&other.certificate)));
+    }
+
     /// A certificate of somebody with this common name.
     pub(crate) fn certify(&self, name: &str) -> Certified {
         let key = KeyPair::generate().expect("a key");

@@ -18,7 +18,7 @@ use bugle_load::mqtt::{Behaviour, Peripheral};
 use serde_json::Value;
 use tempfile::TempDir;
 
-mod authority;
+pub(crate) mod authority;
 
 pub(crate) use authority::Authority;
 
@@ -281,6 +281,15 @@ impl System {
 
     pub(crate) fn gateway(&mut self, id: &str) -> &mut GatewayPart {
         self.gateways.get_mut(id).expect("there is such a gateway")
+    }
+
+    /// Has the application decide by another policy, and waits until it does.
+    pub(crate) async fn decide_by(&self, policy: &str) {
+        fs::write(self.folder.path().join("policy.toml"), policy).expect("the policy is written");
+        until("the application to read its policy", async || {
+            self.application.log().contains("the policy was read anew").then_some(())
+        })
+        .await;
     }
 
     pub(crate) async fn group(&self, id: &str) -> GroupDetail {
