@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bugle_core::Protocol;
+use bugle_dtls::Limits;
 use bugle_load::MqttVersion;
 use bugle_load::measure::{
     Admission, Bare, FanOut, Mosquitto, MosquittoError, Raw, Registrations, Residence, Target, Watch,
@@ -11,11 +12,16 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::Context;
 use crate::failure::{Ended, Failure, INTERRUPTED};
-use crate::load::{Allocated, FanOutReport, MemoryReport, Named, RawReport, RegistrationsReport, World, measure};
+use crate::load::{
+    Allocated, FanOutReport, MemoryReport, Named, Population, RawReport, RegistrationsReport, Security, Spoken, World,
+    measure,
+};
 use crate::part::shutdown_on_signals;
 
 /// What CoAP and LwM2M add to the payload of a message: header, token, path, format.
 const MESSAGE_BYTES_BESIDE_PAYLOAD: usize = 32;
+/// What a record of DTLS adds under AES-GCM: header, nonce, tag.
+const RECORD_BYTES_BESIDE_MESSAGE: usize = 13 + 8 + 16;
 
 /// Measure with many simulated peripherals: how fast, and how much memory
 ///
@@ -46,6 +52,9 @@ struct Scale {
     /// What they speak
     #[arg(long, value_name = "PROTOCOL", default_value = "mqtt")]
     protocol: ProtocolWord,
+    /// LwM2M under DTLS, each peripheral with a pre-shared key of its own that is made for the measurement
+    #[arg(long, conflicts_with = "gateway")]
+    dtls: bool,
     /// How long anything may take for all of them, as 2m
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = humantime::parse_duration)]
     patience: Duration,
@@ -58,12 +67,12 @@ enum ProtocolWord {
     /// MQTT 3.1.1
     #[value(name = "mqtt-3.1.1")]
     Mqtt311,
-    /// LwM2M 1.1, over plain CoAP
+    /// LwM2M 1.1
     Lwm2m,
-    /// LwM2M 1.0, over plain CoAP
+    /// LwM2M 1.0
     #[value(name = "lwm2m-1.0")]
     Lwm2m10,
-    /// LwM2M 1.2, over plain CoAP
+    /// LwM2M 1.2
     #[value(name = "lwm2m-1.2")]
     Lwm2m12,
 }
@@ -82,6 +91,32 @@ impl Scale {
             ProtocolWord::Lwm2m12 => Protocol::Lwm2m12,
         }
     }
+
+    const fn security(&self) -> Security {
+        if self.dtls { Security::Dtls } else { Security::Plain }
+    }
+
+    const fn population(&self) -> Population {
+        Population { peripherals: self.count(), protocol: self.protocol(), security: self.security() }
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        let sessions_max = Limits::default().sessions_max;
+        match (self.security(), self.protocol) {
+            (Security::Plain, _) => Ok(()),
+            (Security::Dtls, ProtocolWord::Mqtt | ProtocolWord::Mqtt311) => {
+                Err(Failure::Usage("--dtls is for LwM2M: say --protocol lwm2m".to_owned()))
+            }
+            (Security::Dtls, ProtocolWord::Lwm2m | ProtocolWord::Lwm2m10 | ProtocolWord::Lwm2m12) => {
+                let fits = self.count() <= sessions_max;
+                if fits {
+                    Ok(())
+                } else {
+                    Err(Failure::Usage(format!("with --dtls at most {sessions_max} peripherals")))
+                }
+            }
+        }
+    }
 }
 
 /// One message to all members of a group: how long until the last has it, until all have acknowledged
@@ -98,6 +133,7 @@ Examples:
   bugle load fan-out
   bugle load fan-out --peripherals 10000 --repetitions 7 --json
   bugle load fan-out --protocol lwm2m --peripherals 10000
+  bugle load fan-out --protocol lwm2m --dtls --peripherals 10000
   bugle load fan-out --gateway north --at 192.0.2.1:1883 --group lamps --peripherals 50")]
 struct FanOutArgs {
     #[command(flatten)]
@@ -118,13 +154,14 @@ struct FanOutArgs {
 /// How many peripherals register in a second
 ///
 /// All register at once, each with the application's decision, and leave again before the next
-/// repetition. With --lease each is registered and registers anew, and the gateway admits it under the
+/// repetition. Under DTLS, each begins a session first. With --lease each is registered and registers anew, and the gateway admits it under the
 /// lease that the application has given.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   bugle load registrations --peripherals 5000
-  bugle load registrations --protocol lwm2m --peripherals 10000 --lease")]
+  bugle load registrations --protocol lwm2m --peripherals 10000 --lease
+  bugle load registrations --protocol lwm2m --dtls --peripherals 10000")]
 struct RegistrationsArgs {
     #[command(flatten)]
     scale: Scale,
@@ -147,6 +184,7 @@ struct RegistrationsArgs {
 Examples:
   bugle load memory --peripherals 10000
   bugle load memory --protocol lwm2m --peripherals 100000 --patience 10m
+  bugle load memory --protocol lwm2m --dtls --peripherals 10000
   bugle load memory --gateway north --at 127.0.0.1:1883 --group lamps --process $(pidof -s bugle)")]
 struct MemoryArgs {
     #[command(flatten)]
@@ -209,10 +247,11 @@ struct Place {
 
 impl Place {
     async fn find(context: &Context, scale: &Scale, named: &Named) -> Result<Self, Failure> {
+        scale.check()?;
         if let Some(target) = named.target(context, scale.count(), scale.protocol(), scale.patience).await? {
             return Ok(Self { world: None, target });
         }
-        let world = World::start(scale.count(), scale.protocol(), Allocated::FromTheStart).await?;
+        let world = World::start(scale.population(), Allocated::FromTheStart).await?;
         let target = world.target(scale.protocol(), scale.patience)?;
         Ok(Self { world: Some(world), target })
     }
@@ -229,12 +268,15 @@ impl FanOutArgs {
     async fn run(self, context: &Context) -> Result<Ended, Failure> {
         let Place { world, target } = Place::find(context, &self.scale, &self.named).await?;
         let (protocol, members, payload_bytes) = (self.scale.protocol(), self.scale.count(), self.payload as usize);
+        let security = self.scale.security();
         let mut targets = Vec::new();
         let mut raw = None;
         match protocol {
             _ if self.alone => {}
             Protocol::Mqtt311 | Protocol::Mqtt5 => targets.extend(yardsticks(protocol)?),
-            Protocol::Lwm2m10 | Protocol::Lwm2m11 | Protocol::Lwm2m12 => raw = Some(raw_beside(payload_bytes)),
+            Protocol::Lwm2m10 | Protocol::Lwm2m11 | Protocol::Lwm2m12 => {
+                raw = Some(raw_beside(payload_bytes, security));
+            }
         }
         targets.push(target);
         let fan_out = FanOut {
@@ -251,16 +293,21 @@ impl FanOutArgs {
         let measured = measure(context.output, measuring).await;
         stop(world).await?;
         let (results, raw) = measured?;
-        let report = FanOutReport::new(protocol, members, payload_bytes, results, raw);
+        let report = FanOutReport::new(Spoken { protocol, security }, members, payload_bytes, results, raw);
         context.output.print(&report, FanOutReport::tell)?;
         Ok(Ended::Well)
     }
 }
 
 /// The datagrams of a message to an LwM2M peripheral, and back.
-fn raw_beside(payload_bytes: usize) -> Raw {
+fn raw_beside(payload_bytes: usize, security: Security) -> Raw {
     let raw = Raw::default();
-    Raw { request_bytes: MESSAGE_BYTES_BESIDE_PAYLOAD + payload_bytes, ..raw }
+    let record_bytes = match security {
+        Security::Plain => 0,
+        Security::Dtls => RECORD_BYTES_BESIDE_MESSAGE,
+    };
+    let request_bytes = MESSAGE_BYTES_BESIDE_PAYLOAD + payload_bytes + record_bytes;
+    Raw { request_bytes, answer_bytes: raw.answer_bytes + record_bytes, ..raw }
 }
 
 /// A mosquitto, where it is installed, and a bare server.
@@ -289,7 +336,8 @@ impl RegistrationsArgs {
         };
         let measured = measure(context.output, move |watch| registrations.run(&[target], watch)).await;
         stop(world).await?;
-        let report = RegistrationsReport::new(protocol, admission, measured?);
+        let report =
+            RegistrationsReport::new(Spoken { protocol, security: self.scale.security() }, admission, measured?);
         context.output.print(&report, RegistrationsReport::tell)?;
         Ok(Ended::Well)
     }
@@ -298,6 +346,7 @@ impl RegistrationsArgs {
 impl MemoryArgs {
     async fn run(self, context: &Context) -> Result<Ended, Failure> {
         let (scale, protocol) = (&self.scale, self.scale.protocol());
+        scale.check()?;
         let named = self.named.target(context, scale.count(), protocol, scale.patience).await?;
         let (world, empty, target) = match named {
             Some(_) if !self.named.has_process() => {
@@ -305,7 +354,7 @@ impl MemoryArgs {
             }
             Some(target) => (None, None, target),
             None => {
-                let mut world = World::start(scale.count(), scale.protocol(), Allocated::Later).await?;
+                let mut world = World::start(scale.population(), Allocated::Later).await?;
                 let empty = world.gateway_memory()?;
                 world.allocate().await?;
                 let target = world.target(protocol, scale.patience)?;
@@ -315,7 +364,8 @@ impl MemoryArgs {
         let residence = Residence { peripherals: scale.count(), protocol, patience: scale.patience };
         let measured = measure(context.output, move |watch| residence.run(&target, watch)).await;
         stop(world).await?;
-        context.output.print(&MemoryReport::new(protocol, empty, measured?), MemoryReport::tell)?;
+        let spoken = Spoken { protocol, security: scale.security() };
+        context.output.print(&MemoryReport::new(spoken, empty, measured?), MemoryReport::tell)?;
         Ok(Ended::Well)
     }
 }

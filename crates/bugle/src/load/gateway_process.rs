@@ -38,19 +38,20 @@ pub(super) struct GatewayProcess {
     http: SocketAddr,
     mqtt: SocketAddr,
     lwm2m: SocketAddr,
+    lwm2m_dtls: SocketAddr,
 }
 
 impl GatewayProcess {
     /// Starts one, and waits until it serves.
     pub(super) async fn start(setup: Setup<'_>) -> Result<Self, Failure> {
-        let (http, mqtt, lwm2m) = (free_tcp()?, free_tcp()?, free_udp()?);
+        let (http, mqtt, lwm2m, lwm2m_dtls) = (free_tcp()?, free_tcp()?, free_udp()?, free_udp()?);
         let text = |path: &Path| Value::from(path.display().to_string());
         let config = setup.folder.join("gateway.toml");
         let written = format!(
             "id = \"{}\"\ndata_folder = {}\nallocations = {}\nhttp_listen = \"{http}\"\n\n\
              [platform]\nurl = \"{}\"\nenrollment_token = \"{}\"\n\n[pacing]\nmembers_per_second = 0\n\
              members_in_flight = 0\nactivations_per_minute = 0\n\n[mqtt]\nlisten = \"{mqtt}\"\n\n\
-             [lwm2m]\nlisten = \"{lwm2m}\"\n",
+             [lwm2m]\nlisten = \"{lwm2m}\"\ndtls_listen = \"{lwm2m_dtls}\"\n",
             setup.id,
             text(&setup.folder.join("gateway")),
             text(setup.allocations),
@@ -58,7 +59,8 @@ impl GatewayProcess {
             setup.enrollment_token,
         );
         fs::write(&config, written).context("the gateway's configuration cannot be written")?;
-        let mut gateway = Self { child: None, config, log: setup.folder.join("gateway.log"), http, mqtt, lwm2m };
+        let log = setup.folder.join("gateway.log");
+        let mut gateway = Self { child: None, config, log, http, mqtt, lwm2m, lwm2m_dtls };
         gateway.restart().await?;
         Ok(gateway)
     }
@@ -116,6 +118,11 @@ impl GatewayProcess {
     /// Where LwM2M peripherals register, over plain CoAP.
     pub(super) const fn lwm2m(&self) -> SocketAddr {
         self.lwm2m
+    }
+
+    /// Where LwM2M peripherals register, under DTLS.
+    pub(super) const fn lwm2m_dtls(&self) -> SocketAddr {
+        self.lwm2m_dtls
     }
 
     pub(super) async fn stop(&mut self) {

@@ -9,5 +9,5 @@ mod world;
 
 pub(crate) use named::Named;
 pub(crate) use progress::measure;
-pub(crate) use report::{FanOutReport, MemoryReport, RawReport, RegistrationsReport};
-pub(crate) use world::{Allocated, World};
+pub(crate) use report::{FanOutReport, MemoryReport, RawReport, RegistrationsReport, Spoken};
+pub(crate) use world::{Allocated, Population, Security, World};

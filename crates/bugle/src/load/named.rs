@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use bugle_api::{PAGE_MAX, PeripheralQuery};
 use bugle_client::Client;
 use bugle_core::{ApplicationId, GatewayId, GroupId, PeripheralId, Protocol};
-use bugle_load::measure::{Bugle, Member, Target};
+use bugle_load::measure::{Bugle, Member, Shown, Target};
 use bugle_load::mqtt::Credentials;
 use clap::Args;
 
@@ -70,7 +70,10 @@ impl Named {
         }
         let member = |id: PeripheralId| Member {
             gateway: *at,
-            credentials: self.password.clone().map(|password| Credentials { username: id.to_string(), password }),
+            shows: self
+                .password
+                .clone()
+                .map(|password| Shown::Password(Credentials { username: id.to_string(), password })),
             id,
         };
         Ok(Some(Target::Bugle(Bugle {

@@ -7,12 +7,31 @@ use bugle_load::measure::{
 };
 use serde::Serialize;
 
+use super::world::Security;
 use crate::output::{facts, table};
+
+/// What the peripherals of a measurement speak.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Spoken {
+    pub(crate) protocol: Protocol,
+    pub(crate) security: Security,
+}
+
+impl Spoken {
+    /// After how many they are.
+    const fn manner(self) -> &'static str {
+        match self.security {
+            Security::Plain => "",
+            Security::Dtls => " under DTLS",
+        }
+    }
+}
 
 /// One group request to all members.
 #[derive(Debug, Serialize)]
 pub(crate) struct FanOutReport {
-    protocol: Protocol,
+    #[serde(flatten)]
+    spoken: Spoken,
     members: usize,
     payload_bytes: usize,
     results: Vec<FanOutResult>,
@@ -24,7 +43,7 @@ pub(crate) struct FanOutReport {
 
 impl FanOutReport {
     pub(crate) fn new(
-        protocol: Protocol,
+        spoken: Spoken,
         members: usize,
         payload_bytes: usize,
         results: FanOutResults,
@@ -37,7 +56,7 @@ impl FanOutReport {
             }
             [] => Vec::new(),
         };
-        Self { protocol, members, payload_bytes, results, raw, ratios }
+        Self { spoken, members, payload_bytes, results, raw, ratios }
     }
 
     /// In words.
@@ -54,9 +73,10 @@ impl FanOutReport {
         });
         let headings = ["at", "all have it", "all acknowledged", "all receipts in", "memory a member"];
         let mut text = format!(
-            "One message of {} bytes to {} members: medians, with the shortest and the longest.\n\n{}",
+            "One message of {} bytes to {} members{}: medians, with the shortest and the longest.\n\n{}",
             self.payload_bytes,
             self.members,
+            self.spoken.manner(),
             table(headings, rows, "Nothing was measured.")
         );
         if let [yardstick, others @ ..] = &self.results[..] {
@@ -83,7 +103,8 @@ impl FanOutReport {
 /// How fast peripherals register.
 #[derive(Debug, Serialize)]
 pub(crate) struct RegistrationsReport {
-    protocol: Protocol,
+    #[serde(flatten)]
+    spoken: Spoken,
     admission: Admission,
     results: Vec<Registered>,
 }
@@ -96,9 +117,9 @@ struct Registered {
 }
 
 impl RegistrationsReport {
-    pub(crate) fn new(protocol: Protocol, admission: Admission, results: RegistrationsResults) -> Self {
+    pub(crate) fn new(spoken: Spoken, admission: Admission, results: RegistrationsResults) -> Self {
         let registered = |result: RegistrationsResult| Registered { per_second: result.per_second(), result };
-        Self { protocol, admission, results: results.0.into_iter().map(registered).collect() }
+        Self { spoken, admission, results: results.0.into_iter().map(registered).collect() }
     }
 
     /// In words.
@@ -118,14 +139,16 @@ impl RegistrationsReport {
         };
         let headings = ["at", "peripherals", "all accepted", "all ready", "a second"];
         let rows = table(headings, rows, "Nothing was measured.");
-        format!("Registrations, {on_whose_word}: medians, with the shortest and the longest.\n\n{rows}")
+        let manner = self.spoken.manner();
+        format!("Registrations{manner}, {on_whose_word}: medians, with the shortest and the longest.\n\n{rows}")
     }
 }
 
 /// What a registered peripheral costs the gateway.
 #[derive(Debug, Serialize)]
 pub(crate) struct MemoryReport {
-    protocol: Protocol,
+    #[serde(flatten)]
+    spoken: Spoken,
     peripherals: usize,
     /// The gateway's memory without any peripheral, in bytes.
     empty: Option<u64>,
@@ -137,9 +160,9 @@ pub(crate) struct MemoryReport {
 }
 
 impl MemoryReport {
-    pub(crate) const fn new(protocol: Protocol, empty: Option<u64>, result: ResidenceResult) -> Self {
+    pub(crate) const fn new(spoken: Spoken, empty: Option<u64>, result: ResidenceResult) -> Self {
         Self {
-            protocol,
+            spoken,
             peripherals: result.peripherals,
             empty,
             allocated: result.before,
@@ -153,7 +176,7 @@ impl MemoryReport {
         let each = |bytes: u64| bytes.checked_div(self.peripherals as u64).unwrap_or_default();
         let allocation = self.empty.map(|empty| format!("{} B", each(self.allocated.saturating_sub(empty))));
         facts([
-            ("peripherals", Some(self.peripherals.to_string())),
+            ("peripherals", Some(format!("{}{}", self.peripherals, self.spoken.manner()))),
             ("gateway without any", self.empty.map(bytes)),
             ("with all allocated", Some(bytes(self.allocated))),
             ("with all registered", Some(bytes(self.registered))),
@@ -212,6 +235,9 @@ mod tests {
 
     use super::*;
 
+    const MQTT: Spoken = Spoken { protocol: Protocol::Mqtt5, security: Security::Plain };
+    const LWM2M: Spoken = Spoken { protocol: Protocol::Lwm2m11, security: Security::Dtls };
+
     fn samples(millis: u64) -> Samples {
         let mut samples = Samples::default();
         samples.push(Duration::from_millis(millis));
@@ -232,15 +258,14 @@ mod tests {
     #[test]
     fn a_table_ends_with_the_ratio() {
         let results = FanOutResults(vec![fan_out("mosquitto", 100, None), fan_out("bugle", 40, Some(90))]);
-        let text = FanOutReport::new(Protocol::Mqtt5, 1_000, 64, results, None).tell();
+        let text = FanOutReport::new(MQTT, 1_000, 64, results, None).tell();
         assert!(text.contains("80.0 ms (80.0 to 80.0)"), "{text}");
         assert!(text.ends_with("bugle takes 0.40 times as long as mosquitto."), "{text}");
     }
 
     #[test]
     fn one_target_alone_has_no_ratio() {
-        let text =
-            FanOutReport::new(Protocol::Mqtt5, 10, 64, FanOutResults(vec![fan_out("bugle", 1, None)]), None).tell();
+        let text = FanOutReport::new(MQTT, 10, 64, FanOutResults(vec![fan_out("bugle", 1, None)]), None).tell();
         assert!(!text.contains("times"), "{text}");
     }
 
@@ -248,14 +273,15 @@ mod tests {
     fn the_speed_is_told_as_a_share_of_the_raw_limit() {
         let raw = RawResult { round_trips: 20_000, lost: 0, outstanding: 64, per_second: 10_000.0 };
         let results = FanOutResults(vec![fan_out("bugle", 40, Some(400))]);
-        let text = FanOutReport::new(Protocol::Lwm2m11, 1_000, 64, results, Some(raw)).tell();
+        let text = FanOutReport::new(LWM2M, 1_000, 64, results, Some(raw)).tell();
+        assert!(text.contains("1000 members under DTLS: "), "{text}");
         assert!(text.contains("in 100.0 ms") && text.ends_with("0.25 of that speed."), "{text}");
     }
 
     #[test]
     fn memory_is_told_for_one_peripheral() {
         let result = ResidenceResult { target: "bugle", peripherals: 10, before: 20_000, after: 26_000 };
-        let text = MemoryReport::new(Protocol::Mqtt5, Some(15_000), result).tell();
+        let text = MemoryReport::new(MQTT, Some(15_000), result).tell();
         assert!(text.contains("600 B more") && text.contains("500 B"), "{text}");
     }
 

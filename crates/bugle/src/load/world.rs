@@ -8,13 +8,15 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use bugle_api::{NewGateway, NewToken, Scope};
 use bugle_application::Application;
 use bugle_client::Client;
+use bugle_core::credential::PreSharedKey;
 use bugle_core::{ApplicationId, GroupId, PeripheralId, Protocol};
-use bugle_load::measure::{Bugle, Member, Target};
+use bugle_load::measure::{Bugle, Member, Shown, Target};
 use bugle_runtime::{Shutdown, tls};
+use serde::Serialize;
 use tempfile::TempDir;
 
 use super::gateway_process::{GatewayProcess, Setup};
@@ -38,6 +40,7 @@ lease = 86400
 pub(super) const CONNECTING_MAX: NonZeroUsize = NonZeroUsize::new(900).expect("not zero");
 /// Files that a gateway needs beside its connections.
 const OTHER_FILES: usize = 1_024;
+const KEY_BYTES: usize = 16;
 
 /// Whether the gateway knows its peripherals from the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,11 +50,21 @@ pub(crate) enum Allocated {
     Later,
 }
 
+/// Whether peripherals speak in the open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Security {
+    /// They do.
+    Plain,
+    /// They speak under DTLS, each with a pre-shared key of its own.
+    Dtls,
+}
+
 /// A world at work.
 pub(crate) struct World {
     client: Client,
     gateway: GatewayProcess,
-    peripherals: usize,
+    residents: Vec<Resident>,
     allocations: PathBuf,
     application: bugle_application::Handle,
     application_shutdown: Shutdown,
@@ -60,10 +73,27 @@ pub(crate) struct World {
     _folder: TempDir,
 }
 
+/// The peripherals that a world is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Population {
+    pub(crate) peripherals: usize,
+    pub(crate) protocol: Protocol,
+    pub(crate) security: Security,
+}
+
+/// A peripheral, as it is allocated.
+struct Resident {
+    id: PeripheralId,
+    /// What it shares with the gateway, under DTLS.
+    key: Option<PreSharedKey>,
+}
+
 impl World {
-    /// Starts one for so many peripherals that speak `protocol`.
-    pub(crate) async fn start(peripherals: usize, protocol: Protocol, allocated: Allocated) -> Result<Self, Failure> {
+    /// Starts one for these peripherals.
+    pub(crate) async fn start(population: Population, allocated: Allocated) -> Result<Self, Failure> {
         tls::install_provider();
+        let Population { peripherals, protocol, security } = population;
+        let residents = residents(peripherals, security)?;
         let connections = match protocol {
             Protocol::Mqtt311 | Protocol::Mqtt5 => peripherals,
             // Datagrams need no connection.
@@ -83,7 +113,7 @@ impl World {
         let new = NewGateway { id: GATEWAY.parse().context("the gateway's id")?, expires_in_seconds: None };
         let enrollment_token = client.add_gateway(&new).await?.token;
         let allocations = path.join("allocations.toml");
-        let first = if allocated == Allocated::FromTheStart { peripherals } else { 0 };
+        let first = if allocated == Allocated::FromTheStart { &residents[..] } else { &[] };
         write(&allocations, &allocations_of(first))?;
         let setup = Setup {
             folder: path,
@@ -96,7 +126,7 @@ impl World {
         Ok(Self {
             client,
             gateway,
-            peripherals,
+            residents,
             allocations,
             application,
             application_shutdown,
@@ -108,7 +138,7 @@ impl World {
 
     /// Allocates the peripherals, and starts the gateway anew with them.
     pub(crate) async fn allocate(&mut self) -> Result<(), Failure> {
-        write(&self.allocations, &allocations_of(self.peripherals))?;
+        write(&self.allocations, &allocations_of(&self.residents))?;
         self.gateway.restart().await
     }
 
@@ -120,13 +150,16 @@ impl World {
 
     /// What is measured.
     pub(crate) fn target(&self, protocol: Protocol, patience: Duration) -> Result<Target, Failure> {
-        let gateway = match protocol {
-            Protocol::Mqtt311 | Protocol::Mqtt5 => self.gateway.mqtt(),
-            Protocol::Lwm2m10 | Protocol::Lwm2m11 | Protocol::Lwm2m12 => self.gateway.lwm2m(),
+        let member = |resident: &Resident| {
+            let gateway = match (protocol, &resident.key) {
+                (Protocol::Mqtt311 | Protocol::Mqtt5, _) => self.gateway.mqtt(),
+                (Protocol::Lwm2m10 | Protocol::Lwm2m11 | Protocol::Lwm2m12, None) => self.gateway.lwm2m(),
+                (Protocol::Lwm2m10 | Protocol::Lwm2m11 | Protocol::Lwm2m12, Some(_)) => self.gateway.lwm2m_dtls(),
+            };
+            Member { id: resident.id.clone(), gateway, shows: resident.key.clone().map(Shown::PreSharedKey) }
         };
-        let member = |id| Member { id, gateway, credentials: None };
         Ok(Target::Bugle(Bugle {
-            members: ids(self.peripherals).map(member).collect(),
+            members: self.residents.iter().map(member).collect(),
             processes: vec![self.gateway.process()?],
             connecting_max: CONNECTING_MAX,
             group: group_service(&self.client, &application_id(), group_id(), Receipt::of(protocol), patience),
@@ -186,16 +219,35 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
     Ok(fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?)
 }
 
-fn allocations_of(peripherals: usize) -> String {
+fn allocations_of(residents: &[Resident]) -> String {
     let mut text = format!("[defaults]\napplication = \"{APPLICATION}\"\ngroups = [\"{GROUP}\"]\n");
-    for id in ids(peripherals) {
+    for Resident { id, key } in residents {
         let _ = write!(text, "\n[[peripheral]]\nid = \"{id}\"\n");
+        if let Some(key) = key {
+            let digits: String = key.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+            let _ = writeln!(text, "pre_shared_key = \"{digits}\"");
+        }
     }
     text
 }
 
-fn ids(peripherals: usize) -> impl Iterator<Item = PeripheralId> {
-    (0..peripherals).map(|number| PeripheralId::new(format!("member-{number}")).expect("the name is plain"))
+/// So many peripherals, with new keys where they need some.
+fn residents(peripherals: usize, security: Security) -> Result<Vec<Resident>, Failure> {
+    let resident = |number| {
+        let id = PeripheralId::new(format!("member-{number}")).expect("the name is plain");
+        let key = match security {
+            Security::Plain => None,
+            Security::Dtls => Some(new_key()?),
+        };
+        Ok(Resident { id, key })
+    };
+    (0..peripherals).map(resident).collect()
+}
+
+fn new_key() -> Result<PreSharedKey, Failure> {
+    let mut bytes = [0; KEY_BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow!("the system gives no random numbers: {error}"))?;
+    Ok(PreSharedKey::new(&bytes).context("a new key")?)
 }
 
 fn application_id() -> ApplicationId {

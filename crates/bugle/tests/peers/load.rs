@@ -52,6 +52,33 @@ fn peripherals_register_on_the_applications_word_and_under_a_lease() {
 }
 
 #[test]
+fn under_dtls_every_member_is_reached_registers_and_is_weighed() {
+    let lwm2m = ["--protocol", "lwm2m", "--dtls", "--peripherals", "20"];
+    let fan_out = load(&[&["fan-out", "--repetitions", "2"][..], &lwm2m].concat());
+    assert_eq!(fan_out["security"], "dtls", "{fan_out}");
+    assert_eq!(fan_out["results"][0]["settled"]["count"], 2, "{fan_out}");
+    assert!(number(&fan_out["raw"]["per_second"]) > 0.0, "{fan_out}");
+    for lease in [&[][..], &["--lease"][..]] {
+        let found = load(&[&["registrations", "--repetitions", "2"][..], &lwm2m, lease].concat());
+        assert_eq!(found["results"][0]["accepted"]["count"], 2, "{found}");
+    }
+    let memory = load(&[&["memory"][..], &lwm2m].concat());
+    assert!(number(&memory["registered"]) > 0.0, "{memory}");
+}
+
+#[test]
+fn dtls_is_for_lwm2m_and_for_keys_that_are_made_for_it() {
+    let named = ["--gateway", "north", "--at", "127.0.0.1:5684", "--group", "lamps", "--protocol", "lwm2m"];
+    let many = ["--protocol", "lwm2m", "--peripherals", "100001"];
+    for (more, expected) in [(&[][..], "--protocol lwm2m"), (&named, "--gateway"), (&many, "at most 100000")] {
+        let output = Command::new(env!("CARGO_BIN_EXE_bugle")).args(["load", "fan-out", "--dtls"]).args(more).output();
+        let output = output.expect("it starts");
+        assert_eq!(output.status.code(), Some(2), "{more:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(expected), "{more:?}");
+    }
+}
+
+#[test]
 fn memory_is_told_without_with_allocated_and_with_registered_peripherals() {
     let found = load(&["memory", "--protocol", "lwm2m", "--peripherals", "20"]);
     for what in ["empty", "allocated", "registered"] {

@@ -90,7 +90,7 @@ impl FanOut {
             Target::Mosquitto(mosquitto) => {
                 // One more, who publishes.
                 let id = PeripheralId::new("publisher").expect("letters");
-                members.push(Member { id, gateway: mosquitto.address(), credentials: None });
+                members.push(Member { id, gateway: mosquitto.address(), shows: None });
                 Subscription::Topic(TOPIC.to_owned())
             }
             Target::Bare(_) => Subscription::Topic(TOPIC.to_owned()),

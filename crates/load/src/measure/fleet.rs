@@ -5,9 +5,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bugle_core::Protocol;
+use bugle_dtls::ClientCredential;
 use bugle_lwm2m::Version;
 
-use super::target::{Member, Target};
+use super::target::{Member, Shown, Target};
 use super::{MeasureError, Watch};
 use crate::command::Command;
 use crate::event::{Ending, Event, Happening};
@@ -68,13 +69,23 @@ impl Conduct {
     }
 
     fn peripheral(&self, member: Member) -> Peripheral {
-        let Member { id, gateway: server, credentials } = member;
+        let Member { id, gateway: server, shows } = member;
         match self {
             Self::Mqtt(behaviour) => {
+                let credentials = match shows {
+                    Some(Shown::Password(credentials)) => Some(credentials),
+                    Some(Shown::PreSharedKey(_)) | None => None,
+                };
                 mqtt::Peripheral { id, server, credentials, behaviour: Arc::clone(behaviour) }.into()
             }
             Self::Lwm2m(behaviour) => {
-                lwm2m::Peripheral { id, server, credential: None, behaviour: Arc::clone(behaviour) }.into()
+                let credential = match shows {
+                    Some(Shown::PreSharedKey(key)) => {
+                        Some(ClientCredential::PreSharedKey { identity: id.as_str().into(), key })
+                    }
+                    Some(Shown::Password(_)) | None => None,
+                };
+                lwm2m::Peripheral { id, server, credential, behaviour: Arc::clone(behaviour) }.into()
             }
         }
     }

@@ -21,7 +21,7 @@ pub use raw::{Raw, RawResult};
 pub use registrations::{Admission, Registrations, RegistrationsResult, RegistrationsResults};
 pub use residence::{Residence, ResidenceResult};
 pub use samples::Samples;
-pub use target::{Bugle, GroupService, Member, Target};
+pub use target::{Bugle, GroupService, Member, Shown, Target};
 
 use std::io;
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
+use bugle_core::credential::PreSharedKey;
 use bugle_core::{Content, PeripheralId, RequestId, Totals};
 
 use super::MeasureError;
@@ -47,10 +48,19 @@ pub struct Bugle {
 pub struct Member {
     /// Who it is.
     pub id: PeripheralId,
-    /// Its gateway's MQTT address.
+    /// Where it speaks to its gateway.
     pub gateway: SocketAddr,
     /// What it shows to be let in, if anything.
-    pub credentials: Option<Credentials>,
+    pub shows: Option<Shown>,
+}
+
+/// What a peripheral shows to be let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// With MQTT: name and password.
+    Password(Credentials),
+    /// With LwM2M: that it has this key, under DTLS. Its id names the key.
+    PreSharedKey(PreSharedKey),
 }
 
 type SendToGroup = dyn FnMut(&Content) -> Result<RequestId, String> + Send;
@@ -94,7 +104,7 @@ impl Target {
     pub(super) fn members(&self, count: usize) -> Result<Vec<Member>, MeasureError> {
         let anybody = |gateway| {
             let id = |number| PeripheralId::new(format!("peripheral-{number}")).expect("letters, digits and a hyphen");
-            (0..count).map(|number| Member { id: id(number), gateway, credentials: None }).collect()
+            (0..count).map(|number| Member { id: id(number), gateway, shows: None }).collect()
         };
         match self {
             Self::Mosquitto(mosquitto) => Ok(anybody(mosquitto.address())),
