@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 
-use bugle_coap::{ExchangeId, Identity};
-use bugle_core::ResourcePath;
+use bugle_coap::ExchangeId;
 use bugle_core::gateway::{Hold, Slot};
+use bugle_core::{RequestId, ResourcePath};
 use bugle_lwm2m::operation::Delivery;
 use bugle_lwm2m::registration::{RESOURCE, Register, Registration};
 use bugle_lwm2m::{ContentFormat, Method, Request, Version};
@@ -42,12 +42,19 @@ pub(super) enum Observed {
 #[derive(Debug)]
 pub(super) struct Delivering {
     pub(super) exchange: ExchangeId,
+    pub(super) ask: Ask,
+    pub(super) delivery: Delivery,
+}
+
+/// Which delivery it is, and how often it was tried.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ask {
+    pub(super) request: RequestId,
     /// Its number at the gateway's machine.
     pub(super) number: u16,
-    pub(super) delivery: Delivery,
-    /// What the client recognises a repetition by, if that is durable.
-    pub(super) identity: Option<Identity>,
-    /// How often the client has reset it.
+    /// In how many other formats the client has refused it.
+    pub(super) tries: u8,
+    /// How often the client has reset it in this one.
     pub(super) resets: u8,
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The operation becomes one confirmable request. Its message id and token are made of the number of the
 //! delivery and of the request's id, which are durable: what is sent again after a crash is recognised by
-//! the client as a repetition (RFC 7252 §4.5).
+//! the client as a repetition (RFC 7252 §4.5). One that refuses the content format is asked in another, under an
+//! identity that is made of the same, and of which try it is: begun anew, the tries come in the same order.
 //!
 //! A client that has only just said a word is often not ready to be asked anything, and resets the request
 //! (RFC 7252 §4.2). Nothing has been carried out; it is asked the same again a little later.
@@ -12,11 +13,11 @@ use std::time::Duration;
 
 use bugle_coap::{ExchangeId, Failure, Identity, MessageId, Reliability, RequestError, Token};
 use bugle_core::gateway::Slot;
-use bugle_core::{GroupRequest, Outcome, RequestId, Time};
+use bugle_core::{GroupRequest, Outcome, Time};
 use bugle_lwm2m::operation::Delivery;
 
 use super::Purpose;
-use super::client::Delivering;
+use super::client::{Ask, Delivering};
 use crate::carriage::{from_coap_response, to_coap_request};
 use crate::edge::Edge;
 
@@ -24,29 +25,34 @@ use crate::edge::Edge;
 const RESET_REST: Duration = Duration::from_secs(2);
 /// and how often.
 const RESETS_MAX: u8 = 2;
+/// Tries of one delivery, each in another format: fewer formats there are.
+const TRY_BITS: u32 = 3;
+/// Message ids that are given and not drawn.
+const MESSAGE_IDS: u16 = 1 << 15;
 
 impl Edge {
     /// Puts a group request to a client.
     pub(crate) fn deliver_to_client(&mut self, now: Time, slot: Slot, number: u16, request: &Arc<GroupRequest>) {
         let Some(client) = self.lwm2m.clients.get(slot) else { return };
         match Delivery::new(&request.operation, &client.registration) {
-            Ok(delivery) => self.ask(now, slot, number, delivery, Some(identity(request.id, number)), 0),
+            Ok(delivery) => self.ask(now, slot, Ask { request: request.id, number, tries: 0, resets: 0 }, delivery),
             Err(error) => self.gateway.handle_concluded(now, slot, number, error.outcome()),
         }
     }
 
-    fn ask(&mut self, now: Time, slot: Slot, number: u16, delivery: Delivery, identity: Option<Identity>, resets: u8) {
+    fn ask(&mut self, now: Time, slot: Slot, ask: Ask, delivery: Delivery) {
         self.abandon(now, slot);
         let Some(peer) = self.lwm2m.clients.get(slot).map(|client| client.peer) else { return };
         if !self.is_reachable(peer) {
             return self.gateway.handle_unreachable(now, slot);
         }
         let Some(client) = self.lwm2m.clients.get_mut(slot) else { return };
-        let manner = bugle_coap::Delivery { reliability: Reliability::Confirmable, identity, response_timeout: None };
+        let (reliability, identity) = (Reliability::Confirmable, Some(ask.identity()));
+        let manner = bugle_coap::Delivery { reliability, identity, response_timeout: None };
         let asked = self.lwm2m.endpoint.request(now, client.peer, to_coap_request(delivery.request()), manner);
         match asked {
             Ok(exchange) => {
-                client.delivering = Some(Box::new(Delivering { exchange, number, delivery, identity, resets }));
+                client.delivering = Some(Box::new(Delivering { exchange, ask, delivery }));
                 self.lwm2m.exchanges.insert(exchange, Purpose::Delivery(slot));
                 self.counters.deliveries += 1;
             }
@@ -54,7 +60,8 @@ impl Edge {
                 self.gateway.handle_unreachable(now, slot);
             }
             Err(error) => {
-                self.gateway.handle_concluded(now, slot, number, Outcome::Failed { reason: error.to_string() });
+                let outcome = Outcome::Failed { reason: error.to_string() };
+                self.gateway.handle_concluded(now, slot, ask.number, outcome);
             }
         }
     }
@@ -85,7 +92,10 @@ impl Edge {
         let response = from_coap_response(response);
         match delivering.delivery.retry(&client.registration, &response) {
             // Nothing was carried out: another format may do.
-            Some(other) => self.ask(now, slot, number, other, None, 0),
+            Some(other) => {
+                let ask = Ask { tries: delivering.ask.tries + 1, resets: 0, ..delivering.ask };
+                self.ask(now, slot, ask, other);
+            }
             None => {
                 let outcome = delivering.delivery.outcome(&response);
                 self.gateway.handle_concluded(now, slot, number, outcome);
@@ -97,7 +107,7 @@ impl Edge {
         let Some(number) = self.delivering(exchange, slot) else { return };
         self.lwm2m.exchanges.remove(&exchange);
         let Some(client) = self.lwm2m.clients.get_mut(slot) else { return };
-        if failure == Failure::Reset && client.delivering.as_ref().is_some_and(|known| known.resets < RESETS_MAX) {
+        if failure == Failure::Reset && client.delivering.as_ref().is_some_and(|known| known.ask.resets < RESETS_MAX) {
             self.lwm2m.resets.push_back((now + RESET_REST, slot, exchange));
             return self.gateway.handle_word(now, slot);
         }
@@ -125,8 +135,8 @@ impl Edge {
                 continue;
             }
             let delivering = self.lwm2m.clients.get_mut(slot).and_then(|client| client.delivering.take());
-            let Delivering { number, delivery, identity, resets, .. } = *delivering.expect("it is being delivered");
-            self.ask(now, slot, number, delivery, identity, resets + 1);
+            let Delivering { ask, delivery, .. } = *delivering.expect("it is being delivered");
+            self.ask(now, slot, Ask { resets: ask.resets + 1, ..ask }, delivery);
         }
     }
 
@@ -139,11 +149,45 @@ impl Edge {
     /// The number of the delivery that an exchange is.
     fn delivering(&self, exchange: ExchangeId, slot: Slot) -> Option<u16> {
         let delivering = self.lwm2m.clients.get(slot)?.delivering.as_ref()?;
-        (delivering.exchange == exchange).then_some(delivering.number)
+        (delivering.exchange == exchange).then_some(delivering.ask.number)
     }
 }
 
-fn identity(request: RequestId, number: u16) -> Identity {
-    let token = Token::new(&request.number().to_be_bytes()).expect("it has eight bytes");
-    Identity { message_id: MessageId::supplied(number), token }
+impl Ask {
+    /// What the client recognises a repetition by.
+    ///
+    /// The message ids of the tries are far apart in the ring of 15 bits, so that none is that of another delivery
+    /// that the client may still remember. The numbers of requests leave the upper bits of a token free.
+    fn identity(self) -> Identity {
+        let token = self.request.number() ^ (u64::from(self.tries) << (u64::BITS - TRY_BITS));
+        let token = Token::new(&token.to_be_bytes()).expect("it has eight bytes");
+        let between = MESSAGE_IDS >> TRY_BITS;
+        let message_id = MessageId::supplied(self.number.wrapping_add(u16::from(self.tries) * between));
+        Identity { message_id, token }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use bugle_core::RequestId;
+
+    use super::*;
+
+    #[test]
+    fn every_try_of_every_delivery_has_an_identity_of_its_own_and_always_the_same() {
+        let request = RequestId::compose(Time::from_millis(1_900_000_000_000), 7);
+        let ask = |number, tries, resets| Ask { request, number, tries, resets }.identity();
+        for number in [1, 0x7fff, 0x8000, u16::MAX] {
+            let tries = 0..1 << TRY_BITS;
+            let message_ids: BTreeSet<_> = tries.clone().map(|tries| ask(number, tries, 0).message_id).collect();
+            let tokens: BTreeSet<_> = tries.clone().map(|tries| ask(number, tries, 0).token).collect();
+            assert_eq!((message_ids.len(), tokens.len()), (tries.len(), tries.len()));
+            assert_eq!(ask(number, 1, 0), ask(number, 1, 1));
+            // The deliveries that follow keep clear of the tries of this one.
+            let after = (1..1_000).map(|step| ask(number.wrapping_add(step), 0, 0).message_id);
+            assert!(after.into_iter().all(|other| !message_ids.contains(&other)));
+        }
+    }
 }

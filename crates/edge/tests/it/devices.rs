@@ -11,7 +11,7 @@ use bugle_dtls::{ClientConfig, ClientCredential};
 use bugle_edge::carriage::{from_coap_request, from_coap_response, to_coap_request, to_coap_response};
 use bugle_edge::{DatagramSocket, Peer, Security};
 use bugle_lwm2m::client::{Device, Input, Output, Settings, Sleep};
-use bugle_lwm2m::{Code, Response};
+use bugle_lwm2m::{Code, ContentFormat, Response};
 
 use super::world::World;
 
@@ -33,6 +33,8 @@ pub(crate) struct Client {
     /// So many requests it will reset, as if it were not ready for any, and with what.
     pub(crate) resets: u8,
     reset: Vec<Vec<u8>>,
+    /// Formats that it takes nothing in, whatever it offers.
+    pub(crate) refuses: Vec<ContentFormat>,
     /// What it wrote and executed, in order.
     pub(crate) done: Vec<Output>,
 }
@@ -83,6 +85,7 @@ impl Client {
             last_token: 0,
             resets: 0,
             reset: Vec::new(),
+            refuses: Vec::new(),
             done: Vec::new(),
         }
     }
@@ -179,6 +182,10 @@ impl Client {
     fn on_event(&mut self, now: Time, event: Event<()>) {
         match event {
             Event::Request { handle, request, .. } => match from_coap_request(&request) {
+                Some(request) if request.content_format.is_some_and(|format| self.refuses.contains(&format)) => {
+                    let response = to_coap_response(&Response::new(Code::UNSUPPORTED_CONTENT_FORMAT));
+                    self.endpoint.respond(now, handle, response).expect("it was asked");
+                }
                 Some(request) => {
                     self.last_token += 1;
                     self.answering.insert(self.last_token, handle);

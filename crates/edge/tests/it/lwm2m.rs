@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bugle_core::{Content, DownEntry, Operation, Outcome, Receipt, State};
 use bugle_lwm2m::client::{Input, Output, Settings, WakesWith};
-use bugle_lwm2m::{Path, Value};
+use bugle_lwm2m::{ContentFormat, Path, Value};
 
 use super::devices::{Link, Site, settings, sleeper};
 use super::world::peripheral;
@@ -173,6 +173,25 @@ fn a_delivery_that_a_crash_cut_off_reaches_the_client_once() {
     site.pass(HOUR);
     assert_eq!(messages(&site, 0), ["on"]);
     assert_eq!(site.world.only_outcome(request), Outcome::Executed { answer: Content::default() });
+}
+
+#[test]
+fn a_delivery_in_another_format_that_a_crash_cut_off_is_carried_out_once() {
+    for refuses in [&[ContentFormat::TLV][..], &[ContentFormat::TLV, ContentFormat::SENML_CBOR]] {
+        let mut site = Site::good(vec![settings("lamp")]);
+        site.start();
+        site.clients[0].refuses = refuses.to_vec();
+        let request = site.world.operation(1, message("on"), Receipt::Executed);
+        // The client has refused the format, or both, and done it in another; none of that gets to the disk.
+        site.world.is_disk_slow = true;
+        site.pass(SECOND);
+        assert_eq!(messages(&site, 0), ["on"]);
+        site.world.crash();
+        site.world.is_disk_slow = false;
+        site.pass(HOUR);
+        assert_eq!(messages(&site, 0), ["on"], "{refuses:?}");
+        assert_eq!(site.world.only_outcome(request), Outcome::Executed { answer: Content::default() });
+    }
 }
 
 #[test]
