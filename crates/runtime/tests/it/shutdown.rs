@@ -3,19 +3,6 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use bugle_runtime::Shutdown;
-
-/// Says `ready`, and `ending` when asked to end; then it would go on for ever.
-#[tokio::test]
-#[ignore = "the process that the tests below start"]
-async fn until_asked() {
-    let shutdown = Shutdown::on_signals().expect("signals can be handled");
-    println!("\nready");
-    shutdown.requested().await;
-    println!("ending");
-    std::future::pending::<()>().await;
-}
-
 struct Process {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -23,11 +10,8 @@ struct Process {
 
 impl Process {
     fn start() -> Self {
-        let mut child = Command::new(std::env::current_exe().expect("this has a path"))
-            .args(["shutdown::until_asked", "--exact", "--ignored", "--nocapture"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it starts");
+        let mut child =
+            Command::new(env!("CARGO_BIN_EXE_until-asked")).stdout(Stdio::piped()).spawn().expect("it starts");
         let output = BufReader::new(child.stdout.take().expect("its output is taken"));
         let mut process = Self { child, output };
         process.wait_for("ready");
