@@ -6,11 +6,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use bugle_coap::{Endpoint, Event, ExchangeId, RequestHandle};
 use bugle_core::{PeripheralId, Time};
-use bugle_edge::carriage::{from_coap_request, from_coap_response, to_coap_request, to_coap_response};
+use bugle_edge::carriage::{self, CoapDevice};
 use bugle_lwm2m::client::{self, Input, Settings, Sleep};
-use bugle_lwm2m::{Code, Path, Response, Value, Version, objects};
+use bugle_lwm2m::{Path, Value, Version, objects};
 
 use crate::network::Stamp;
 use crate::peripheral::Mood;
@@ -80,11 +79,7 @@ pub(crate) struct Device {
 /// What is lost with the power.
 #[derive(Debug)]
 struct Power {
-    device: client::Device,
-    endpoint: Endpoint<usize>,
-    asked: BTreeMap<ExchangeId, u64>,
-    answering: BTreeMap<u64, RequestHandle>,
-    last_token: u64,
+    device: CoapDevice<usize>,
     taken: BTreeMap<Vec<u8>, Time>,
     /// It has said that it leaves, and is switched off then.
     is_leaving: bool,
@@ -118,7 +113,7 @@ impl Device {
 
     /// Whether it is registered, as far as it knows.
     pub(crate) fn is_settled(&self) -> bool {
-        self.power.as_ref().is_some_and(|power| power.device.is_registered())
+        self.power.as_ref().is_some_and(|power| power.device.device().is_registered())
     }
 
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
@@ -127,8 +122,7 @@ impl Device {
 
     pub(crate) fn next_timeout(&self) -> Time {
         let Some(power) = &self.power else { return self.acts_at };
-        let own = [power.device.next_timeout(), power.endpoint.next_timeout()].into_iter().flatten().min();
-        own.unwrap_or(Time::MAX).min(self.acts_at)
+        power.device.next_timeout().unwrap_or(Time::MAX).min(self.acts_at)
     }
 
     /// From now on it behaves.
@@ -143,9 +137,9 @@ impl Device {
 
     /// A datagram has come, to a port.
     pub(crate) fn handle_datagram(&mut self, now: Time, gateway: usize, port: u16, datagram: &[u8], sent: Stamp) {
-        let is_heard = |power: &&mut Box<Power>| port == self.port && !power.device.is_asleep();
+        let is_heard = |power: &&mut Box<Power>| port == self.port && !power.device.device().is_asleep();
         let Some(power) = self.power.as_mut().filter(is_heard) else { return };
-        power.endpoint.handle_datagram(now, gateway, datagram);
+        power.device.handle_datagram(now, gateway, datagram);
         self.run(now, gateway, sent);
     }
 
@@ -156,7 +150,6 @@ impl Device {
         }
         if let Some(power) = &mut self.power {
             power.device.handle_timeout(now);
-            power.endpoint.handle_timeout(now);
         }
         self.run(now, self.gateway(), Stamp::MAX);
     }
@@ -200,19 +193,11 @@ impl Device {
         let settings = Settings { version, lifetime, sleep, retry, ..Settings::new(self.id.clone()) };
         let secret = self.random.next().to_be_bytes();
         let secret = std::array::from_fn(|position| secret[position % secret.len()]);
-        let mut device = client::Device::new(settings);
+        let mut device = CoapDevice::new(settings, secret);
         let path = Path::of_resource(objects::SERVER, 0, 5);
         device.handle_input(now, Input::Set { path, value: Value::Integer(DISABLED_SECONDS) });
         device.handle_input(now, Input::Start);
-        self.power = Some(Box::new(Power {
-            device,
-            endpoint: Endpoint::new(bugle_coap::Config::default(), secret),
-            asked: BTreeMap::new(),
-            answering: BTreeMap::new(),
-            last_token: 0,
-            taken: BTreeMap::new(),
-            is_leaving: false,
-        }));
+        self.power = Some(Box::new(Power { device, taken: BTreeMap::new(), is_leaving: false }));
     }
 
     fn switch_off(&mut self, now: Time) {
@@ -221,41 +206,24 @@ impl Device {
         self.acts_at = if self.mood == Mood::Calm { now } else { now + away };
     }
 
-    /// Carries out what the device and its endpoint give out, now that a gateway's datagram has come.
+    /// Carries out what the device gives out, now that a gateway's datagram has come.
     fn run(&mut self, now: Time, from: usize, sent: Stamp) {
-        while let Some(power) = &mut self.power {
-            if let Some(output) = power.device.poll_output() {
-                self.on_device(now, output, from, sent);
-            } else if let Some(output) = power.endpoint.poll_output() {
-                match output {
-                    bugle_coap::Output::Transmit { peer, datagram } => {
-                        let port = self.port;
-                        self.outputs.push_back(Output::Send { gateway: peer, port, datagram: datagram.to_vec() });
-                    }
-                    bugle_coap::Output::Event(event) => power.on_event(now, event),
+        let gateway = self.gateway();
+        while let Some(output) = self.power.as_mut().and_then(|power| power.device.poll_output(now, gateway)) {
+            match output {
+                carriage::Output::Transmit { peer, datagram } => {
+                    let port = self.port;
+                    self.outputs.push_back(Output::Send { gateway: peer, port, datagram: datagram.to_vec() });
                 }
-            } else {
-                return;
+                carriage::Output::Did(output) => self.on_device(now, output, from, sent),
+                carriage::Output::Unanswered => {}
             }
         }
     }
 
     fn on_device(&mut self, now: Time, output: client::Output, from: usize, sent: Stamp) {
-        let gateway = self.gateway();
         let Some(power) = &mut self.power else { return };
         match output {
-            client::Output::Ask { exchange, request } => {
-                let delivery = bugle_coap::Delivery::default();
-                if let Ok(asked) = power.endpoint.request(now, gateway, to_coap_request(&request), delivery) {
-                    power.asked.insert(asked, exchange);
-                }
-            }
-            client::Output::Answer { token, response } => {
-                if let Some(handle) = power.answering.remove(&token) {
-                    // Whoever asked may have given up.
-                    let _ = power.endpoint.respond(now, handle, to_coap_response(&response));
-                }
-            }
             client::Output::Written { records } => {
                 for record in records {
                     if let Value::Opaque(content) = record.value {
@@ -272,7 +240,9 @@ impl Device {
                 self.tell(Word::Did("has left"));
                 self.switch_off(now);
             }
-            client::Output::Executed { .. }
+            client::Output::Ask { .. }
+            | client::Output::Answer { .. }
+            | client::Output::Executed { .. }
             | client::Output::Notify { .. }
             | client::Output::Refused { .. }
             | client::Output::Asleep { .. }
@@ -282,35 +252,5 @@ impl Device {
 
     fn tell(&mut self, word: Word) {
         self.outputs.push_back(Output::Tell { gateway: self.gateway(), word });
-    }
-}
-
-impl Power {
-    fn on_event(&mut self, now: Time, event: Event<usize>) {
-        match event {
-            Event::Request { handle, request, .. } => match from_coap_request(&request) {
-                Some(request) => {
-                    self.last_token += 1;
-                    self.answering.insert(self.last_token, handle);
-                    self.device.handle_input(now, Input::Asked { token: self.last_token, request });
-                }
-                None => {
-                    let response = to_coap_response(&Response::new(Code::METHOD_NOT_ALLOWED));
-                    let _ = self.endpoint.respond(now, handle, response);
-                }
-            },
-            Event::Response { exchange, response, .. } => {
-                if let Some(exchange) = self.asked.remove(&exchange) {
-                    let response = from_coap_response(&response);
-                    self.device.handle_input(now, Input::Answered { exchange, response });
-                }
-            }
-            Event::Failed { exchange, .. } => {
-                if let Some(exchange) = self.asked.remove(&exchange) {
-                    self.device.handle_input(now, Input::Unanswered { exchange });
-                }
-            }
-            _ => {}
-        }
     }
 }

@@ -1,40 +1,31 @@
 //! Simulated LwM2M devices before the gateway, over a link that may lose, repeat and reorder.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bugle_coap::{Config, Endpoint, Event, ExchangeId, Observation, ObserverId, Reliability, RequestHandle};
 use bugle_core::credential::PreSharedKey;
 use bugle_core::{PeripheralId, Time};
 use bugle_dtls::{ClientConfig, ClientCredential};
-use bugle_edge::carriage::{from_coap_request, from_coap_response, to_coap_request, to_coap_response};
+use bugle_edge::carriage::{self, CoapDevice};
 use bugle_edge::{DatagramSocket, Peer, Security};
-use bugle_lwm2m::client::{Device, Input, Output, Settings, Sleep};
-use bugle_lwm2m::{Code, ContentFormat, Response};
+use bugle_lwm2m::client::{Input, Output, Settings, Sleep};
 
 use super::world::World;
 
 const PLAIN: DatagramSocket = DatagramSocket { number: 0, security: Security::Plain };
 const SECURED: DatagramSocket = DatagramSocket { number: 1, security: Security::Dtls };
 
-/// One device with its end of CoAP.
+/// One device before the gateway.
 pub(crate) struct Client {
-    pub(crate) device: Device,
-    endpoint: Endpoint<()>,
+    pub(crate) device: CoapDevice<()>,
     /// Its end of DTLS, if it speaks that, and what waits for a session.
     pub(crate) dtls: Option<bugle_dtls::Client<()>>,
     unsent: Vec<Vec<u8>>,
     pub(crate) address: SocketAddr,
-    asked: HashMap<ExchangeId, u64>,
-    answering: BTreeMap<u64, RequestHandle>,
-    observers: BTreeMap<u64, ObserverId>,
-    last_token: u64,
     /// So many requests it will reset, as if it were not ready for any, and with what.
     pub(crate) resets: u8,
     reset: Vec<Vec<u8>>,
-    /// Formats that it takes nothing in, whatever it offers.
-    pub(crate) refuses: Vec<ContentFormat>,
     /// What it wrote and executed, in order.
     pub(crate) done: Vec<Output>,
 }
@@ -74,31 +65,27 @@ pub(crate) fn sleeper(id: &str, every: Duration, wakes_with: bugle_lwm2m::client
 impl Client {
     fn new(settings: Settings, number: u16) -> Self {
         Self {
-            device: Device::new(settings),
-            endpoint: Endpoint::new(Config::default(), [number as u8; 16]),
+            device: CoapDevice::new(settings, [number as u8; 16]),
             dtls: None,
             unsent: Vec::new(),
             address: SocketAddr::from(([127, 0, 0, 1], 40_000 + number)),
-            asked: HashMap::new(),
-            answering: BTreeMap::new(),
-            observers: BTreeMap::new(),
-            last_token: 0,
             resets: 0,
             reset: Vec::new(),
-            refuses: Vec::new(),
             done: Vec::new(),
         }
     }
 
-    /// Carries out what device and endpoint have to do, and returns what is to be sent.
+    pub(crate) fn is_registered(&self) -> bool {
+        self.device.device().is_registered()
+    }
+
+    /// Carries out what the device has to do, and returns what is to be sent.
     fn run(&mut self, now: Time) -> Vec<Vec<u8>> {
         let mut datagrams = std::mem::take(&mut self.reset);
         loop {
-            if let Some(output) = self.device.poll_output() {
-                self.on_device(now, output);
-            } else if let Some(output) = self.endpoint.poll_output() {
+            if let Some(output) = self.device.poll_output(now, ()) {
                 match output {
-                    bugle_coap::Output::Transmit { datagram, .. } => match &mut self.dtls {
+                    carriage::Output::Transmit { datagram, .. } => match &mut self.dtls {
                         None => datagrams.push(datagram.to_vec()),
                         Some(dtls) => {
                             if dtls.send(&datagram).is_err() {
@@ -106,7 +93,16 @@ impl Client {
                             }
                         }
                     },
-                    bugle_coap::Output::Event(event) => self.on_event(now, event),
+                    carriage::Output::Did(done @ (Output::Written { .. } | Output::Executed { .. })) => {
+                        self.done.push(done);
+                    }
+                    // What slept has lost its session, and where nobody answers in one, the next word begins another.
+                    carriage::Output::Did(Output::Awake) | carriage::Output::Unanswered => {
+                        if let Some(dtls) = &mut self.dtls {
+                            dtls.connect(now);
+                        }
+                    }
+                    carriage::Output::Did(_) => {}
                 }
             } else if let Some(output) = self.dtls.as_mut().and_then(bugle_dtls::Client::poll_output) {
                 match output {
@@ -127,7 +123,7 @@ impl Client {
                     dtls.send(&datagram).expect("there is a session");
                 }
             }
-            bugle_dtls::Event::Received { plaintext, .. } => self.endpoint.handle_datagram(now, (), &plaintext),
+            bugle_dtls::Event::Received { plaintext, .. } => self.device.handle_datagram(now, (), &plaintext),
             _ => {}
         }
     }
@@ -140,7 +136,7 @@ impl Client {
         }
         match &mut self.dtls {
             Some(dtls) => dtls.handle_datagram(now, datagram),
-            None => self.endpoint.handle_datagram(now, (), datagram),
+            None => self.device.handle_datagram(now, (), datagram),
         }
     }
 
@@ -148,77 +144,9 @@ impl Client {
         if self.dtls.is_some() { SECURED } else { PLAIN }
     }
 
-    fn on_device(&mut self, now: Time, output: Output) {
-        match output {
-            Output::Ask { exchange, request } => {
-                let delivery = bugle_coap::Delivery::default();
-                let asked = self.endpoint.request(now, (), to_coap_request(&request), delivery).expect("few wait");
-                self.asked.insert(asked, exchange);
-            }
-            Output::Answer { token, response } => {
-                if let Some(handle) = self.answering.remove(&token)
-                    && let Ok(Some(observer)) = self.endpoint.accept_observer(now, handle, to_coap_response(&response))
-                {
-                    self.observers.insert(token, observer);
-                }
-            }
-            Output::Written { .. } | Output::Executed { .. } => self.done.push(output),
-            Output::Notify { token, response, .. } => {
-                if let Some(observer) = self.observers.get(&token) {
-                    let _ =
-                        self.endpoint.notify(now, *observer, to_coap_response(&response), Reliability::NonConfirmable);
-                }
-            }
-            Output::Registered { .. } | Output::Refused { .. } | Output::Left | Output::Asleep { .. } => {}
-            // What slept has lost its session, and comes back with a handshake from the same port.
-            Output::Awake => {
-                if let Some(dtls) = &mut self.dtls {
-                    dtls.connect(now);
-                }
-            }
-        }
-    }
-
-    fn on_event(&mut self, now: Time, event: Event<()>) {
-        match event {
-            Event::Request { handle, request, .. } => match from_coap_request(&request) {
-                Some(request) if request.content_format.is_some_and(|format| self.refuses.contains(&format)) => {
-                    let response = to_coap_response(&Response::new(Code::UNSUPPORTED_CONTENT_FORMAT));
-                    self.endpoint.respond(now, handle, response).expect("it was asked");
-                }
-                Some(request) => {
-                    self.last_token += 1;
-                    self.answering.insert(self.last_token, handle);
-                    self.device.handle_input(now, Input::Asked { token: self.last_token, request });
-                }
-                None => {
-                    let response = to_coap_response(&Response::new(Code::METHOD_NOT_ALLOWED));
-                    let _ = self.endpoint.respond(now, handle, response);
-                }
-            },
-            Event::Response { exchange, response, observation, .. } => {
-                assert_eq!(observation, Observation::None);
-                if let Some(exchange) = self.asked.remove(&exchange) {
-                    let response = from_coap_response(&response);
-                    self.device.handle_input(now, Input::Answered { exchange, response });
-                }
-            }
-            Event::Failed { exchange, .. } => {
-                if let Some(exchange) = self.asked.remove(&exchange) {
-                    // Nobody answers in this session: the next word begins another.
-                    if let Some(dtls) = &mut self.dtls {
-                        dtls.connect(now);
-                    }
-                    self.device.handle_input(now, Input::Unanswered { exchange });
-                }
-            }
-            _ => {}
-        }
-    }
-
     fn next_timeout(&self) -> Option<Time> {
         let dtls = self.dtls.as_ref().and_then(bugle_dtls::Client::next_timeout);
-        [self.device.next_timeout(), self.endpoint.next_timeout(), dtls].into_iter().flatten().min()
+        [self.device.next_timeout(), dtls].into_iter().flatten().min()
     }
 }
 
@@ -277,7 +205,6 @@ impl Site {
             let now = self.world.now;
             self.world.edge.handle_timeout(now);
             for client in &mut self.clients {
-                client.endpoint.handle_timeout(now);
                 client.device.handle_timeout(now);
                 if let Some(dtls) = &mut client.dtls {
                     dtls.handle_timeout(now);
@@ -340,7 +267,7 @@ impl Site {
                 }
                 Direction::Down => {
                     let client = self.clients.iter_mut().find(|client| client.address == address);
-                    if let Some(client) = client.filter(|client| !client.device.is_asleep()) {
+                    if let Some(client) = client.filter(|client| !client.device.device().is_asleep()) {
                         client.hear(now, &datagram);
                     }
                 }

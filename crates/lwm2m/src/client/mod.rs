@@ -35,7 +35,7 @@ use std::time::Duration;
 
 use bugle_core::Time;
 
-pub use settings::{Settings, Sleep, WakesWith};
+pub use settings::{Offer, Settings, Sleep, WakesWith};
 
 use crate::codec::Record;
 use crate::{Code, ContentFormat, Method, Path, Request, Response, SEND_RESOURCE, Transmission, Value, Version, codec};

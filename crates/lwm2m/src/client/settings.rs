@@ -19,12 +19,23 @@ pub struct Settings {
     pub lifetime: Duration,
     /// Whether it sleeps.
     pub sleep: Sleep,
-    /// The formats that it offers and understands, beside plain text and opaque.
+    /// The formats that it understands, beside plain text and opaque.
     pub formats: ContentFormats,
+    /// What it says of them when it registers.
+    pub offer: Offer,
     /// What it answers in if the server leaves it the choice.
     pub preferred: ContentFormat,
     /// After how long it tries again to register; each further time after twice as long.
     pub retry: Duration,
+}
+
+/// What a device says of its formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// Which it understands.
+    Understood,
+    /// Nothing: its server has to find out.
+    Nothing,
 }
 
 /// Whether a device sleeps.
@@ -62,6 +73,7 @@ impl Settings {
             lifetime: Duration::from_secs(300),
             sleep: Sleep::Never,
             formats: [ContentFormat::SENML_JSON, ContentFormat::SENML_CBOR, ContentFormat::TLV].into_iter().collect(),
+            offer: Offer::Understood,
             preferred: ContentFormat::SENML_JSON,
             retry: Duration::from_secs(30),
         }
@@ -83,7 +95,11 @@ impl Settings {
             _ => self.lifetime,
         };
         let lifetime = if lifetime.is_zero() { limits::LIFETIME_MAX } else { lifetime };
-        Registration::new(version, lifetime, binding, self.formats, tree.instances())
+        let formats = match self.offer {
+            Offer::Understood => self.formats,
+            Offer::Nothing => ContentFormats::NONE,
+        };
+        Registration::new(version, lifetime, binding, formats, tree.instances())
     }
 
     /// The objects of the device.

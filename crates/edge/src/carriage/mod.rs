@@ -1,10 +1,14 @@
 //! How LwM2M's requests and responses travel in those of CoAP (LwM2M 1.1 transport, 6.4), for servers and
 //! clients.
 
+mod device;
+
 use std::time::Duration;
 
 use bugle_coap::{OptionNumber, Options};
 use bugle_lwm2m::{Code, ContentFormat, Method, Observe, Request, Response};
+
+pub use device::{CoapDevice, Output};
 
 /// A request as CoAP has it.
 #[must_use]
