@@ -48,6 +48,8 @@ pub(crate) struct Lwm2m {
     confirmations: HashMap<u64, (RequestHandle, Response)>,
     /// What the exchanges that are under way are for.
     exchanges: HashMap<ExchangeId, Purpose>,
+    /// The exchanges in which clients that were dismissed are asked to leave.
+    farewells: HashMap<Peer, ExchangeId>,
     /// The deliveries that clients have reset, by when they are put to them again.
     resets: VecDeque<(Time, Slot, ExchangeId)>,
     last_number: u64,
@@ -62,6 +64,7 @@ impl Lwm2m {
             askings: HashMap::new(),
             confirmations: HashMap::new(),
             exchanges: HashMap::new(),
+            farewells: HashMap::new(),
             resets: VecDeque::new(),
             last_number: 0,
         }
@@ -122,6 +125,8 @@ enum Purpose {
     Delivery(Slot),
     /// Observing a path of the client in this slot.
     Observation(Slot, ResourcePath),
+    /// Asking the client that was at this peer to leave.
+    Farewell(Peer),
 }
 
 /// The endpoint's secret, from the seed of the gateway (SplitMix64).
@@ -170,6 +175,7 @@ impl Edge {
                         }
                         self.on_observed(now, (slot, path), &response);
                     }
+                    Some(Purpose::Farewell(peer)) => self.on_farewell_over(exchange, peer),
                     None => {}
                 }
             }
@@ -188,6 +194,7 @@ impl Edge {
             Event::Failed { exchange, failure, .. } => match self.lwm2m.exchanges.get(&exchange).copied() {
                 Some(Purpose::Delivery(slot)) => self.on_failed(now, exchange, slot, failure),
                 Some(Purpose::Observation(slot, path)) => self.on_observation_lost(exchange, slot, path),
+                Some(Purpose::Farewell(peer)) => self.on_farewell_over(exchange, peer),
                 None => {}
             },
             Event::ResponseDelivered { peer, .. } => self.on_word_from(now, peer),

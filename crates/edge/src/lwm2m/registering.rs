@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use bugle_coap::RequestHandle;
+use bugle_coap::{ExchangeId, RequestHandle};
 use bugle_core::gateway::{Hold, Reach, Refusal, RegistrationRequest, Slot};
 use bugle_core::{Description, EndCause, Time};
 use bugle_lwm2m::operation::DeviceOperation;
@@ -21,6 +21,7 @@ use bugle_lwm2m::registration::{Register, Update};
 use bugle_lwm2m::{Code, Response};
 use bugle_mqtt::Ending;
 
+use super::Purpose;
 use super::client::{Asking, Client, StoredClient, parse_location, protocol};
 use super::peer::{Peer, Security};
 use crate::carriage::to_coap_request;
@@ -61,6 +62,7 @@ impl Edge {
         let Some(asking) = self.lwm2m.askings.remove(&asker) else { return };
         self.counters.admitted += 1;
         self.send_off(now, slot, Ending::SessionTakenOver);
+        self.take_farewell_back(now, asking.peer);
         let secret = match self.lwm2m.clients.get(slot) {
             Some(known) => known.secret,
             None => u32::from_be_bytes(self.lwm2m.endpoint.draw_token().as_bytes()[..4].try_into().expect("4 of 8")),
@@ -187,7 +189,26 @@ impl Edge {
         if let Ok(request) = DeviceOperation::disable(&client.registration).to_request(&client.registration) {
             let delivery = bugle_coap::Delivery::default();
             // One that does not hear it hears 4.04 to its next update.
-            let _ = self.lwm2m.endpoint.request(now, client.peer, to_coap_request(&request), delivery);
+            let asked = self.lwm2m.endpoint.request(now, client.peer, to_coap_request(&request), delivery);
+            if let Ok(exchange) = asked {
+                self.lwm2m.exchanges.insert(exchange, Purpose::Farewell(client.peer));
+                self.lwm2m.farewells.insert(client.peer, exchange);
+            }
+        }
+    }
+
+    /// Whoever is admitted again must not be asked to leave for what was before, nor wait until that is over.
+    fn take_farewell_back(&mut self, now: Time, peer: Peer) {
+        if let Some(exchange) = self.lwm2m.farewells.remove(&peer) {
+            self.lwm2m.exchanges.remove(&exchange);
+            self.lwm2m.endpoint.cancel(now, exchange);
+        }
+    }
+
+    pub(super) fn on_farewell_over(&mut self, exchange: ExchangeId, peer: Peer) {
+        self.lwm2m.exchanges.remove(&exchange);
+        if self.lwm2m.farewells.get(&peer) == Some(&exchange) {
+            self.lwm2m.farewells.remove(&peer);
         }
     }
 

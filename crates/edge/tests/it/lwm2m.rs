@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bugle_core::{Content, DownEntry, Operation, Outcome, Receipt, State};
+use bugle_core::{Content, DownEntry, EndCause, Operation, Outcome, Receipt, State};
 use bugle_lwm2m::client::{Input, Offer, Output, Settings, WakesWith};
 use bugle_lwm2m::{ContentFormat, Path, Value};
 
@@ -117,6 +117,25 @@ fn a_client_that_is_not_ready_is_asked_again_a_little_later_but_not_for_ever() {
     site.pass(5 * SECOND);
     assert!(matches!(site.world.only_outcome(hopeless), Outcome::Failed { .. }));
     assert_eq!(messages(&site, 0).len(), 2);
+}
+
+#[test]
+fn a_client_that_was_dismissed_in_its_sleep_and_registers_again_is_asked_at_once() {
+    let mut site = Site::good(vec![sleeper("meter", HOUR, WakesWith::Update)]);
+    site.start();
+    site.pass(94 * SECOND);
+    let (id, cause) = (peripheral("meter"), EndCause::Application);
+    site.world.down(DownEntry::Deregister { peripheral: id, registration: None, cause });
+    site.pass(SECOND);
+    assert_eq!(states(&site, &["meter"]), [State::Allocated]);
+    site.tell(0, Input::Wake);
+    site.pass(SECOND);
+    assert_eq!(states(&site, &["meter"]), [State::Active]);
+    let request = site.world.operation(1, message("hello"), Receipt::Executed);
+    site.pass(SECOND);
+    assert_eq!(site.world.only_outcome(request), Outcome::Executed { answer: Content::default() });
+    site.pass(60 * SECOND);
+    assert_eq!(states(&site, &["meter"]), [State::Active], "what was said to it before holds no more");
 }
 
 #[test]
