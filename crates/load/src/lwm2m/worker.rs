@@ -9,6 +9,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use bugle_core::Time;
+use bugle_runtime::Clock;
 use mio::{Events, Poll, Token, Waker};
 
 use super::behaviour::Peripheral;
@@ -32,7 +33,8 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 pub(crate) struct Worker {
     poll: Poll,
     waker: Arc<Waker>,
-    began: Instant,
+    /// Certificates are good from one time of the wall clock to another.
+    clock: Clock,
     share: Share,
     seats: Vec<Seat>,
     /// What those share whose server is on this machine.
@@ -90,17 +92,16 @@ impl Worker {
         let seats = share.iter().map(seat).collect();
         let first = share.first().map_or(0, |(index, _)| *index);
         let numbered = |(index, peripheral)| (peripheral, Numbers::new(seed, index));
-        let began = Instant::now();
         Ok(Self {
             poll,
             waker,
-            began,
+            clock: Clock::start(),
             share: Share::new(share.into_iter().map(numbered).collect(), Numbers::new(!seed, first).secret()),
             seats,
             loopback: None,
             rest: Rest::None,
             session_timeouts: BTreeSet::new(),
-            turns: Turns::new(began, pace),
+            turns: Turns::new(Instant::now(), pace),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             told,
             orders,
@@ -141,7 +142,7 @@ impl Worker {
     }
 
     fn now(&self) -> Time {
-        Time::from_millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
+        self.clock.now()
     }
 
     /// How long nothing is to be done unless something comes.

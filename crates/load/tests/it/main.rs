@@ -1,5 +1,6 @@
 //! Simulated peripherals over real sockets: against a server played by the test, and against mosquitto.
 
+mod certified;
 mod lwm2m;
 mod mosquitto;
 mod played_server;
