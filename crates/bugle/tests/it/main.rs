@@ -2,6 +2,7 @@
 
 mod allocating;
 mod backing_up;
+mod examples;
 mod help;
 mod operating;
 mod program;
