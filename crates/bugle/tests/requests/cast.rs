@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bugle_core::PeripheralId;
+use bugle_core::certificate::TrustAnchors;
 use bugle_core::credential::PreSharedKey;
-use bugle_dtls::{Certificates, ClientCredential, OwnCertificate, TrustAnchors};
+use bugle_dtls::{Certificates, ClientCredential, OwnCertificate};
 use bugle_load::mqtt::{Announcing, Answering, Reconnecting, Sleeping};
 use bugle_load::{MqttVersion, Peripheral, lwm2m, mqtt};
 use bugle_lwm2m::Version;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bugle_core::PeripheralId;
-use bugle_dtls::{Certificates, ClientCredential, Config, Event, Output, OwnCertificate, Server, TrustAnchors};
+use bugle_core::certificate::TrustAnchors;
+use bugle_dtls::{Certificates, ClientCredential, Config, Event, Output, OwnCertificate, Server};
 use bugle_load::lwm2m::{Behaviour, Peripheral};
 use bugle_load::{Options, Peripherals};
 use bugle_runtime::Clock;
