@@ -1,7 +1,11 @@
 //! An application activates all members of a group that are in standby, or puts all of them into it.
 //!
-//! Every gateway with allocations in the group is told, does it, and tells of each member what came of
-//! it; until then the platform's record stays as it is.
+//! Every gateway with allocations in the group, or in one that it contains (`nesting.rs`), is told of each
+//! of these groups, does it, and tells of each member what came of it; until then the platform's record
+//! stays as it is. Who is in several of the groups is activated once, as whoever asks for it meanwhile
+//! shares the wake-up.
+
+use std::collections::BTreeSet;
 
 use thiserror::Error;
 
@@ -34,7 +38,7 @@ pub enum DirectGroupRefusal {
     /// There is no such application.
     #[error("the application is unknown")]
     UnknownApplication,
-    /// No allocation names the group.
+    /// No allocation names the group, or one that it contains.
     #[error("the group is unknown")]
     UnknownGroup,
     /// A down log is full.
@@ -49,7 +53,7 @@ impl Procedure for DirectGroup {
     fn needs(&self) -> Needs {
         let mut needs = Needs::default();
         needs.applications.insert(self.application.clone());
-        needs.groups.insert((self.application.clone(), self.group.clone()));
+        needs.whole_groups.insert((self.application.clone(), self.group.clone()));
         needs
     }
 
@@ -57,17 +61,15 @@ impl Procedure for DirectGroup {
         if work.applications.get(&self.application).is_none() {
             return Err(DirectGroupRefusal::UnknownApplication);
         }
-        let counts = work.groups.get(&(self.application.clone(), self.group.clone()));
-        let allocated = counts.into_iter().flatten().filter(|(_, count)| count.allocated > 0);
-        let gateways: Vec<GatewayId> = allocated.map(|(gateway, _)| gateway.clone()).collect();
-        if gateways.is_empty() {
+        let told = self.told(work);
+        if told.is_empty() {
             return Err(DirectGroupRefusal::UnknownGroup);
         }
-        if let Some(full) = gateways.iter().find(|gateway| !work.has_room(gateway)) {
-            return Err(DirectGroupRefusal::DownLogFull(full.clone()));
-        }
-        for gateway in gateways {
-            let (application, group) = (self.application.clone(), self.group.clone());
+        for (gateway, group) in told {
+            if !work.has_room(&gateway) {
+                return Err(DirectGroupRefusal::DownLogFull(gateway));
+            }
+            let application = self.application.clone();
             let entry = match self.direction {
                 GroupDirection::Activate => DownEntry::ActivateGroup { application, group },
                 GroupDirection::Standby => DownEntry::StandbyGroup { application, group },
@@ -75,5 +77,18 @@ impl Procedure for DirectGroup {
             work.send(&gateway, entry);
         }
         Ok(())
+    }
+}
+
+impl DirectGroup {
+    /// Which gateways hear of which groups: those with allocations in them.
+    fn told(&self, work: &Work) -> BTreeSet<(GatewayId, GroupId)> {
+        let contained = work.contained(&self.application, &self.group);
+        let whole = std::iter::once(&self.group).chain(&contained);
+        let gateways = whole.flat_map(|group| {
+            let gateways = work.gateways_in(&self.application, group);
+            gateways.map(move |gateway| (gateway.clone(), group.clone()))
+        });
+        gateways.collect()
     }
 }

@@ -237,8 +237,13 @@ impl Work {
     pub(super) fn gateways_of(&self, application: &ApplicationId, group: &GroupId) -> BTreeSet<GatewayId> {
         let contained = self.contained(application, group);
         let whole = std::iter::once(group).chain(&contained);
-        let counts = whole.filter_map(|group| self.groups.get(&(application.clone(), group.clone()))).flatten();
-        counts.filter(|(_, count)| count.allocated > 0).map(|(gateway, _)| gateway.clone()).collect()
+        whole.flat_map(|group| self.gateways_in(application, group)).cloned().collect()
+    }
+
+    /// The gateways with allocations in a group itself.
+    pub(super) fn gateways_in(&self, application: &ApplicationId, group: &GroupId) -> impl Iterator<Item = &GatewayId> {
+        let counts = self.groups.get(&(application.clone(), group.clone())).into_iter().flatten();
+        counts.filter(|(_, count)| count.allocated > 0).map(|(gateway, _)| gateway)
     }
 
     /// Whether the down log of a gateway that is there takes one more entry.

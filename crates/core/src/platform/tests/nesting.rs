@@ -27,6 +27,22 @@ fn a_request_goes_to_every_gateway_of_every_group_that_its_group_contains() {
 }
 
 #[test]
+fn activating_a_group_reaches_the_members_of_the_groups_that_it_contains() {
+    let mut memory = registered_world();
+    nested(&mut memory, &[("site", "building"), ("building", "east"), ("site", "all"), ("building", "empty")]);
+    memory.forget_logs();
+    let direct = |outer: &str, direction| DirectGroup { application: application(), group: group(outer), direction };
+    assert_eq!(memory.perform(&direct("site", GroupDirection::Activate), at(10)), Ok(()));
+    assert_eq!(memory.perform(&direct("building", GroupDirection::Standby), at(11)), Ok(()));
+    let activate = |of: &str| DownEntry::ActivateGroup { application: application(), group: group(of) };
+    let standby = |of: &str| DownEntry::StandbyGroup { application: application(), group: group(of) };
+    assert_eq!(memory.sent_to("gw1"), [&activate("all"), &activate("east"), &standby("east")]);
+    assert_eq!(memory.sent_to("gw2"), [&activate("east"), &standby("east")]);
+    let empty = memory.perform(&direct("empty", GroupDirection::Activate), at(12));
+    assert_eq!(empty, Err(DirectGroupRefusal::UnknownGroup));
+}
+
+#[test]
 fn a_group_that_contains_none_that_an_allocation_names_is_unknown() {
     let mut memory = registered_world();
     nested(&mut memory, &[("site", "empty")]);
