@@ -8,7 +8,7 @@ use bugle_core::gateway::{
     Allocated, AllocationConflict, Batch, Census, Config, Direction, DirectionRefusal, Effect, Gateway, Link, Restored,
     Slot, Ticket, WakeUp,
 };
-use bugle_core::{Allocation, DownEntry, PeripheralId, State, Time, Waker};
+use bugle_core::{Allocation, DownEntry, PeripheralId, RequestId, State, Time, Waker};
 use bytes::BytesMut;
 
 use crate::counters::Counters;
@@ -103,6 +103,8 @@ pub enum Output {
 pub struct WakeCall {
     /// Where the peripheral is in the gateway's tables.
     pub slot: Slot,
+    /// The request on whose behalf; none if somebody asked for just that.
+    pub request: Option<RequestId>,
     /// Which wake-up.
     pub wake_up: WakeUp,
     /// Whom it is to wake.
@@ -298,7 +300,7 @@ impl Edge {
             if self.step_lwm2m(now) {
                 continue;
             }
-            if let Some(output) = self.gateway.poll_output() {
+            if let Some(output) = self.gateway.poll_output(now) {
                 match output {
                     bugle_core::gateway::Output::Persist(batch) => return Some(Output::Persist(batch)),
                     bugle_core::gateway::Output::Effect(effect) => self.carry_out(now, effect),
@@ -354,10 +356,10 @@ impl Edge {
             Effect::Observe { slot, path } => self.observe(now, slot, path),
             Effect::ObserveNoMore { slot, path } => self.observe_no_more(now, slot, path),
             Effect::Taken { token, .. } if Lwm2m::is_ours(token) => self.on_lwm2m_taken(now, token),
-            Effect::Wake { slot, wake_up, waker, tries } => {
+            Effect::Wake { slot, request, wake_up, waker, tries } => {
                 // With its allocation gone there is nobody to wake.
                 let Some(peripheral) = self.gateway.peripheral(slot).cloned() else { return };
-                self.outputs.push_back(Output::Wake(WakeCall { slot, wake_up, peripheral, waker, tries }));
+                self.outputs.push_back(Output::Wake(WakeCall { slot, request, wake_up, peripheral, waker, tries }));
             }
             Effect::Taken { token, .. } => self.on_taken(now, token),
             Effect::Directed { token } => self.outputs.push_back(Output::Directed { token }),

@@ -118,11 +118,12 @@ pub(crate) async fn run(
                 let Some(call) = call else { return };
                 let (wakers, commands) = (Arc::clone(&wakers), commands.clone());
                 sending.spawn(async move {
-                    let WakeCall { slot, wake_up, ref peripheral, tries, .. } = call;
+                    let WakeCall { slot, request, wake_up, ref peripheral, tries, .. } = call;
+                    let request = request.map(tracing::field::display);
                     match wakers.send_in_time(&call).await {
-                        Ok(()) => tracing::debug!(%peripheral, tries, "a wake-up is sent"),
+                        Ok(()) => tracing::debug!(%peripheral, request, tries, "a wake-up is sent"),
                         Err(error) => {
-                            tracing::warn!(%peripheral, tries, %error, "a wake-up could not be sent");
+                            tracing::warn!(%peripheral, request, tries, %error, "a wake-up could not be sent");
                             commands.send(Command::WakeFailed { slot, wake_up });
                         }
                     }

@@ -12,11 +12,11 @@
 //! 5. When nobody calls any more, the peripheral is just in standby: `calm`.
 //!
 //! The state is durable before a wake-up leaves, so that after a crash the try that was under way
-//! counts as one.
+//! counts as one. Its time begins when it has left: one that waits for the disk is followed by no other.
 
 use std::sync::Arc;
 
-use super::pacing::Cause;
+use super::pacing::{Cause, Departure};
 use super::timers::Timer;
 use super::{Effect, Gateway, Slot};
 use crate::{ApplicationId, GroupId, PeripheralId, Presence, Time, WakeEffort, Waker};
@@ -44,7 +44,8 @@ impl Waking {
 #[derive(Debug, Clone, Copy)]
 struct Attempt {
     number: WakeUp,
-    until: Time,
+    /// Until when it may work; none while it has not left.
+    until: Option<Time>,
 }
 
 /// Tells a wake-up from all others since the gateway was started.
@@ -142,20 +143,20 @@ impl Gateway {
     /// Step 2, as far as the wake budget allows.
     pub(super) fn wake_next(&mut self, now: Time) {
         while let Some((cause, slot)) = self.wakes.take_next(now) {
-            if self.is_called(slot, cause) && self.wake(now, slot) {
+            if self.is_called(slot, cause) && self.wake(now, slot, cause) {
                 self.wakes.begin(now, cause);
             }
         }
     }
 
     /// Sends a wake-up, unless one is on its way or a pause is kept. Whether it did.
-    fn wake(&mut self, now: Time, slot: Slot) -> bool {
+    fn wake(&mut self, now: Time, slot: Slot, cause: Cause) -> bool {
         let Some(peripheral) = self.registry.registered_mut(slot) else { return false };
         let profile = Arc::clone(&peripheral.profile);
         let registration = peripheral.registration.as_deref_mut().expect("it is registered");
-        let (Some(effort), true) = (profile.waker.effort(), registration.presence != Presence::Active) else {
+        if profile.waker == Waker::Window || registration.presence == Presence::Active {
             return false;
-        };
+        }
         let waking = &mut registration.waking;
         if waking.attempt.is_some() || waking.pause_until > now {
             return false;
@@ -163,14 +164,39 @@ impl Gateway {
         self.last_wake_up.0 += 1;
         let number = self.last_wake_up;
         waking.tries += 1;
-        waking.attempt = Some(Attempt { number, until: now + effort.time_limit });
+        waking.attempt = Some(Attempt { number, until: None });
         let tries = waking.tries;
         registration.last_activated = now;
         let next_wake = registration.presence.next_wake();
         self.change_presence(now, slot, Presence::Activating { next_wake });
-        self.timers.set(Timer::Wake(slot), now + effort.time_limit);
-        self.outbox.effect(Effect::Wake { slot, wake_up: number, waker: profile.waker.clone(), tries });
+        // Its time begins when it leaves.
+        self.timers.clear(Timer::Wake(slot));
+        let waker = profile.waker.clone();
+        self.outbox.effect(Effect::Wake { slot, request: cause, wake_up: number, waker, tries });
         true
+    }
+
+    /// A wake-up is about to leave. Not one that nobody wants any more.
+    pub(super) fn wake_up_leaves(
+        &mut self,
+        now: Time,
+        slot: Slot,
+        cause: Cause,
+        wake_up: WakeUp,
+        waker: &Waker,
+    ) -> bool {
+        let until = waker.effort().map(|effort| now + effort.time_limit);
+        let registration = self.registry.registration_mut(slot);
+        let attempt = registration.and_then(|registration| registration.waking.attempt.as_mut());
+        let wanted = attempt.filter(|attempt| attempt.number == wake_up);
+        let leaves = wanted.is_some();
+        if let (Some(attempt), Some(until)) = (wanted, until) {
+            attempt.until = Some(until);
+            self.timers.set(Timer::Wake(slot), until);
+        }
+        self.wakes.leave(now, cause, if leaves { Departure::At(now) } else { Departure::Never });
+        self.timers.set_or_clear(Timer::Wakes, self.wakes.next_due(now));
+        leaves
     }
 
     /// A try has taken its time, or a pause is over.
@@ -219,8 +245,8 @@ impl Gateway {
         }
         let Some(registration) = self.registry.registration_mut(slot) else { return };
         let waking = &mut registration.waking;
-        if let Some(attempt) = waking.attempt.take() {
-            waking.pause_until = attempt.until;
+        if let Some(until) = waking.attempt.take().and_then(|attempt| attempt.until) {
+            waking.pause_until = until;
         }
         waking.tries = 0;
         if matches!(registration.presence, Presence::Activating { .. }) {
@@ -245,7 +271,7 @@ impl Gateway {
         match (registration.presence, until) {
             (Presence::Activating { .. }, Some(until)) => {
                 registration.waking.tries = 1;
-                registration.waking.attempt = Some(Attempt { number: WakeUp::default(), until });
+                registration.waking.attempt = Some(Attempt { number: WakeUp::default(), until: Some(until) });
                 self.timers.set(Timer::Wake(slot), until);
             }
             (Presence::Standby { .. }, Some(until)) => registration.waking.pause_until = until,

@@ -20,7 +20,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::change::StoredRequest;
-use super::pacing::Meter;
+use super::pacing::{Departure, Meter};
 use super::registry::{Registration, Waiting};
 use super::timers::Timer;
 use super::{Change, Effect, Gateway, Slot};
@@ -260,14 +260,23 @@ impl Gateway {
         let passage = if is_repeat { Passage::Resent } else { Passage::Unsent };
         registration.in_flight = Some(InFlight { passage, is_acknowledged: false, answer: None });
         self.deliveries.begin(now, Some(request));
-        self.timers.set(Timer::Answer(slot), now + self.config.answer_time);
         self.observe(now, slot);
         let request = Arc::clone(&self.requests.get(&request).expect("what waits is taken").request);
         self.outbox.effect(Effect::Deliver { slot, delivery, is_repeat, request });
     }
 
     /// A delivery is about to leave. Not one that was settled, or cut off, while it waited for the disk.
-    pub(super) fn may_leave(&mut self, slot: Slot, delivery: u16) -> bool {
+    pub(super) fn delivery_leaves(&mut self, now: Time, slot: Slot, delivery: u16, request: RequestId) -> bool {
+        let leaves = self.set_out(slot, delivery);
+        if leaves {
+            self.timers.set(Timer::Answer(slot), now + self.config.answer_time);
+        }
+        self.deliveries.leave(now, Some(request), if leaves { Departure::At(now) } else { Departure::Never });
+        self.timers.set_or_clear(Timer::Deliveries, self.deliveries.next_due(now));
+        leaves
+    }
+
+    fn set_out(&mut self, slot: Slot, delivery: u16) -> bool {
         let Some(registration) = self.registry.registration_mut(slot) else { return false };
         let is_next = registration.waiting.front().is_some_and(|waiting| waiting.delivery == delivery);
         let Some(in_flight) = registration.in_flight.as_mut().filter(|_| is_next) else { return false };

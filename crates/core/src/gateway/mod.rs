@@ -172,6 +172,8 @@ pub enum Effect {
     Wake {
         /// Which peripheral.
         slot: Slot,
+        /// The request on whose behalf; none if somebody asked for just that.
+        request: Option<RequestId>,
         /// Which wake-up.
         wake_up: WakeUp,
         /// How.
@@ -394,11 +396,19 @@ impl Gateway {
     }
 
     /// What is to be persisted, or done, next.
-    pub fn poll_output(&mut self) -> Option<Output> {
+    pub fn poll_output(&mut self, now: Time) -> Option<Output> {
         while let Some(effect) = self.outbox.poll_effect() {
-            match effect {
-                Effect::Deliver { slot, delivery, .. } if !self.may_leave(slot, delivery) => {}
-                effect => return Some(Output::Effect(effect)),
+            let leaves = match &effect {
+                Effect::Deliver { slot, delivery, request, .. } => {
+                    self.delivery_leaves(now, *slot, *delivery, request.id)
+                }
+                Effect::Wake { slot, request, wake_up, waker, .. } => {
+                    self.wake_up_leaves(now, *slot, *request, *wake_up, waker)
+                }
+                _ => true,
+            };
+            if leaves {
+                return Some(Output::Effect(effect));
             }
         }
         self.outbox.poll_batch(&mut self.up_log).map(Output::Persist)

@@ -5,7 +5,8 @@
 //!
 //! 1. Of an urgent request before a normal one, of a normal one before one in the background.
 //! 2. Requests of the same priority take turns, a member each.
-//! 3. Never more than allowed begin within any second (or minute), nor are in flight at any instant.
+//! 3. Never more than allowed leave the gateway within any second (or minute), nor are in flight at any
+//!    instant. What has begun and waits for the disk counts until it has left: it may leave at any time.
 //!
 //! Each step is logarithmic in what waits, however large a group is.
 
@@ -28,7 +29,16 @@ enum Gate {
     Full,
 }
 
-/// What may begin within a time, and be in flight at an instant.
+/// What became of something that had begun and waited for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Departure {
+    /// It left the gateway.
+    At(Time),
+    /// Nobody wants it any more.
+    Never,
+}
+
+/// What may leave within a time, and be in flight at an instant.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     rate: Option<Rate>,
@@ -40,17 +50,24 @@ pub(super) struct Meter {
 struct Rate {
     count: usize,
     per: Duration,
-    /// When the last ones began, at most `count`.
-    begun: VecDeque<Time>,
-    /// Until when nothing is known of what began before.
+    /// When the last ones left, at most `count`.
+    left: VecDeque<Time>,
+    /// How many have begun, and not left yet.
+    leaving: usize,
+    /// Until when nothing is known of what left before.
     unknown_until: Time,
 }
 
 impl Meter {
-    /// So many may begin within any time as long as `per`.
+    /// So many may leave within any time as long as `per`.
     pub(super) fn of_rate(count: Option<u32>, per: Duration) -> Self {
-        let rate =
-            count.map(|count| Rate { count: count as usize, per, begun: VecDeque::new(), unknown_until: Time::ZERO });
+        let rate = count.map(|count| Rate {
+            count: count as usize,
+            per,
+            left: VecDeque::new(),
+            leaving: 0,
+            unknown_until: Time::ZERO,
+        });
         Self { rate, ..Self::default() }
     }
 
@@ -72,20 +89,33 @@ impl Meter {
             return Gate::Full;
         }
         let Some(rate) = &self.rate else { return Gate::Open };
-        let opens_at = match rate.begun.front() {
-            Some(first) if rate.begun.len() >= rate.count => (*first + rate.per).max(rate.unknown_until),
-            _ => rate.unknown_until,
+        if rate.leaving >= rate.count {
+            return Gate::Full;
+        }
+        // So many of those that left must be long gone before one more may begin.
+        let gone = (rate.left.len() + rate.leaving + 1).saturating_sub(rate.count);
+        let opens_at = match gone.checked_sub(1) {
+            Some(last) => (rate.left[last] + rate.per).max(rate.unknown_until),
+            None => rate.unknown_until,
         };
         if opens_at <= now { Gate::Open } else { Gate::OpensAt(opens_at) }
     }
 
-    fn begin(&mut self, now: Time) {
+    fn begin(&mut self) {
         self.in_flight = self.in_flight.saturating_add(1);
         if let Some(rate) = &mut self.rate {
-            if rate.begun.len() >= rate.count {
-                rate.begun.pop_front();
+            rate.leaving += 1;
+        }
+    }
+
+    fn leave(&mut self, departure: Departure) {
+        let Some(rate) = &mut self.rate else { return };
+        rate.leaving = rate.leaving.saturating_sub(1);
+        if let Departure::At(now) = departure {
+            if rate.left.len() >= rate.count {
+                rate.left.pop_front();
             }
-            rate.begun.push_back(now);
+            rate.left.push_back(now);
         }
     }
 
@@ -177,10 +207,21 @@ impl Lane {
 
     /// What was taken begins, and the next turn is another request's.
     pub(super) fn begin(&mut self, now: Time, cause: Cause) {
-        self.meter.begin(now);
+        self.meter.begin();
         if let Some(queue) = self.queues.get_mut(&cause) {
-            queue.meter.begin(now);
+            queue.meter.begin();
             self.place(now, cause);
+        }
+    }
+
+    /// What had begun has left the gateway, or never will.
+    pub(super) fn leave(&mut self, now: Time, cause: Cause, departure: Departure) {
+        self.meter.leave(departure);
+        if let Some(queue) = self.queues.get_mut(&cause) {
+            queue.meter.leave(departure);
+            if !matches!(queue.place, Place::Turn(_)) {
+                self.place(now, cause);
+            }
         }
     }
 
@@ -266,10 +307,12 @@ mod tests {
         slots.for_each(|slot| lane.add(time(0), cause(number), 0, Slot::new(slot)));
     }
 
+    /// Begins all that may begin, and has it leave at once.
     fn begin_all(lane: &mut Lane, now: Time) -> Vec<(u64, u32)> {
         let mut begun = Vec::new();
         while let Some((cause, slot)) = lane.take_next(now) {
             lane.begin(now, cause);
+            lane.leave(now, cause, Departure::At(now));
             begun.push((cause.expect("a request's").number(), slot.number()));
         }
         begun
@@ -318,24 +361,49 @@ mod tests {
         assert_eq!(begin_all(&mut lane, time(1_100)), [(1, 0)]);
     }
 
+    #[test]
+    fn what_has_begun_and_not_left_counts_until_it_has() {
+        let mut lane = lane(Some(2), None);
+        fill(&mut lane, 1, Priority::Normal, Meter::default(), 0..5);
+        for _ in 0..2 {
+            let (cause, _) = lane.take_next(time(0)).expect("it may begin");
+            lane.begin(time(0), cause);
+        }
+        assert_eq!((lane.take_next(time(5_000)), lane.next_due(time(5_000))), (None, None));
+        lane.leave(time(5_000), cause(1), Departure::At(time(5_000)));
+        lane.leave(time(5_000), cause(1), Departure::Never);
+        assert_eq!(begin_all(&mut lane, time(5_000)).len(), 1);
+        assert_eq!(lane.next_due(time(5_000)), Some(time(6_000)));
+    }
+
     #[derive(Debug, Clone)]
     enum Step {
-        Add { request: u64, slot: u32 },
-        End { at: usize },
-        Pass { millis: u64 },
+        Add {
+            request: u64,
+            slot: u32,
+        },
+        /// What has begun leaves.
+        Commit,
+        End {
+            at: usize,
+        },
+        Pass {
+            millis: u64,
+        },
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = prop_oneof![
             4 => (0..4_u64, 0..200_u32).prop_map(|(request, slot)| Step::Add { request, slot }),
+            2 => Just(Step::Commit),
             2 => any::<prop::sample::Index>().prop_map(|at| Step::End { at: at.index(1_000) }),
             3 => (0..600_u64).prop_map(|millis| Step::Pass { millis }),
         ];
         prop::collection::vec(step, 1..200)
     }
 
-    fn rate_holds(begun: &[Time], count: u32) -> bool {
-        begun.windows(count as usize + 1).all(|window| window[count as usize] - window[0] >= SECOND)
+    fn rate_holds(left: &[Time], count: u32) -> bool {
+        left.windows(count as usize + 1).all(|window| window[count as usize] - window[0] >= SECOND)
     }
 
     proptest! {
@@ -351,9 +419,9 @@ mod tests {
                 let meter = Meter::of_rate(Some(of_each.0), SECOND).with_in_flight(Some(of_each.1));
                 fill(&mut lane, number, priority, meter, 0..0);
             }
-            let (mut now, mut begun, mut flying) = (time(0), Vec::new(), Vec::new());
+            let (mut now, mut left, mut flying) = (time(0), Vec::new(), Vec::<(u64, u32, bool)>::new());
             let (mut added, mut ended) = (BTreeSet::new(), BTreeSet::new());
-            let quiet = (0..1_000).flat_map(|_| [Step::Pass { millis: 300 }, Step::End { at: 0 }]);
+            let quiet = (0..1_000).flat_map(|_| [Step::Pass { millis: 300 }, Step::Commit, Step::End { at: 0 }]);
             for step in steps.into_iter().chain(quiet) {
                 match step {
                     Step::Add { request, slot } if !added.contains(&(request, slot)) => {
@@ -361,26 +429,36 @@ mod tests {
                         added.insert((request, slot));
                     }
                     Step::Add { .. } => {}
+                    Step::Commit => {
+                        for (request, _, waits) in flying.iter_mut().filter(|(.., waits)| *waits) {
+                            lane.leave(now, cause(*request), Departure::At(now));
+                            left.push((*request, now));
+                            *waits = false;
+                        }
+                    }
                     Step::End { at } if !flying.is_empty() => {
-                        let (request, slot): (u64, u32) = flying.swap_remove(at % flying.len());
+                        let (request, slot, waits) = flying.swap_remove(at % flying.len());
+                        if waits {
+                            lane.leave(now, cause(request), Departure::Never);
+                        }
                         lane.end(now, cause(request));
                         ended.insert((request, slot));
                     }
                     Step::End { .. } => {}
                     Step::Pass { millis } => now += Duration::from_millis(millis),
                 }
-                for (request, slot) in begin_all(&mut lane, now) {
-                    flying.push((request, slot));
-                    begun.push((request, now));
+                while let Some((cause, slot)) = lane.take_next(now) {
+                    lane.begin(now, cause);
+                    flying.push((cause.expect("a request's").number(), slot.number(), true));
                 }
                 prop_assert!(flying.len() <= of_all.1 as usize);
                 for number in 0..4 {
-                    let of_it = flying.iter().filter(|(request, _)| *request == number).count();
+                    let of_it = flying.iter().filter(|(request, ..)| *request == number).count();
                     prop_assert!(of_it <= of_each.1 as usize);
                 }
             }
             let times = |of: Option<u64>| -> Vec<Time> {
-                begun.iter().filter(|(request, _)| of.is_none_or(|of| of == *request)).map(|(_, at)| *at).collect()
+                left.iter().filter(|(request, _)| of.is_none_or(|of| of == *request)).map(|(_, at)| *at).collect()
             };
             prop_assert!(rate_holds(&times(None), of_all.0));
             prop_assert!((0..4).all(|number| rate_holds(&times(Some(number)), of_each.0)));

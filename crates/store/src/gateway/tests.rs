@@ -65,7 +65,7 @@ impl Twice {
     /// Persists in both, and holds them against each other.
     fn run(&mut self) {
         let mut last = None;
-        while let Some(output) = self.gateway.poll_output() {
+        while let Some(output) = self.gateway.poll_output(self.now) {
             if let Output::Persist(batch) = output {
                 last = Some(batch);
             }

@@ -176,3 +176,19 @@ fn a_newer_request_with_the_same_key_replaces_what_waits() {
     assert_eq!(world.outcome(4, "p0"), Some(Outcome::Replaced), "also after a crash");
     assert_eq!(world.outcome(2, "p0"), None);
 }
+
+#[test]
+fn what_waits_for_the_disk_counts_when_it_leaves() {
+    let mut world = World::with_members(4);
+    let pacing = Pacing { members_per_second: NonZeroU32::new(2), ..Pacing::default() };
+    world.down_without_disk(DownEntry::Request(GroupRequest { pacing, ..request(1, world.now + HOUR) }));
+    for _ in 0..5 {
+        world.pass_without_disk(SECOND);
+    }
+    world.run();
+    assert_eq!(delivered(&world).len(), 2);
+    world.pass(SECOND - Duration::from_millis(1));
+    assert_eq!(delivered(&world).len(), 2);
+    world.pass(Duration::from_millis(1));
+    assert_eq!(delivered(&world).len(), 4);
+}

@@ -279,3 +279,45 @@ fn who_leaves_is_woken_no_more() {
     world.decide("p0", yes(&["g"]));
     assert_eq!(world.state("p0"), State::Active);
 }
+
+#[test]
+fn a_wake_up_that_waits_for_the_disk_is_followed_by_no_other() {
+    let mut world = asleep(1);
+    world.down_without_disk(DownEntry::Request(request(1, world.now + HOUR)));
+    for _ in 0..60 {
+        world.pass_without_disk(SECOND);
+    }
+    world.run();
+    assert_eq!(wake_ups(&world), [tried("p0", 1)]);
+    // The first may work for ten seconds after it has left, and a pause of twenty follows.
+    world.pass(10 * SECOND);
+    world.pass(19 * SECOND);
+    assert_eq!(wake_ups(&world).len(), 1);
+    world.pass(SECOND);
+    assert_eq!(wake_ups(&world), [tried("p0", 1), tried("p0", 2)]);
+}
+
+#[test]
+fn who_wakes_while_its_wake_up_waits_for_the_disk_is_not_woken() {
+    let mut world = asleep(1);
+    world.down_without_disk(DownEntry::Request(request(1, world.now + HOUR)));
+    world.gateway.handle_word(world.now, world.slot("p0"));
+    world.run();
+    assert_eq!((wake_ups(&world), world.state("p0")), (vec![], State::Active));
+}
+
+#[test]
+fn the_wake_budget_counts_wake_ups_when_they_leave() {
+    let pacing = Pacing { activations_per_minute: NonZeroU32::new(1), ..Pacing::default() };
+    let mut world = asleep(3);
+    world.down_without_disk(DownEntry::Request(GroupRequest { pacing, ..request(1, world.now + HOUR) }));
+    for _ in 0..3 {
+        world.pass_without_disk(60 * SECOND);
+    }
+    world.run();
+    assert_eq!(wake_ups(&world).len(), 1);
+    world.pass(59 * SECOND);
+    assert_eq!(wake_ups(&world).len(), 1);
+    world.pass(SECOND);
+    assert_eq!(wake_ups(&world).len(), 2);
+}

@@ -126,7 +126,7 @@ impl World {
 
     /// Gathers what comes out, without persisting.
     pub(super) fn drain(&mut self) {
-        while let Some(output) = self.gateway.poll_output() {
+        while let Some(output) = self.gateway.poll_output(self.now) {
             match output {
                 Output::Persist(batch) => self.in_flight.push(batch),
                 Output::Effect(effect) => self.effects.push(effect),
@@ -224,9 +224,22 @@ impl World {
     }
 
     pub(super) fn down(&mut self, entry: DownEntry) {
+        self.down_without_disk(entry);
+        self.run();
+    }
+
+    /// An entry comes while the disk takes nothing.
+    pub(super) fn down_without_disk(&mut self, entry: DownEntry) {
         self.down_sequence += 1;
         self.gateway.handle_down(self.now, self.down_sequence, entry);
-        self.run();
+        self.drain();
+    }
+
+    /// Time passes while the disk takes nothing.
+    pub(super) fn pass_without_disk(&mut self, time: Duration) {
+        self.now += time;
+        self.gateway.handle_timeout(self.now);
+        self.drain();
     }
 
     pub(super) fn send(&mut self, request: GroupRequest) {
