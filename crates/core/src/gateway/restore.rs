@@ -63,8 +63,8 @@ impl Gateway {
             gateway.watch(now, slot);
         }
         gateway.observed = restored.observed.into_iter().collect();
-        if !registered.is_empty() {
-            // Somebody may have been served or woken just before.
+        if restored.down_applied > 0 {
+            // Somebody may have been served or woken just before, as the down log asks for it.
             gateway.deliveries.restore(now);
             gateway.wakes.restore(now);
         }

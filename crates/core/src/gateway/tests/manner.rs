@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::world::{HOUR, World, group, request};
+use super::world::{HOUR, World, allocation, group, request};
 use crate::gateway::{Effect, Rejection};
 use crate::{Abort, DownEntry, FailuresMax, GroupRequest, Outcome, Pacing, Priority, RequestId, StopCause};
 
@@ -191,4 +191,21 @@ fn what_waits_for_the_disk_counts_when_it_leaves() {
     assert_eq!(delivered(&world).len(), 2);
     world.pass(Duration::from_millis(1));
     assert_eq!(delivered(&world).len(), 4);
+}
+
+#[test]
+fn pacing_outlives_a_crash_also_when_everybody_served_before_it_has_left() {
+    let pacing = Pacing { members_per_second: NonZeroU32::new(1), ..Pacing::default() };
+    let mut world = World::paced(vec![allocation("p0", &["g"]), allocation("p1", &["g"])], pacing);
+    world.register("p0");
+    world.send(request(1, world.now + HOUR));
+    world.acknowledge("p0");
+    world.gateway.handle_deregistration(world.now, world.slot("p0"));
+    world.run();
+    world.crash();
+    world.register("p1");
+    world.send(request(2, world.now + HOUR));
+    assert!(requests_to(&world, "p1").is_empty());
+    world.pass(SECOND);
+    assert_eq!(requests_to(&world, "p1"), [2]);
 }
