@@ -265,9 +265,10 @@ impl Gateway {
         self.outbox.effect(Effect::Deliver { slot, delivery, is_repeat, request });
     }
 
-    /// A delivery is about to leave. Not one that was settled, or cut off, while it waited for the disk.
+    /// A delivery is about to leave. Not one that was settled, or cut off, while it waited for the disk, nor one to
+    /// who went to standby.
     pub(super) fn delivery_leaves(&mut self, now: Time, slot: Slot, delivery: u16, request: RequestId) -> bool {
-        let leaves = self.set_out(slot, delivery);
+        let leaves = self.set_out(now, slot, delivery);
         if leaves {
             self.timers.set(Timer::Answer(slot), now + self.config.answer_time);
         }
@@ -276,12 +277,23 @@ impl Gateway {
         leaves
     }
 
-    fn set_out(&mut self, slot: Slot, delivery: u16) -> bool {
+    fn set_out(&mut self, now: Time, slot: Slot, delivery: u16) -> bool {
         let Some(registration) = self.registry.registration_mut(slot) else { return false };
-        let is_next = registration.waiting.front().is_some_and(|waiting| waiting.delivery == delivery);
-        let Some(in_flight) = registration.in_flight.as_mut().filter(|_| is_next) else { return false };
-        in_flight.passage = Passage::Left;
-        true
+        let Some(waiting) = registration.waiting.front_mut().filter(|waiting| waiting.delivery == delivery) else {
+            return false;
+        };
+        let Some(in_flight) = &mut registration.in_flight else { return false };
+        if registration.presence == Presence::Active {
+            in_flight.passage = Passage::Left;
+            return true;
+        }
+        // It went to standby meanwhile, and is put to it at its next word as if nothing had been.
+        waiting.is_repeat = in_flight.passage != Passage::Unsent;
+        waiting.tries -= 1;
+        let request = waiting.request;
+        registration.in_flight = None;
+        self.deliveries.end(now, Some(request));
+        false
     }
 
     /// The transport has acknowledged a delivery.

@@ -434,3 +434,17 @@ fn reports_are_bounded_and_their_loss_is_reported() {
     assert!(matches!(up[before], UpEntry::ReportsLost { count: 1, .. }));
     assert!(matches!(up.last(), Some(UpEntry::Report { report, .. }) if report.peripheral == peripheral("p0")));
 }
+
+#[test]
+fn what_waits_for_the_disk_is_not_sent_to_who_goes_to_standby() {
+    let mut world = World::with_members(1);
+    world.down_without_disk(DownEntry::Request(request(1, world.now + HOUR)));
+    world.gateway.handle_standby(world.now, world.slot("p0"), None);
+    world.run();
+    assert!(world.deliveries("p0").is_empty());
+    world.gateway.handle_word(world.now, world.slot("p0"));
+    world.run();
+    assert!(matches!(world.deliveries("p0")[..], [(1, _, false)]));
+    world.acknowledge("p0");
+    assert_eq!(world.outcome(1, "p0"), Some(Outcome::Delivered));
+}
