@@ -161,6 +161,11 @@ impl Gateway {
         if waking.attempt.is_some() || waking.pause_until > now {
             return false;
         }
+        if profile.waker.effort().is_some_and(|effort| waking.tries >= effort.tries) {
+            // Its allocation allows fewer than it did.
+            self.give_up(now, slot);
+            return false;
+        }
         self.last_wake_up.0 += 1;
         let number = self.last_wake_up;
         waking.tries += 1;

@@ -321,3 +321,15 @@ fn the_wake_budget_counts_wake_ups_when_they_leave() {
     world.pass(SECOND);
     assert_eq!(wake_ups(&world).len(), 2);
 }
+
+#[test]
+fn an_allocation_that_comes_to_allow_fewer_tries_ends_the_activation() {
+    let mut world = asleep(1);
+    world.send(request(1, world.now + HOUR));
+    world.pass(10 * SECOND);
+    let once = r#"{"exec":{"program":"wake","effort":{"time_limit":10,"tries":1,"back_off":20}}}"#;
+    let allocation = Allocation { waker: once.parse().expect("a waker"), ..allocation("p0", &["g"]) };
+    assert!(world.gateway.handle_allocations(world.now, vec![allocation]).is_empty());
+    world.pass(HOUR / 2);
+    assert_eq!((wake_ups(&world), world.state("p0")), (vec![tried("p0", 1)], State::Standby));
+}
