@@ -136,6 +136,9 @@ impl Gateway {
         let has_new_start = former.initial_state != allocation.initial_state;
         let is_registered = self.registry.registered(slot).is_some();
         let is_blocked = if has_new_start && !is_registered { starts_blocked } else { is_blocked };
+        if is_blocked {
+            self.refuse_ask(now, slot);
+        }
         self.put(slot, allocation, origin, is_blocked);
         Ok(())
     }

@@ -3,7 +3,9 @@
 use super::world::{HOUR, World, allocation, application, group, peripheral, yes};
 use crate::credential::PasswordVerifier;
 use crate::gateway::{AllocationConflict, Direction, DirectionRefusal, Effect, Link, Presented, Refusal};
-use crate::{Credential, DownEntry, EndCause, InitialState, Origin, Presence, State, UpEntry, Verdict, limits};
+use crate::{
+    Allocation, Credential, DownEntry, EndCause, InitialState, Origin, Presence, State, UpEntry, Verdict, limits,
+};
 use std::time::Duration;
 
 fn refusal(world: &World, asker: u64) -> Option<&Refusal> {
@@ -370,4 +372,16 @@ fn registrations_that_await_a_decision_are_bounded() {
     }
     let asker = world.ask(&format!("p{}", limits::REGISTERING_MAX));
     assert!(matches!(refusal(&world, asker), Some(Refusal::Busy { .. })));
+}
+
+#[test]
+fn an_allocation_that_comes_to_start_blocked_refuses_who_is_asking() {
+    let mut world = World::new(vec![allocation("p0", &["g"])]);
+    world.ask("p0");
+    let blocked = Allocation { initial_state: InitialState::Blocked, ..allocation("p0", &["g"]) };
+    assert!(world.gateway.handle_allocations(world.now, vec![blocked]).is_empty());
+    world.run();
+    assert!(world.effects.iter().any(|effect| matches!(effect, Effect::Refused { .. })));
+    world.decide("p0", yes(&["g"]));
+    assert_eq!(world.state("p0"), State::Blocked);
 }
