@@ -53,17 +53,17 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     ),
     mutation(
         "forget at the gateway that a request is cancelled",
-        "crates/core/src/gateway/distribution.rs",
-        "taken.is_cancelled = true;",
+        "crates/core/src/gateway/stopping.rs",
+        "self.outbox.record(Change::Cancelled { request });",
         "",
     ),
     mutation(
         "tell only one gateway of a cancellation",
         "crates/core/src/platform/cancellation.rs",
         "for gateway in gateways {
-            work.send(&gateway, DownEntry::Cancel { request: self.request });",
+            work.send(&gateway, DownEntry::Cancel { request: self.request, cause: StopCause::Cancelled });",
         "for gateway in gateways.into_iter().take(1) {
-            work.send(&gateway, DownEntry::Cancel { request: self.request });",
+            work.send(&gateway, DownEntry::Cancel { request: self.request, cause: StopCause::Cancelled });",
     ),
     mutation("send a repetition as new", "crates/core/src/gateway/distribution.rs", "waiting.is_repeat = true;", ""),
     mutation(
@@ -110,9 +110,9 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     ),
     mutation(
         "deliver what was settled meanwhile",
-        "crates/core/src/gateway/mod.rs",
-        "Effect::Deliver { slot, delivery, .. } if !self.may_leave(slot, delivery) => {}",
-        "Effect::Deliver { slot, delivery, .. } if !self.may_leave(slot, delivery) && delivery == 0 => {}",
+        "crates/core/src/gateway/distribution.rs",
+        "let leaves = self.set_out(slot, delivery);",
+        "let leaves = self.set_out(slot, delivery) || delivery != 0;",
     ),
     mutation(
         "complete a request before all gateways have told their members",
@@ -137,5 +137,47 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "crates/core/src/application/configuration.rs",
         "self.drop_registration(peripheral, gateway, ended.registration, changes);",
         "let _ = gateway;",
+    ),
+    mutation(
+        "forget when deliveries and wake-ups left",
+        "crates/core/src/gateway/pacing.rs",
+        "            rate.left.push_back(now);",
+        "            rate.left.push_back(Time::ZERO);",
+    ),
+    mutation(
+        "forget after a crash that something left just before",
+        "crates/core/src/gateway/pacing.rs",
+        "rate.unknown_until = now + rate.per;",
+        "rate.unknown_until = now;",
+    ),
+    mutation(
+        "have one delivery more under way than is allowed",
+        "crates/core/src/gateway/pacing.rs",
+        "self.in_flight >= max)",
+        "self.in_flight > max)",
+    ),
+    mutation(
+        "send a wake-up while another may work",
+        "crates/core/src/gateway/activation.rs",
+        "if waking.attempt.is_some() || waking.pause_until > now {",
+        "if waking.tries > 200 {",
+    ),
+    mutation(
+        "wake who has woken meanwhile",
+        "crates/core/src/gateway/activation.rs",
+        "let leaves = wanted.is_some();",
+        "let leaves = true;",
+    ),
+    mutation(
+        "forget after a crash that a wake-up may work",
+        "crates/core/src/gateway/activation.rs",
+        "let until = self.effort(slot).map(|effort| now + effort.time_limit);",
+        "let until = self.effort(slot).map(|_| now);",
+    ),
+    mutation(
+        "let the newer of two requests go first",
+        "crates/core/src/gateway/registry.rs",
+        "rposition(|other| other.priority <= waiting.priority)",
+        "rposition(|other| other.priority < waiting.priority)",
     ),
 ];

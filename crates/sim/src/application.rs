@@ -22,6 +22,8 @@ use crate::random::Random;
 const LOAD_MAX: usize = 8;
 /// How long an application that is quick waits between two calls for events, in milliseconds.
 const PAUSE_CALM: Range<u64> = 20..200;
+/// How many events it takes at once, at least, then.
+const BATCH_CALM: usize = 20;
 /// How long a call may take.
 const CALL_TIME: Duration = Duration::from_secs(5);
 /// How long after a failure it is tried again.
@@ -182,6 +184,8 @@ impl Application {
         self.disk.calm();
         self.idle_until = now;
         self.habits.pause = PAUSE_CALM;
+        // One event at a time may be too slow for ever, over a slow network.
+        self.habits.batch = self.habits.batch.max(BATCH_CALM);
         if let Some(process) = &mut self.process {
             process.dies_after = None;
         }

@@ -1,6 +1,8 @@
 //! What the HTTP API carries, in the core's words.
 
-use bugle_core::platform::{Cancel, Decide, DecisionResult, Direct, IdempotencyKey, Submitted};
+use bugle_core::platform::{
+    Cancel, Decide, DecisionResult, Direct, DirectGroup, IdempotencyKey, Nest, PutSchedule, Submitted, Unnest,
+};
 use bugle_core::{ApplicationId, RequestId};
 
 /// Which call.
@@ -28,6 +30,10 @@ pub(crate) enum Ask {
     },
     Cancel(Cancel),
     Direct(Direct),
+    DirectGroup(DirectGroup),
+    Nest(Nest),
+    Unnest(Unnest),
+    PutSchedule(Box<PutSchedule>),
 }
 
 /// What the platform answers.

@@ -8,13 +8,18 @@ mod members_only;
 mod nothing_lost;
 mod once;
 mod outcomes;
+mod pacing;
 mod places;
+mod schedules;
+mod standby;
 mod truth;
+mod wakes;
 
 use thiserror::Error;
 
 use crate::fact::Fact;
-use crate::network::Stamp;
+use crate::gateway::Gateway;
+use crate::network::Moment;
 use crate::state::State;
 
 /// A promise was broken.
@@ -33,7 +38,7 @@ trait Checker {
     fn promise(&self) -> &'static str;
 
     /// Takes note of something that happened.
-    fn observe(&mut self, stamp: Stamp, fact: &Fact<'_>) -> Result<(), String>;
+    fn observe(&mut self, moment: Moment, fact: &Fact<'_>) -> Result<(), String>;
 
     /// All has healed and come to rest.
     fn conclude(&mut self, state: &State<'_>) -> Result<(), String>;
@@ -43,13 +48,18 @@ trait Checker {
 pub(crate) struct Checkers(Vec<Box<dyn Checker>>);
 
 impl Checkers {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(gateways: &[Gateway]) -> Self {
+        let paces = gateways.iter().map(|gateway| (gateway.id().clone(), gateway.pacing()));
         Self(vec![
             Box::new(once::Once::default()),
             Box::new(authorized::Authorized::default()),
             Box::new(members_only::MembersOnly::default()),
             Box::new(outcomes::Outcomes::default()),
             Box::new(truth::Truth::default()),
+            Box::new(pacing::Pace::new(paces)),
+            Box::new(wakes::Wakes::default()),
+            Box::new(schedules::Schedules::default()),
+            Box::new(standby::Standby::default()),
             Box::new(nothing_lost::NothingLost::default()),
             Box::new(logs::Logs::default()),
             Box::new(bounds::Bounds::default()),
@@ -57,10 +67,10 @@ impl Checkers {
         ])
     }
 
-    pub(crate) fn observe(&mut self, stamp: Stamp, fact: &Fact<'_>) -> Result<(), Violation> {
+    pub(crate) fn observe(&mut self, moment: Moment, fact: &Fact<'_>) -> Result<(), Violation> {
         for checker in &mut self.0 {
             let promise = checker.promise();
-            checker.observe(stamp, fact).map_err(|what| Violation { promise, what })?;
+            checker.observe(moment, fact).map_err(|what| Violation { promise, what })?;
         }
         Ok(())
     }

@@ -143,6 +143,14 @@ impl Device {
         self.run(now, gateway, sent);
     }
 
+    /// A wake-up has come.
+    pub(crate) fn handle_wake_up(&mut self, now: Time) {
+        if let Some(power) = &mut self.power {
+            power.device.handle_input(now, Input::Wake);
+            self.run(now, self.gateway(), Stamp::MAX);
+        }
+    }
+
     /// Does what is due.
     pub(crate) fn handle_timeout(&mut self, now: Time) {
         if self.acts_at <= now {

@@ -1,7 +1,7 @@
 //! What checkers learn of the world.
 
 use bugle_core::platform::Changes;
-use bugle_core::{ApplicationId, GatewayId, PeripheralId, RequestId, application, gateway};
+use bugle_core::{ApplicationId, GatewayId, PeripheralId, RequestId, WakeEffort, application, gateway};
 
 use crate::network::Stamp;
 
@@ -26,6 +26,24 @@ pub(crate) enum Fact<'a> {
     Accepted { request: RequestId },
     /// A peripheral was let in.
     Connected { gateway: &'a GatewayId, peripheral: &'a PeripheralId },
+    /// A group request left a gateway, for a peripheral.
+    Sent { gateway: &'a GatewayId, peripheral: &'a PeripheralId, request: RequestId, carrier: Carrier },
+    /// A gateway knows that nothing is under way with a peripheral any more: its stream has ended, or it
+    /// registers anew and knows nothing of what was.
+    CutOff { gateway: &'a GatewayId, peripheral: &'a PeripheralId },
+    /// A gateway's process has died.
+    GatewayDied { gateway: &'a GatewayId },
+    /// A wake-up left a gateway.
+    WakeSent {
+        gateway: &'a GatewayId,
+        peripheral: &'a PeripheralId,
+        /// On whose behalf, if a request's.
+        request: Option<RequestId>,
+        effort: WakeEffort,
+        tries: u8,
+    },
+    /// A gateway knows that the last wake-up could not be sent.
+    WakeFailed { gateway: &'a GatewayId, peripheral: &'a PeripheralId },
     /// A group request came to a peripheral.
     Received {
         gateway: &'a GatewayId,
@@ -49,4 +67,6 @@ pub(crate) enum Carrier {
     Stream,
     /// A datagram: it may be late, and an endpoint sends it again by itself.
     Datagram,
+    /// A datagram that its endpoint may have held back for a while.
+    HeldBack,
 }

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bugle_core::gateway::{Batch, Change, Memory};
-use bugle_core::{Allocation, GatewayId, PeripheralId, State, Time};
-use bugle_edge::{ConnectionId, DatagramSocket, Edge, Output as EdgeOutput, Peer, Security, Settings, Store};
+use bugle_core::gateway::{Batch, Change, Memory, Slot, WakeUp};
+use bugle_core::{Allocation, GatewayId, Pacing, PeripheralId, State, Time};
+use bugle_edge::{ConnectionId, DatagramSocket, Edge, Output as EdgeOutput, Peer, Security, Settings, Store, WakeCall};
 
 use crate::clock::Clock;
 use crate::disk::{Disk, Fate};
@@ -49,6 +49,8 @@ pub(crate) enum Output {
     Close {
         stream: StreamId,
     },
+    /// Sends a wake-up.
+    Wake(Box<WakeCall>),
     /// Begins a commit that takes so long.
     Commit {
         takes: Duration,
@@ -114,6 +116,11 @@ impl Gateway {
     /// What is on its disk.
     pub(crate) const fn kept(&self) -> &Memory {
         &self.kept
+    }
+
+    /// How fast members are served and woken.
+    pub(crate) const fn pacing(&self) -> Pacing {
+        self.settings.gateway.pacing
     }
 
     /// The state of a peripheral, if the gateway runs and it is allocated here.
@@ -245,6 +252,13 @@ impl Gateway {
         self.turn(now, out);
     }
 
+    /// A wake-up could not be sent.
+    pub(crate) fn handle_wake_failed(&mut self, now: Time, slot: Slot, wake_up: WakeUp, out: &mut Vec<Output>) {
+        let Some(process) = &mut self.process else { return };
+        process.edge.handle_wake_failed(process.clock.show(now), slot, wake_up);
+        self.turn(now, out);
+    }
+
     /// A stream has ended.
     pub(crate) fn handle_closed(&mut self, now: Time, stream: StreamId, out: &mut Vec<Output>) {
         let Some(process) = &mut self.process else { return };
@@ -336,8 +350,9 @@ impl Gateway {
                 EdgeOutput::Datagram { peer, datagram } => {
                     out.push(Output::Datagram { address: peer.address, datagram: datagram.to_vec() });
                 }
-                // Nobody directs anything at the gateway itself, or is woken from outside, in this world.
-                EdgeOutput::Directed { .. } | EdgeOutput::Wake(_) => {}
+                EdgeOutput::Wake(call) => out.push(Output::Wake(Box::new(call))),
+                // Nobody directs anything at the gateway itself in this world.
+                EdgeOutput::Directed { .. } => {}
                 EdgeOutput::Persist(batch) => {
                     process.in_commit = Some(batch);
                     out.push(Output::Commit { takes: self.disk.commit_time() });

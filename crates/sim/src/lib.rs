@@ -37,6 +37,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod waiting_line;
 mod work;
 mod world;
 

@@ -95,6 +95,13 @@ pub(crate) enum Piece {
 /// A moment in the order of everything that happens; later ones are larger.
 pub(crate) type Stamp = u64;
 
+/// A moment, and what time it was then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment {
+    pub(crate) stamp: Stamp,
+    pub(crate) at: Time,
+}
+
 /// A piece at the end of its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Arrival {

@@ -272,6 +272,15 @@ impl Peripheral {
         }
     }
 
+    /// A wake-up has come.
+    pub(crate) fn handle_wake_up(&mut self, now: Time) {
+        let stirs_at = now + self.random.millis(50..3_000);
+        match &mut self.phase {
+            Phase::Away { until } if self.stream.is_none() => *until = (*until).min(stirs_at),
+            _ => {}
+        }
+    }
+
     /// Does what is due.
     pub(crate) fn handle_timeout(&mut self, now: Time) {
         match self.phase {

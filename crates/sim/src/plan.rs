@@ -1,16 +1,13 @@
 //! What a seed draws before a run: its size, its options, its faults and what is wanted of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod wants;
+
 use std::num::NonZeroU16;
 use std::ops::Range;
 use std::time::Duration;
 
 use bugle_core::gateway::{Config, Undecided};
-use bugle_core::platform::{Direct, Direction, Submitted};
-use bugle_core::{
-    Activation, Allocation, ApplicationId, Content, GatewayId, GroupId, InitialState, LateJoiners, Operation, Pacing,
-    PeripheralId, Priority, Receipt, Sleepers, Waker,
-};
+use bugle_core::{Allocation, ApplicationId, GatewayId, GroupId, PeripheralId};
 use bugle_edge::Settings;
 use bugle_lwm2m::client::{Sleep, WakesWith};
 use bugle_mqtt::Version;
@@ -121,6 +118,7 @@ impl Draw {
     }
 
     fn gateway(&mut self, number: usize) -> GatewayPlan {
+        let pacing = self.pacing();
         let random = &mut self.random;
         let config = Config {
             gateway: gateway_id(number),
@@ -128,7 +126,7 @@ impl Draw {
             undecided: if random.chance(700) { Undecided::Refuse } else { Undecided::Hold },
             retry_after: random.seconds(1..10),
             answer_time: random.seconds(2..20),
-            pacing: Pacing::default(),
+            pacing,
         };
         let mut settings = Settings::new(config);
         settings.reconnect_grace = random.seconds(1..30);
@@ -278,97 +276,6 @@ impl Draw {
             }
         };
         if self.random.chance(500) { (one, other) } else { (other, one) }
-    }
-
-    fn works(&mut self) -> Vec<(Duration, Work)> {
-        let count = 2 + self.random.index(50);
-        (0..count).map(|_| (self.moment(), self.work())).collect()
-    }
-
-    fn work(&mut self) -> Work {
-        let application = self.random.index(self.applications);
-        match self.random.of(0..100) {
-            0..60 => Work::Submit { application, submitted: self.submitted() },
-            60..68 => Work::Cancel { application, choice: self.random.next() },
-            68..92 => Work::Direct { application, direct: self.direct(application) },
-            _ => {
-                let peripheral = self.random.index(self.peripherals);
-                let allocation = self.allocation(peripheral);
-                Work::Edit { gateway: self.random.index(self.gateways), allocation }
-            }
-        }
-    }
-
-    fn submitted(&mut self) -> Submitted {
-        let group = group_id(self.random.index(self.groups));
-        // Each another, so that who gets it knows the request by it.
-        self.words += 1;
-        let content = Content::text(format!("word {}", self.words));
-        let random = &mut self.random;
-        Submitted {
-            group,
-            operation: Operation::Message { content },
-            activation: random
-                .pick(&[
-                    Activation::All,
-                    Activation::All,
-                    Activation::None,
-                    Activation::Count(1),
-                    Activation::Percentage(50),
-                ])
-                .clone(),
-            sleepers: if random.chance(750) { Sleepers::Queue } else { Sleepers::Skip },
-            receipt: if random.chance(500) { Receipt::Delivered } else { Receipt::Executed },
-            late_joiners: if random.chance(250) { LateJoiners::Include } else { LateJoiners::Exclude },
-            lifespan: random.seconds(1..120),
-            priority: Priority::Normal,
-            pacing: Pacing::default(),
-            abort: None,
-            collapse_key: None,
-        }
-    }
-
-    fn direct(&mut self, application: usize) -> Direct {
-        let number = self.random.index(self.peripherals);
-        let direction = match self.random.of(0..100) {
-            0..30 => Direction::Allocate(Box::new(self.allocation_of(number, application))),
-            30..40 => Direction::Remove,
-            40..55 => Direction::Release,
-            55..70 => Direction::Block,
-            70..85 => Direction::Deregister,
-            _ => Direction::Standby,
-        };
-        Direct {
-            application: Some(application_id(application)),
-            gateway: gateway_id(self.random.index(self.gateways)),
-            peripheral: peripheral_id(number),
-            direction,
-        }
-    }
-
-    fn allocation(&mut self, peripheral: usize) -> Allocation {
-        // A peripheral has an application of its own, mostly.
-        let application = if self.random.chance(900) { peripheral } else { self.random.next() as usize };
-        self.allocation_of(peripheral, application % self.applications)
-    }
-
-    fn allocation_of(&mut self, peripheral: usize, application: usize) -> Allocation {
-        let groups: BTreeSet<GroupId> =
-            (0..self.groups).filter(|_| self.random.chance(600)).map(group_id).chain([group_id(0)]).collect();
-        // A device that registers for longer than its allocation lets it would come and go.
-        let is_client = peripheral < self.peripherals - self.devices;
-        let random = &mut self.random;
-        Allocation {
-            peripheral: peripheral_id(peripheral),
-            application: application_id(application),
-            groups,
-            initial_state: if random.chance(60) { InitialState::Blocked } else { InitialState::Allocated },
-            credential: None,
-            waker: Waker::Window,
-            labels: BTreeMap::new(),
-            lifetime: (is_client && random.chance(300)).then(|| random.seconds(10..200)),
-            idle: random.chance(200).then(|| random.seconds(5..60)),
-        }
     }
 
     fn moment(&mut self) -> Duration {

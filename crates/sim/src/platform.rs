@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bugle_core::platform::{
-    ApplyUp, Changes, Close, Closed, Memory, PeripheralKey, PeripheralRow, Procedure, RequestState, Submit,
+    ApplyUp, Changes, Close, Closed, Fire, Memory, PeripheralKey, PeripheralRow, Procedure, RequestState, ScheduleKey,
+    Submit,
 };
 use bugle_core::{ApplicationId, Event, GatewayId, Presence, PresenceChanged, RequestId, State, Time};
 use bugle_wire::{CloseReason, FromPlatform, proto};
@@ -23,7 +24,7 @@ use crate::network::StreamId;
 use crate::random::Random;
 use link::{Link, LinkOutput, closing};
 
-/// After a failure of the store nothing is closed for so long.
+/// After a failure of the store nothing is closed or fired for so long.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How much goes at once.
@@ -147,6 +148,9 @@ impl Platform {
         if let Some((request, row)) = self.kept.requests().iter().find(is_open) {
             return Some(format!("request {request} is {}", row.state));
         }
+        if let Some((_, (application, schedule))) = next_firing(&self.kept) {
+            return Some(format!("schedule {schedule} of {application} has not been seen to"));
+        }
         if let Some((gateway, _)) = self.kept.gateways().iter().find(|(_, logs)| logs.down_waiting() > 0) {
             return Some(format!("{gateway} has not taken all of its down log"));
         }
@@ -248,6 +252,10 @@ impl Platform {
             }
             Ask::Cancel(cancel) => self.perform(now, &cancel, out, |done| then(done_or_refused(done))),
             Ask::Direct(direct) => self.perform(now, &direct, out, |done| then(done_or_refused(done))),
+            Ask::DirectGroup(direct) => self.perform(now, &direct, out, |done| then(done_or_refused(done))),
+            Ask::Nest(nest) => self.perform(now, &nest, out, |done| then(done_or_refused(done))),
+            Ask::Unnest(unnest) => self.perform(now, &unnest, out, |done| then(done_or_refused(done))),
+            Ask::PutSchedule(put) => self.perform(now, &*put, out, |done| then(done_or_refused(done))),
         }
         self.turn(now, out);
     }
@@ -288,12 +296,14 @@ impl Platform {
         let Some(process) = &self.process else { return Time::MAX };
         let silent = process.links.values().map(|link| link.silent_at).min().unwrap_or(Time::MAX);
         let closes = next_closing(&process.live).map_or(Time::MAX, |(at, _)| at.max(process.closes_after));
-        process.clock.when(now, silent.min(closes))
+        let fires = next_firing(&process.live).map_or(Time::MAX, |(at, _)| at.max(process.closes_after));
+        process.clock.when(now, silent.min(closes).min(fires))
     }
 
     /// Does what is due.
     pub(crate) fn turn(&mut self, now: Time, out: &mut Vec<Output>) {
         self.close_due(now, out);
+        self.fire_due(now, out);
         self.work_links(now, out);
         if let Some(process) = &mut self.process
             && process.in_commit.is_empty()
@@ -384,6 +394,18 @@ impl Platform {
             if self.process.as_ref().is_some_and(is_open) {
                 return out.push(Output::Broken(format!("request {request} is closed and not complete")));
             }
+        }
+    }
+
+    fn fire_due(&mut self, now: Time, out: &mut Vec<Output>) {
+        while let Some(process) = &self.process
+            && let Some((due, key)) = next_firing(&process.live)
+            && due.max(process.closes_after) <= process.clock.show(now)
+        {
+            let submitted = process.live.schedules()[&key].submitted.clone();
+            let id = RequestId::compose(process.clock.show(now), self.random.next() as u32);
+            // One whose id is taken is due all the same, and draws another.
+            self.perform(now, &Fire { key, due, submitted, id, next_due: None }, out, |_| Then::Nothing);
         }
     }
 
@@ -492,6 +514,10 @@ fn snapshot(key: &PeripheralKey, row: &PeripheralRow) -> Vec<Event> {
 fn next_closing(rows: &Memory) -> Option<(Time, RequestId)> {
     let open = rows.requests().iter().filter(|(_, row)| row.state != RequestState::Complete);
     open.map(|(request, row)| (row.closes_at(), *request)).min()
+}
+
+fn next_firing(rows: &Memory) -> Option<(Time, ScheduleKey)> {
+    rows.schedules().iter().filter_map(|(key, row)| Some((row.next_due?, key.clone()))).min()
 }
 
 fn done_or_refused<R: ToString>(done: Result<(), R>) -> Reply {

@@ -8,13 +8,15 @@ mod arriving;
 mod asking;
 mod breaking;
 mod carrying;
+mod waking;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bugle_core::{RequestId, Time};
+use bugle_core::gateway::{Slot, WakeUp};
+use bugle_core::{PeripheralId, RequestId, Time};
 
 use crate::application::Application;
 use crate::call::{Ask, CallId, Reply};
@@ -24,7 +26,7 @@ use crate::disk::Disk;
 use crate::fact::Fact;
 use crate::fault::Fault;
 use crate::gateway::Gateway;
-use crate::network::{Arrival, Network, Place, Stamp, StreamId};
+use crate::network::{Arrival, Moment, Network, Place, Stamp, StreamId};
 use crate::peripheral::Peripheral;
 use crate::plan::{GatewayPlan, Plan};
 use crate::platform::Platform;
@@ -32,6 +34,7 @@ use crate::random::Random;
 use crate::schedule::Schedule;
 use crate::state::State;
 use crate::trace::{Keep, Trace};
+use crate::waiting_line::WaitingLine;
 use crate::work::Work;
 use asking::{Caller, Wish};
 use carrying::device_at;
@@ -78,6 +81,16 @@ enum Happening {
     Fault(Fault),
     Mended(Fault),
     Work(Work),
+    WakeUpArrives {
+        place: Place,
+    },
+    WakeUpFailed {
+        gateway: usize,
+        start: u32,
+        slot: Slot,
+        wake_up: WakeUp,
+        peripheral: PeripheralId,
+    },
     /// A wish is looked after.
     Wish(usize),
 }
@@ -85,6 +98,7 @@ enum Happening {
 pub(crate) struct World {
     now: Time,
     schedule: Schedule<Happening>,
+    random: Random,
     network: Network,
     gateways: Vec<Gateway>,
     platform: Platform,
@@ -93,6 +107,7 @@ pub(crate) struct World {
     devices: Vec<Device>,
     /// What group requests carry, each another content.
     contents: BTreeMap<Vec<u8>, RequestId>,
+    waiting_line: WaitingLine,
     /// Streams whose dialler is gone without a word.
     orphans: BTreeSet<StreamId>,
     /// For how long, and how, a process that dies stays down.
@@ -135,7 +150,8 @@ impl World {
             let disk = disk(&mut random);
             Gateway::new(settings, windows, file, disk, random.fork())
         });
-        let gateways = gateways.collect();
+        let gateways: Vec<Gateway> = gateways.collect();
+        let checkers = Checkers::new(&gateways);
         let platform = Platform::new(platform, ids.into_iter(), disk(&mut random), random.fork());
         let accepted = vec![Vec::new(); applications.len()];
         let applications = applications.into_iter().map(|(id, habits)| {
@@ -159,6 +175,7 @@ impl World {
         let mut world = Self {
             now: START,
             schedule,
+            random: random.fork(),
             network,
             gateways,
             platform,
@@ -166,6 +183,7 @@ impl World {
             peripherals,
             devices,
             contents: BTreeMap::new(),
+            waiting_line: WaitingLine::default(),
             orphans: BTreeSet::new(),
             dooms: BTreeMap::new(),
             dark: BTreeSet::new(),
@@ -175,7 +193,7 @@ impl World {
             accepted,
             is_healed: false,
             stamp: 0,
-            checkers: Checkers::new(),
+            checkers,
             violation: None,
             trace: Trace::new(START, keep),
             steps: 0,
@@ -290,9 +308,7 @@ impl World {
         match happening {
             Happening::Arrives(arrival) => self.arrive(arrival),
             Happening::DatagramAtGateway { gateway, address, datagram } => {
-                let mut out = Vec::new();
-                self.gateways[gateway].handle_datagram(self.now, address, &datagram, &mut out);
-                self.carry_gateway(gateway, out);
+                self.arrive_from_device(gateway, address, &datagram);
             }
             Happening::DatagramAtDevice { gateway, address, datagram, sent } => {
                 let number = device_at(address);
@@ -306,6 +322,12 @@ impl World {
                 self.carry_platform(out);
             }
             Happening::Replied { call, reply } => self.on_replied(call, reply),
+            Happening::WakeUpArrives { place } => self.wake_up(place),
+            Happening::WakeUpFailed { gateway, start, slot, wake_up, peripheral } => {
+                if self.gateways[gateway].starts() == start {
+                    self.on_wake_up_failed(gateway, slot, wake_up, &peripheral);
+                }
+            }
             Happening::Starts { place } => self.start(place),
             Happening::Fault(fault) => self.go_wrong(fault),
             Happening::Mended(fault) => self.mend(fault),
@@ -389,7 +411,8 @@ impl World {
     /// Tells the checkers.
     fn tell(&mut self, fact: &Fact<'_>) {
         self.stamp += 1;
-        if let Err(violation) = self.checkers.observe(self.stamp, fact) {
+        let moment = Moment { stamp: self.stamp, at: self.now };
+        if let Err(violation) = self.checkers.observe(moment, fact) {
             self.violation.get_or_insert(violation);
         }
     }

@@ -91,6 +91,12 @@ impl Memory {
         &self.requests
     }
 
+    /// The schedules.
+    #[must_use]
+    pub const fn schedules(&self) -> &BTreeMap<ScheduleKey, ScheduleRow> {
+        &self.schedules
+    }
+
     /// The members of group requests.
     #[must_use]
     pub const fn members(&self) -> &BTreeMap<MemberKey, MemberRow> {

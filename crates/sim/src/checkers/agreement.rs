@@ -10,7 +10,7 @@ use bugle_core::{ApplicationId, GatewayId, GroupId, InitialState, PeripheralId};
 use super::Checker;
 use crate::fact::Fact;
 use crate::gateway::Gateway;
-use crate::network::Stamp;
+use crate::network::Moment;
 use crate::state::State;
 
 #[derive(Debug)]
@@ -21,7 +21,7 @@ impl Checker for Agreement {
         "after healing all tiers agree"
     }
 
-    fn observe(&mut self, _: Stamp, _: &Fact<'_>) -> Result<(), String> {
+    fn observe(&mut self, _: Moment, _: &Fact<'_>) -> Result<(), String> {
         Ok(())
     }
 

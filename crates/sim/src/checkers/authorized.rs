@@ -10,7 +10,7 @@ use bugle_core::{GatewayId, GroupId, PeripheralId, RegistrationId, Verdict, appl
 use super::Checker;
 use super::places::Places;
 use crate::fact::Fact;
-use crate::network::Stamp;
+use crate::network::Moment;
 use crate::state::State;
 
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ impl Checker for Authorized {
         "nobody is registered before the application has said yes"
     }
 
-    fn observe(&mut self, _: Stamp, fact: &Fact<'_>) -> Result<(), String> {
+    fn observe(&mut self, _: Moment, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
             Fact::ApplicationKept { change: application::Change::Answered(answer), .. } => {
                 if let Verdict::Authorized { groups, .. } = &answer.verdict {

@@ -7,7 +7,7 @@ use bugle_core::{GatewayId, UpEntry, limits};
 
 use super::Checker;
 use crate::fact::Fact;
-use crate::network::Stamp;
+use crate::network::Moment;
 use crate::state::State;
 
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ impl Checker for Bounds {
         "every bound holds"
     }
 
-    fn observe(&mut self, _: Stamp, fact: &Fact<'_>) -> Result<(), String> {
+    fn observe(&mut self, _: Moment, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
             Fact::GatewayKept { gateway, change } => self.on_gateway(gateway, change),
             Fact::PlatformKept { changes } => {

@@ -8,7 +8,7 @@ use bugle_core::{ApplicationId, GatewayId};
 
 use super::Checker;
 use crate::fact::Fact;
-use crate::network::Stamp;
+use crate::network::Moment;
 use crate::state::State;
 
 /// How far the logs of a gateway are, on both disks.
@@ -33,7 +33,7 @@ impl Checker for Logs {
         "logs have no gaps, and are kept until the next tier has them"
     }
 
-    fn observe(&mut self, _: Stamp, fact: &Fact<'_>) -> Result<(), String> {
+    fn observe(&mut self, _: Moment, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
             Fact::GatewayKept { gateway, change } => self.on_gateway(gateway, change),
             Fact::PlatformKept { changes } => {

@@ -9,7 +9,7 @@ use bugle_core::{GatewayId, PeripheralId, RequestId};
 use super::Checker;
 use super::places::Places;
 use crate::fact::Fact;
-use crate::network::Stamp;
+use crate::network::{Moment, Stamp};
 use crate::state::State;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Checker for MembersOnly {
         "nothing is delivered to who is not registered"
     }
 
-    fn observe(&mut self, stamp: Stamp, fact: &Fact<'_>) -> Result<(), String> {
+    fn observe(&mut self, Moment { stamp, .. }: Moment, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
             Fact::GatewayKept { gateway, change } => {
                 self.places.observe(gateway, change);

@@ -6,7 +6,7 @@ use bugle_core::Event;
 
 use super::Checker;
 use crate::fact::Fact;
-use crate::network::Stamp;
+use crate::network::Moment;
 use crate::state::State;
 
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ impl Checker for NothingLost {
         "nothing that was acknowledged is lost"
     }
 
-    fn observe(&mut self, _: Stamp, fact: &Fact<'_>) -> Result<(), String> {
+    fn observe(&mut self, _: Moment, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
             Fact::ReportTaken { report } => drop(self.taken.insert((*report).to_owned())),
             Fact::PlatformKept { changes } => {

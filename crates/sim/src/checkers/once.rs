@@ -1,14 +1,14 @@
 //! A member never gets a request twice as new, none after its outcome or the request's cancellation is on
-//! disk, and all in the order of acceptance.
+//! disk, and all of one priority in the order of acceptance.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bugle_core::gateway::Change;
-use bugle_core::{GatewayId, PeripheralId, RequestId, UpEntry};
+use bugle_core::{GatewayId, PeripheralId, Priority, RequestId, UpEntry};
 
 use super::Checker;
 use crate::fact::{Carrier, Fact};
-use crate::network::Stamp;
+use crate::network::{Moment, Stamp};
 use crate::state::State;
 
 type Member = (GatewayId, PeripheralId);
@@ -26,8 +26,9 @@ pub(super) struct Once {
     /// The requests that took in a member later, by when they did.
     joined: BTreeMap<(Member, RequestId), usize>,
     taken_count: BTreeMap<GatewayId, usize>,
-    /// The last that came.
-    last: BTreeMap<Member, (usize, RequestId, Stamp)>,
+    priorities: BTreeMap<RequestId, Priority>,
+    /// The last of each priority that came.
+    last: BTreeMap<(Member, Priority), (usize, RequestId, Stamp)>,
 }
 
 impl Checker for Once {
@@ -35,12 +36,13 @@ impl Checker for Once {
         "a member gets a request once, before it is settled, and in order"
     }
 
-    fn observe(&mut self, stamp: Stamp, fact: &Fact<'_>) -> Result<(), String> {
+    fn observe(&mut self, moment: Moment, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
             Fact::GatewayKept { gateway, change: Change::Taken(stored) } => {
                 let count = self.taken_count.entry((*gateway).clone()).or_default();
                 *count += 1;
                 self.taken.insert(((*gateway).clone(), stored.request.id), *count);
+                self.priorities.insert(stored.request.id, stored.request.priority);
             }
             Fact::GatewayKept { gateway, change: Change::Joined { request, peripheral, .. } } => {
                 let count = self.taken_count.entry((*gateway).clone()).or_default();
@@ -56,14 +58,14 @@ impl Checker for Once {
             } => {
                 for receipt in receipts {
                     let member = ((*gateway).clone(), receipt.peripheral.clone());
-                    if self.settled.insert((member, *request), stamp).is_some() {
+                    if self.settled.insert((member, *request), moment.stamp).is_some() {
                         let peripheral = &receipt.peripheral;
                         return Err(format!("{gateway} has two receipts of {peripheral} for request {request}"));
                     }
                 }
             }
             Fact::GatewayKept { gateway, change: Change::Cancelled { request } } => {
-                self.cancelled.entry(((*gateway).clone(), *request)).or_insert(stamp);
+                self.cancelled.entry(((*gateway).clone(), *request)).or_insert(moment.stamp);
             }
             Fact::Received { gateway, peripheral, request, is_repeat, session, sent, carrier } => {
                 let member = ((*gateway).clone(), (*peripheral).clone());
@@ -104,7 +106,9 @@ impl Once {
             return Err(format!("{peripheral} got request {request} before {gateway} had it on disk"));
         };
         // A late datagram is overtaken on its way; what counts is when it was sent.
-        if let Some((last, before, sent_before)) = self.last.get(&member)
+        let priority = self.priorities.get(&request).copied().unwrap_or_default();
+        let line = (member.clone(), priority);
+        if let Some((last, before, sent_before)) = self.last.get(&line)
             && position < *last
             && sent > *sent_before
         {
@@ -112,8 +116,8 @@ impl Once {
                 "{peripheral} got request {request} of {gateway} after {before}, which is a later one"
             ));
         }
-        if self.last.get(&member).is_none_or(|(last, ..)| position >= *last) {
-            self.last.insert(member.clone(), (position, request, sent));
+        if self.last.get(&line).is_none_or(|(last, ..)| position >= *last) {
+            self.last.insert(line, (position, request, sent));
         }
         let text = format!("{peripheral} got request {request} of {gateway} twice as new");
         if !is_repeat && !self.new.insert((member, session, request)) {

@@ -8,7 +8,7 @@ use bugle_core::{DownEntry, Event, Outcome, RequestId, Totals};
 
 use super::Checker;
 use crate::fact::Fact;
-use crate::network::Stamp;
+use crate::network::Moment;
 use crate::state::State;
 
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ impl Checker for Outcomes {
         "every accepted request ends, every member with one outcome that stands"
     }
 
-    fn observe(&mut self, _: Stamp, fact: &Fact<'_>) -> Result<(), String> {
+    fn observe(&mut self, _: Moment, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
             Fact::Accepted { request } => {
                 self.accepted.insert(*request);

@@ -7,7 +7,7 @@ use bugle_core::{Event, Outcome, PeripheralId, RequestId};
 
 use super::Checker;
 use crate::fact::Fact;
-use crate::network::Stamp;
+use crate::network::Moment;
 use crate::state::State;
 use bugle_core::platform::MemberKey;
 
@@ -23,7 +23,7 @@ impl Checker for Truth {
         "an outcome is what truly happened"
     }
 
-    fn observe(&mut self, _: Stamp, fact: &Fact<'_>) -> Result<(), String> {
+    fn observe(&mut self, _: Moment, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
             Fact::Received { gateway, peripheral, request, .. } => {
                 let member = (*request, (*gateway).clone(), (*peripheral).clone());
@@ -70,10 +70,10 @@ impl Truth {
             {
                 Err(format!("{member:?} counts as executed with {told:?}, and {answer:?} was given"))
             }
-            Outcome::Cancelled | Outcome::Skipped if came => {
+            Outcome::Cancelled | Outcome::Aborted | Outcome::Replaced | Outcome::Skipped if came => {
                 Err(format!("{member:?} came, and its outcome {outcome:?} says that it was never sent"))
             }
-            Outcome::Cancelled | Outcome::Skipped => {
+            Outcome::Cancelled | Outcome::Aborted | Outcome::Replaced | Outcome::Skipped => {
                 self.never_sent.insert(member);
                 Ok(())
             }

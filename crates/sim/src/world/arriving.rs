@@ -1,6 +1,9 @@
 //! What comes out of a stream is handed to whoever is there.
 
+use std::net::SocketAddr;
+
 use super::World;
+use super::carrying::device_at;
 use crate::network::{Arrival, End, Piece, Place, StreamId};
 
 impl World {
@@ -12,6 +15,16 @@ impl World {
             Place::Peripheral(number) => self.arrive_at_peripheral(number, arrival),
             Place::Application(_) | Place::Device(_) => {}
         }
+    }
+
+    pub(super) fn arrive_from_device(&mut self, number: usize, address: SocketAddr, datagram: &[u8]) {
+        if self.gateways[number].is_running() && is_register(datagram) {
+            self.tell_cut_off(number, Place::Device(device_at(address)));
+        }
+        self.waiting_line.handle_received(self.now, number, address, datagram);
+        let mut out = Vec::new();
+        self.gateways[number].handle_datagram(self.now, address, datagram, &mut out);
+        self.carry_gateway(number, out);
     }
 
     fn arrive_at_gateway(&mut self, number: usize, arrival: Arrival) {
@@ -28,7 +41,10 @@ impl World {
             Piece::Bytes(bytes) | Piece::Frame(bytes) if gateway.knows(stream) => {
                 gateway.handle_bytes(now, stream, &bytes, &mut out);
             }
-            Piece::Close if gateway.knows(stream) => gateway.handle_closed(now, stream, &mut out),
+            Piece::Close if gateway.knows(stream) => {
+                self.tell_cut_off(number, self.network.place(stream, End::Dialler));
+                self.gateways[number].handle_closed(now, stream, &mut out);
+            }
             Piece::Open | Piece::Bytes(_) | Piece::Frame(_) => self.refuse(place, stream),
             Piece::Close => {}
         }
@@ -86,4 +102,10 @@ impl World {
             }
         }
     }
+}
+
+/// Whether a datagram is a Register: the one POST that names its endpoint.
+fn is_register(datagram: &[u8]) -> bool {
+    const POST: u8 = 2;
+    datagram.get(1) == Some(&POST) && datagram.windows(3).any(|window| window == b"ep=")
 }

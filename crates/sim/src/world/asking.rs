@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use bugle_core::platform::{Cancel, IdempotencyKey};
+use bugle_core::platform::{Cancel, IdempotencyKey, PutSchedule, Submitted, Timing};
+use bugle_core::{ApplicationId, ScheduleId};
 
 use super::{Happening, World};
 use crate::call::{Ask, CallId, Reply};
@@ -85,12 +86,26 @@ impl World {
                 let of = self.applications[application].id().clone();
                 (application, Ask::Cancel(Cancel { application: of, request }))
             }
+            Work::Schedule { application, not_before, submitted } => {
+                (application, Ask::PutSchedule(Box::new(self.schedule(application, not_before, *submitted))))
+            }
             Work::Direct { application, direct } => (application, Ask::Direct(direct)),
+            Work::DirectGroup { application, direct } => (application, Ask::DirectGroup(direct)),
+            Work::Nest { application, nest } => (application, Ask::Nest(nest)),
+            Work::Unnest { application, unnest } => (application, Ask::Unnest(unnest)),
             Work::Edit { gateway, allocation } => return self.edit(gateway, allocation),
         };
         self.note(&Place::Application(application), format_args!("wants {ask:?}"));
         self.wishes.push(Wish { application, ask, answer: None });
         self.look_after(self.wishes.len() - 1);
+    }
+
+    /// A schedule that is due once.
+    fn schedule(&self, application: usize, not_before: Duration, submitted: Submitted) -> PutSchedule {
+        let of: ApplicationId = self.applications[application].id().clone();
+        let id = ScheduleId::new(format!("schedule-{}", self.wishes.len())).expect("a schedule id");
+        let due = self.now + not_before;
+        PutSchedule { key: (of, id), submitted, timing: Timing::Once(due), first_due: due }
     }
 
     /// Asks, and again if no answer comes.

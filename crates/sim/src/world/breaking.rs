@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Happening, World};
+use crate::fact::Fact;
 use crate::fault::{Fault, Manner, Ways};
 use crate::network::{Piece, Place};
 
@@ -139,6 +140,8 @@ impl World {
                 let mut out = Vec::new();
                 let streams = self.gateways[number].die(&mut out);
                 self.carry_gateway(number, out);
+                let gateway = self.gateways[number].id().clone();
+                self.tell(&Fact::GatewayDied { gateway: &gateway });
                 self.abandon(place, streams);
             }
             Place::Platform => {

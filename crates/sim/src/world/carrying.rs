@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 
 use bugle_core::gateway::Change;
-use bugle_core::{Operation, UpEntry};
+use bugle_core::{Operation, PeripheralId, RequestId, UpEntry};
 
 use super::{Happening, World};
 use crate::device::{Output as DeviceOutput, Word as DeviceWord};
 use crate::fact::{Carrier, Fact};
 use crate::network::{End, Piece, Place, StreamId};
 use crate::peripheral::{Output as PeripheralOutput, Word};
+use crate::work::words_in;
 use crate::{application, gateway, platform};
 
 impl World {
@@ -24,9 +25,15 @@ impl World {
                     self.gateways[number].handle_dialled(self.now, stream, &mut more);
                     self.carry_gateway(number, more);
                 }
-                gateway::Output::Send { stream, bytes } => self.send(place, stream, Piece::Bytes(bytes)),
+                gateway::Output::Send { stream, bytes } => {
+                    let to = self.network.place(stream, End::Dialler);
+                    self.tell_sent(number, to, &bytes, Carrier::Stream);
+                    self.send(place, stream, Piece::Bytes(bytes));
+                }
                 gateway::Output::Datagram { address, datagram } => {
                     let to = Place::Device(device_at(address));
+                    let carrier = self.waiting_line.handle_sent(self.now, number, address, &datagram);
+                    self.tell_sent(number, to, &datagram, carrier);
                     for at in self.network.call(self.now, place, to) {
                         let (datagram, sent) = (datagram.clone(), self.stamp);
                         let arrives = Happening::DatagramAtDevice { gateway: number, address, datagram, sent };
@@ -34,7 +41,11 @@ impl World {
                     }
                 }
                 gateway::Output::Tell { stream, frame } => self.send(place, stream, Piece::Frame(frame)),
-                gateway::Output::Close { stream } => self.send(place, stream, Piece::Close),
+                gateway::Output::Close { stream } => {
+                    self.tell_cut_off(number, self.network.place(stream, End::Dialler));
+                    self.send(place, stream, Piece::Close);
+                }
+                gateway::Output::Wake(call) => self.send_wake_up(number, &call),
                 gateway::Output::Commit { takes } => {
                     let start = self.gateways[number].starts();
                     self.schedule.plan(self.now + takes, Happening::Committed { place, start });
@@ -44,6 +55,33 @@ impl World {
                 gateway::Output::Broken(what) => self.break_promise("both ends of a link fit together", what),
                 gateway::Output::Died => self.die(place),
             }
+        }
+    }
+
+    /// Tells of the group requests that a gateway has put into what it sends to somebody.
+    fn tell_sent(&mut self, number: usize, to: Place, bytes: &[u8], carrier: Carrier) {
+        let Some(peripheral) = self.peripheral_at(to) else { return };
+        let gateway = self.gateways[number].id().clone();
+        let sent: Vec<RequestId> = words_in(bytes).filter_map(|word| self.contents.get(word).copied()).collect();
+        for request in sent {
+            self.note(&Place::Gateway(number), format_args!("sends request {request} to {peripheral}"));
+            let peripheral = &peripheral;
+            self.tell(&Fact::Sent { gateway: &gateway, peripheral, request, carrier });
+        }
+    }
+
+    /// Tells that a gateway knows that somebody is cut off, if it is a peripheral.
+    pub(super) fn tell_cut_off(&mut self, number: usize, place: Place) {
+        let Some(peripheral) = self.peripheral_at(place) else { return };
+        let gateway = self.gateways[number].id().clone();
+        self.tell(&Fact::CutOff { gateway: &gateway, peripheral: &peripheral });
+    }
+
+    fn peripheral_at(&self, place: Place) -> Option<PeripheralId> {
+        match place {
+            Place::Peripheral(number) => Some(self.peripherals[number].id().clone()),
+            Place::Device(number) => Some(self.devices[number].id().clone()),
+            Place::Gateway(_) | Place::Platform | Place::Application(_) => None,
         }
     }
 
