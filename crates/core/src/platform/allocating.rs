@@ -2,7 +2,7 @@
 
 use super::rows::PeripheralRow;
 use super::up_log::Taken;
-use super::{PeripheralKey, Work};
+use super::{PeripheralKey, Work, late_joining};
 use crate::{AllocationNotice, ApplicationId, GatewayId, PeripheralId, State, Stranger, Time};
 
 pub(super) fn on_allocated(work: &mut Work, gateway: &GatewayId, notice: &AllocationNotice, now: Time) -> Taken {
@@ -17,6 +17,7 @@ pub(super) fn on_allocated(work: &mut Work, gateway: &GatewayId, notice: &Alloca
     // An application may be named by a gateway's file before an operator adds it.
     work.changes().applications.insert(notice.application.clone());
     work.peripherals.put(key, row);
+    late_joining::send_open_requests(work, gateway, &notice.application, &notice.groups, now);
     Taken::Applied
 }
 

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::rows::{
     ApplicationGroup, GatewayRow, GroupCount, IdempotencyRow, MemberKey, MemberRow, PeripheralKey, PeripheralRow,
-    RequestGatewayRow, RequestRow,
+    RequestGatewayRow, RequestRow, RequestState,
 };
 use super::{
     Changes, Closing, IdempotencyKey, Membership, Needs, NestingKey, Procedure, Put, ScheduleKey, ScheduleRow,
     Submitted, Work,
 };
-use crate::{ApplicationId, DownEntry, Event, GatewayId, GroupId, PeripheralId, RequestId, Time};
+use crate::{ApplicationId, DownEntry, Event, GatewayId, GroupId, LateJoiners, PeripheralId, RequestId, Time};
 
 /// Keeps the rows that procedures read and change, and the logs that they append to.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -208,6 +208,9 @@ impl Memory {
                 work.load_gateway(key.1.clone(), self.gateways.get(&key.1).copied());
             }
         }
+        for key in &needs.joinable {
+            self.load_joinable(key, work);
+        }
         for key in &needs.members {
             work.load_member(key.clone(), self.members.get(key).cloned());
         }
@@ -216,6 +219,18 @@ impl Memory {
         }
         if let Some(closing) = &needs.closing {
             self.load_closing(closing, work);
+        }
+    }
+
+    fn load_joinable(&self, key: &(ApplicationId, GatewayId), work: &mut Work) {
+        for (id, row) in &self.requests {
+            let submitted = &self.submitted[id];
+            let is_open = row.application == key.0 && row.state == RequestState::Open;
+            let has_part = self.request_gateways.contains_key(&(*id, key.1.clone()));
+            if is_open && submitted.late_joiners == LateJoiners::Include && !has_part {
+                work.load_request(*id, Some(row.clone()));
+                work.load_joinable(key.clone(), *id, submitted.clone());
+            }
         }
     }
 

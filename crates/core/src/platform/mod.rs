@@ -40,6 +40,7 @@ mod deregistration;
 mod direction;
 mod foresight;
 mod group_direction;
+mod late_joining;
 mod memory;
 mod needs;
 mod nesting;

@@ -32,6 +32,9 @@ pub struct Needs {
     pub request_all_gateways: BTreeSet<RequestId>,
     /// Group requests whose parts at all gateways are read, if they are open and may be aborted.
     pub abortable: BTreeSet<RequestId>,
+    /// Applications, and gateways that may come to have a part of their open group requests which include late
+    /// joiners: these requests with what they ask are read, unless the gateway has its part of them.
+    pub joinable: BTreeSet<(ApplicationId, GatewayId)>,
     /// Members of group requests.
     pub members: BTreeSet<MemberKey>,
     /// An idempotency key, and what was submitted under it.

@@ -3,7 +3,8 @@
 //! 1. The same idempotency key stands for the same request: it is found, not made again.
 //! 2. The group is known if any allocation names it, or one that it contains (`nesting.rs`).
 //! 3. The request goes into the down log of every gateway with allocations in the group; each tells
-//!    its members later, and may find that it has none.
+//!    its members later, and may find that it has none. If it includes late joiners, it goes later to gateways
+//!    that come to have allocations in the group, too (`late_joining.rs`).
 
 use std::collections::BTreeSet;
 use std::fmt;

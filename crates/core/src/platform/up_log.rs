@@ -102,7 +102,10 @@ impl ApplyUp {
     fn add_needs(&self, entry: &UpEntry, needs: &mut Needs) {
         let key = |peripheral: &PeripheralId| (self.gateway.clone(), peripheral.clone());
         match entry {
-            UpEntry::Allocated(notice) => drop(needs.peripherals.insert(key(&notice.peripheral))),
+            UpEntry::Allocated(notice) => {
+                needs.peripherals.insert(key(&notice.peripheral));
+                needs.joinable.insert((notice.application.clone(), self.gateway.clone()));
+            }
             UpEntry::Removed { peripheral, .. } => drop(needs.peripherals.insert(key(peripheral))),
             UpEntry::RegistrationAsked { asked, .. } => drop(needs.peripherals.insert(key(&asked.peripheral))),
             UpEntry::PresenceChanged { application, changed } => {

@@ -25,6 +25,7 @@ pub struct Work {
     pub(super) requests: Table<RequestId, RequestRow>,
     pub(super) request_gateways: Table<(RequestId, GatewayId), RequestGatewayRow>,
     pub(super) members: Table<MemberKey, MemberRow>,
+    pub(super) joinable: BTreeMap<(ApplicationId, GatewayId), Vec<(RequestId, Submitted)>>,
     pub(super) idempotency: Option<IdempotencyRow>,
     pub(super) schedules: Table<ScheduleKey, ScheduleRow>,
     pub(super) schedules_of: u64,
@@ -160,6 +161,13 @@ impl Work {
     /// The part of a group request at a gateway, or that there is none.
     pub fn load_request_gateway(&mut self, key: (RequestId, GatewayId), row: Option<RequestGatewayRow>) {
         self.request_gateways.load(key, row);
+    }
+
+    /// An open group request of an application that includes late joiners, and of which a gateway has no part. Its
+    /// row is loaded with [`load_request`](Self::load_request) too.
+    pub fn load_joinable(&mut self, key: (ApplicationId, GatewayId), request: RequestId, submitted: Submitted) {
+        self.load_request_gateway((request, key.1.clone()), None);
+        self.joinable.entry(key).or_default().push((request, submitted));
     }
 
     /// A member of a group request, or that it is none.

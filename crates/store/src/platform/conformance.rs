@@ -62,6 +62,7 @@ conformance! {
     requests::requests_are_listed_the_latest_first,
     requests::an_idempotency_key_is_remembered,
     requests::a_request_that_includes_late_joiners_is_kept_as_one,
+    requests::a_request_that_includes_late_joiners_goes_to_gateways_that_come_later,
     rows::a_peripheral_is_kept_with_all_that_is_known_of_it,
     rows::a_snapshot_holds_who_is_registered_and_who_awaits_a_decision,
     rows::peripherals_are_listed_by_every_filter_in_pages,

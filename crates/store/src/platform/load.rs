@@ -162,6 +162,9 @@ impl Loader<'_> {
         for request in &needs.request_all_gateways {
             self.load_all_gateways(*request)?;
         }
+        for key in &needs.joinable {
+            self.load_joinable(key)?;
+        }
         for key in &needs.members {
             self.load_member(key)?;
         }
@@ -186,6 +189,25 @@ impl Loader<'_> {
         for (gateway, row) in all(self.connection, sql, [request.number()], row::request_gateway)? {
             self.load_gateway(&gateway)?;
             self.work.load_request_gateway((request, gateway), Some(row));
+        }
+        Ok(())
+    }
+
+    fn load_joinable(&mut self, key: &(ApplicationId, GatewayId)) -> Result<(), StoreError> {
+        let (Some(application), Some(gateway)) = (self.names.application(&key.0)?, self.names.gateway(&key.1)?) else {
+            return Ok(());
+        };
+        // What is open is little; all that an application has asked in a week is much.
+        let sql = select_requests!(
+            "WHERE +request.application = ?1 AND completed_at IS NULL AND deadline > 0
+                AND state = 'open' AND late_joiners = 'include'
+                AND NOT EXISTS (SELECT 1 FROM request_gateway AS part
+                    WHERE part.request = request.number AND part.gateway = ?2)"
+        );
+        let read = |row: &Row<'_>| Ok((row::request(row)?, row::submitted(row)?));
+        for ((request, row), submitted) in all(self.connection, sql, params![application, gateway], read)? {
+            self.work.load_request(request, Some(row));
+            self.work.load_joinable(key.clone(), request, submitted);
         }
         Ok(())
     }

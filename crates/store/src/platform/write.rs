@@ -236,8 +236,8 @@ impl Writer<'_> {
 
     fn update_request(&self, id: RequestId, row: &RequestRow) -> Result<(), StoreError> {
         self.execute(
-            "UPDATE request SET state = ?2, completed_at = ?3, gateways_fixed = ?4, totals = ?5, stages = ?6
-                WHERE number = ?1",
+            "UPDATE request SET state = ?2, completed_at = ?3, gateways_fixed = ?4, totals = ?5, stages = ?6,
+                gateways = ?7 WHERE number = ?1",
             params![
                 id.number(),
                 row.state.as_str(),
@@ -245,6 +245,7 @@ impl Writer<'_> {
                 row.gateways_fixed,
                 json(&row.totals)?,
                 json(&row.stages)?,
+                row.gateways,
             ],
         )
     }

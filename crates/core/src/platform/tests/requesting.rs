@@ -268,3 +268,45 @@ fn what_a_gateway_reports_while_its_request_is_being_closed_still_counts() {
     assert_eq!(memory.perform(&Close { request, after: None }, at(72)), Ok(Closed::Wholly));
     assert_eq!(completed(&memory).len(), 1);
 }
+
+#[test]
+fn a_gateway_that_comes_to_have_allocations_in_the_group_gets_a_request_that_includes_late_joiners() {
+    let mut memory = registered_world();
+    memory.add_gateway(gateway("gw3"));
+    memory
+        .perform(&Nest { application: application(), outer: group("site"), inner: group("east") }, at(9))
+        .expect("ok");
+    let mut submit = submission("site", 1);
+    submit.submitted.late_joiners = LateJoiners::Include;
+    let request = memory.perform(&submit, at(10)).expect("accepted");
+    memory.perform(&submission("site", 2), at(10)).expect("accepted");
+    memory.forget_logs();
+    memory.up("gw3", vec![allocated("m4", &["west"]), allocated("m5", &["east"]), allocated("m6", &["east"])]);
+    memory.up("gw1", vec![allocated("m7", &["east"])]);
+    let [DownEntry::Request(sent)] = memory.sent_to("gw3")[..] else { panic!("one request") };
+    assert_eq!((sent.id, &sent.contained), (request, &groups(&["east"])));
+    assert!(memory.sent_to("gw1").is_empty());
+    assert_eq!(memory.requests[&request].gateways, 3);
+    close(&mut memory, request, at(72));
+    let counted = completed(&memory);
+    assert_eq!(counted.len(), 1);
+    assert_eq!(memory.requests[&request].state, RequestState::Complete);
+}
+
+#[test]
+fn a_gateway_that_comes_after_the_deadline_or_the_end_gets_nothing() {
+    let mut memory = registered_world();
+    memory.add_gateway(gateway("gw3"));
+    let submit = |id| {
+        let mut submit = submission("east", id);
+        submit.submitted.late_joiners = LateJoiners::Include;
+        submit.submitted.lifespan = Duration::from_millis(1_000);
+        submit
+    };
+    let cancelled = memory.perform(&submit(1), at(0)).expect("accepted");
+    memory.perform(&Cancel { application: application(), request: cancelled }, at(0)).expect("cancelled");
+    memory.perform(&submit(2), at(0)).expect("accepted");
+    memory.forget_logs();
+    memory.up("gw3", vec![allocated("m5", &["east"])]);
+    assert!(memory.sent_to("gw3").is_empty());
+}

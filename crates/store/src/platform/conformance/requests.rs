@@ -1,6 +1,6 @@
 //! Group requests and their members.
 
-use bugle_core::platform::{IdempotencyKey, RequestState, SubmitRefusal};
+use bugle_core::platform::{Cancel, IdempotencyKey, RequestState, SubmitRefusal};
 use bugle_core::{DownEntry, ExpiryCause, MemberProgress, OutcomeKind, Sighting, Stage, StopCause, Totals, limits};
 
 use super::*;
@@ -125,6 +125,34 @@ pub(super) fn a_request_that_includes_late_joiners_is_kept_as_one(store: &Platfo
     let down = store.down(&gateway("gw1"), 0, 10).wait().expect("read");
     let [(1, DownEntry::Request(request))] = &down[..] else { panic!("a request") };
     assert_eq!(request.late_joiners, LateJoiners::Include);
+}
+
+pub(super) fn a_request_that_includes_late_joiners_goes_to_gateways_that_come_later(store: &PlatformStore) {
+    world(store);
+    add_gateway(store, "gw2");
+    let including = |number| {
+        let mut submit = submission(number);
+        submit.submitted.late_joiners = LateJoiners::Include;
+        submit
+    };
+    let id = perform(store, including(1), NOW);
+    let cancelled = perform(store, including(2), NOW);
+    perform(store, Cancel { application: application(), request: cancelled }, NOW);
+    perform(store, submission(3), NOW);
+    up(store, "gw2", 1, vec![allocated("m2", &["west"])]);
+    assert_eq!(store.down(&gateway("gw2"), 0, 10).wait(), Ok(Vec::new()));
+    up(store, "gw2", 2, vec![allocated("m3", &["east"]), allocated("m4", &["east"])]);
+    up(store, "gw2", 4, vec![allocated("m5", &["east"])]);
+    let [(1, DownEntry::Request(request))] = &store.down(&gateway("gw2"), 0, 10).wait().expect("read")[..] else {
+        panic!("one request")
+    };
+    assert_eq!((request.id, request.late_joiners), (id, LateJoiners::Include));
+    let record = || store.request(&application(), id).wait().expect("read").expect("there").row;
+    assert_eq!((record().gateways, record().gateways_fixed), (2, 0));
+    up(store, "gw1", 2, vec![members_fixed(id, &["m1"]), receipts(id, vec![("m1", Outcome::Delivered)])]);
+    assert_eq!(record().state, RequestState::Open);
+    up(store, "gw2", 5, vec![members_fixed(id, &["m3"]), receipts(id, vec![("m3", Outcome::Delivered)])]);
+    assert_eq!((record().state, record().totals.delivered), (RequestState::Complete, 2));
 }
 
 pub(super) fn an_idempotency_key_is_remembered(store: &PlatformStore) {
