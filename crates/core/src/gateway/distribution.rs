@@ -283,6 +283,10 @@ impl Gateway {
             return false;
         };
         let Some(in_flight) = &mut registration.in_flight else { return false };
+        if in_flight.passage == Passage::Left {
+            // Begun twice, as its peripheral was cut off in between, and gone.
+            return false;
+        }
         if registration.presence == Presence::Active {
             in_flight.passage = Passage::Left;
             return true;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::world::{HOUR, World, allocation, group, peripheral, request, yes};
-use crate::gateway::{Effect, Presented, Rejection};
+use crate::gateway::{Effect, Presented, Reach, Rejection};
 use crate::{
     Activation, Content, DownEntry, ExpiryCause, GroupRequest, Outcome, Presence, Receipt, RequestId, Sleepers, State,
     StopCause, UpEntry, limits,
@@ -447,4 +447,15 @@ fn what_waits_for_the_disk_is_not_sent_to_who_goes_to_standby() {
     assert!(matches!(world.deliveries("p0")[..], [(1, _, false)]));
     world.acknowledge("p0");
     assert_eq!(world.outcome(1, "p0"), Some(Outcome::Delivered));
+}
+
+#[test]
+fn what_is_begun_again_while_it_waits_for_the_disk_leaves_once() {
+    let mut world = World::with_members(1);
+    let slot = world.slot("p0");
+    world.down_without_disk(DownEntry::Request(request(1, world.now + HOUR)));
+    world.gateway.handle_connection_lost(world.now, slot, HOUR, HOUR);
+    world.gateway.handle_reach(world.now, slot, Reach::Open);
+    world.run();
+    assert_eq!(world.deliveries("p0").len(), 1);
 }
