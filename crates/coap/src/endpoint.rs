@@ -222,6 +222,12 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
         self.counters
     }
 
+    /// The token of a request that is not answered yet, as the peer has chosen it.
+    #[must_use]
+    pub fn token_of(&self, handle: RequestHandle) -> Option<Token> {
+        self.incoming.get(&handle).map(|incoming| incoming.token)
+    }
+
     /// How much it holds.
     #[must_use]
     pub fn census(&self) -> Census {

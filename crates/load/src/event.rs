@@ -37,9 +37,10 @@ pub enum Happening {
     },
     /// A message came.
     Received {
-        /// Which request it is; none if it is not one, or does not say, as with LwM2M.
+        /// Which request it is; none if it is not one, or does not say. With LwM2M it is what the token says if
+        /// a gateway has made it.
         request: Option<RequestId>,
-        /// Whether it came before. With LwM2M, repetitions are only counted.
+        /// Whether it came before. With LwM2M, retransmissions are only counted.
         delivery: Delivery,
     },
     /// The acknowledgement of a message has gone out; with LwM2M, the answer with it.
@@ -76,8 +77,10 @@ pub enum Session {
 pub enum Delivery {
     /// It did not.
     First,
-    /// It did: as a retransmission, or asked again.
+    /// It did, and the server says so: as a retransmission.
     Again,
+    /// It did, and this is another message: only the request's id tells that it is not new.
+    AskedAgain,
 }
 
 /// How a connection or a registration ended.
@@ -172,7 +175,7 @@ impl Counters {
             Happening::Updated => &self.updated,
             Happening::Refused { .. } => &self.refused,
             Happening::Received { delivery: Delivery::First, .. } => &self.received,
-            Happening::Received { delivery: Delivery::Again, .. } => &self.repeated,
+            Happening::Received { delivery: Delivery::Again | Delivery::AskedAgain, .. } => &self.repeated,
             Happening::Acknowledged => &self.acknowledged,
             Happening::Answered { .. } => &self.answered,
             Happening::Published => &self.published,

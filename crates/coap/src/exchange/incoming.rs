@@ -40,7 +40,7 @@ use crate::token::{MessageId, Token};
 pub(crate) struct Incoming {
     pub(crate) peer: PeerIndex,
     message_id: MessageId,
-    pub(super) token: Token,
+    pub(crate) token: Token,
     message_type: MessageType,
     is_acknowledged: bool,
     pub(super) key: BodyKey,

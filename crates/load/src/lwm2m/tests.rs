@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bugle_coap::{Config, Delivery as CoapDelivery, Endpoint, Event, ExchangeId};
-use bugle_core::{PeripheralId, Time};
+use bugle_coap::{Config, Delivery as CoapDelivery, Endpoint, Event, ExchangeId, Identity, MessageId, Token};
+use bugle_core::{PeripheralId, RequestId, Time};
 use bugle_edge::carriage;
 use bugle_lwm2m::client::{Sleep, WakesWith};
 use bugle_lwm2m::operation::DeviceOperation;
@@ -15,7 +15,7 @@ use super::behaviour::{Behaviour, Peripheral, Reporting, Telling};
 use super::occupant::TEMPERATURE;
 use super::share::{Output, Share};
 use crate::command::Command;
-use crate::event::{Ending, Happening, Session};
+use crate::event::{Delivery, Ending, Happening, Session};
 use crate::seed::Numbers;
 
 const NOBODY: &str = "127.0.0.1:1";
@@ -229,6 +229,21 @@ fn it_does_and_answers_what_it_is_asked() {
     assert_eq!(desk.answers[&missing].as_ref().map(|answer| answer.code), Ok(Code::NOT_FOUND));
     let told = desk.take_happened();
     assert!(matches!(told[..], [Happening::Received { .. }, Happening::Acknowledged, Happening::Received { .. }, _]));
+}
+
+#[test]
+fn what_a_gateway_asks_for_is_told_by_the_id_in_its_token() {
+    let mut desk = Desk::with_one(Behaviour::steady());
+    let id = RequestId::from_number(7).expect("a request id");
+    let token = Token::new(&id.number().to_be_bytes()).expect("it has eight bytes");
+    let identity = Some(Identity { message_id: MessageId::supplied(7), token });
+    let request = bugle_coap::Request::new(bugle_coap::Method::Get).with_path("/3/0/0").expect("a path");
+    desk.server
+        .request(desk.now, 0, request, CoapDelivery { identity, ..CoapDelivery::default() })
+        .expect("there is room");
+    desk.settle();
+    let received = Happening::Received { request: Some(id), delivery: Delivery::First };
+    assert_eq!(desk.take_happened().first(), Some(&received));
 }
 
 #[test]

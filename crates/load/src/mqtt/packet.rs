@@ -110,6 +110,7 @@ pub(crate) enum FromServer {
 pub(crate) struct Message {
     /// None with QoS 0.
     pub(crate) id: Option<NonZeroU16>,
+    pub(crate) dup: Dup,
     pub(crate) payload: Bytes,
     pub(crate) response_topic: Option<ByteString>,
     pub(crate) correlation: Option<Bytes>,
@@ -298,6 +299,7 @@ fn message(publish: Publish) -> Message {
     let properties = publish.properties.unwrap_or_default();
     Message {
         id: publish.packet_id,
+        dup: if publish.dup { Dup::Again } else { Dup::First },
         payload: publish.payload,
         response_topic: properties.response_topic,
         correlation: properties.correlation_data,

@@ -158,7 +158,7 @@ fn a_request_repeated_on_a_new_connection_is_known_and_answered_again() {
     let peripherals = start(1, server.address(), Behaviour { answering, ..quick(Version::Mqtt5) });
     let request: RequestId = "01M8QZ4T7B0XK".parse().expect("a request id");
     let payload = format!(r#"{{"request":"{request}","do":"read","path":"/3/0/2"}}"#);
-    for delivery in [Delivery::First, Delivery::Again] {
+    for delivery in [Delivery::First, Delivery::AskedAgain] {
         let mut accepted = server.accept();
         accepted.subscribe(CONNACK);
         accepted.publish(payload.as_bytes());

@@ -1,7 +1,7 @@
 //! What servers ask of peripherals, and what they are told after.
 
-use bugle_coap::{ObserverId, Reliability, RequestHandle};
-use bugle_core::Time;
+use bugle_coap::{ObserverId, Reliability, RequestHandle, Token};
+use bugle_core::{RequestId, Time};
 use bugle_edge::carriage;
 use bugle_lwm2m::client::Input;
 use bugle_lwm2m::{Code, Response, Transmission};
@@ -11,7 +11,8 @@ use crate::event::{Delivery, Happening};
 
 impl Share {
     pub(super) fn on_request(&mut self, now: Time, seat: usize, handle: RequestHandle, request: &bugle_coap::Request) {
-        self.happened(seat, Happening::Received { request: None, delivery: Delivery::First });
+        let request_id = self.endpoint.token_of(handle).and_then(request_of);
+        self.happened(seat, Happening::Received { request: request_id, delivery: Delivery::First });
         self.last_token += 1;
         let token = self.last_token;
         self.answering = Some((token, handle));
@@ -74,4 +75,9 @@ impl Share {
             self.put(now, seat, Input::Forgotten { token });
         }
     }
+}
+
+/// The request that a gateway asks for: it makes the token of the request's id.
+fn request_of(token: Token) -> Option<RequestId> {
+    RequestId::from_number(u64::from_be_bytes(token.as_bytes().try_into().ok()?))
 }

@@ -56,7 +56,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
 fn request(id: Option<NonZeroU16>, number: u64, operation: &str) -> Message {
     let request = RequestId::from_number(number).expect("a small number");
     let payload = format!(r#"{{"request":"{request}","do":"{operation}","path":"/3/0/0","content":{{}}}}"#);
-    Message { id, payload: payload.into(), response_topic: None, correlation: None }
+    Message { id, dup: Dup::First, payload: payload.into(), response_topic: None, correlation: None }
 }
 
 /// The peripheral, and what its server and its socket have seen.

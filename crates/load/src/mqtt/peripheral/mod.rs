@@ -39,7 +39,7 @@ use self::timers::{Timer, Timers};
 use crate::command::Command;
 use crate::event::{Delivery, Ending, Happening, Session};
 use crate::mqtt::behaviour::{Answering, Behaviour, Subscription};
-use crate::mqtt::packet::{Connect, FromServer, Message, Start, ToServer};
+use crate::mqtt::packet::{Connect, Dup, FromServer, Message, Start, ToServer};
 use crate::seed::Numbers;
 
 /// The reason code for what was given up because too much waits: Quota exceeded (MQTT 5, 2.4).
@@ -307,9 +307,10 @@ impl SimulatedPeripheral {
     fn on_message(&mut self, now: Time, message: &Message) {
         let request = Request::read(message);
         let id = request.as_ref().map(|request| request.id);
-        let delivery = match id.and_then(|id| self.requests.recall(id)) {
-            Some(_) => Delivery::Again,
-            None => Delivery::First,
+        let delivery = match (id.and_then(|id| self.requests.recall(id)), message.dup) {
+            (None, _) => Delivery::First,
+            (Some(_), Dup::Again) => Delivery::Again,
+            (Some(_), Dup::First) => Delivery::AskedAgain,
         };
         self.happened(Happening::Received { request: id, delivery });
         if let Some(id) = message.id {

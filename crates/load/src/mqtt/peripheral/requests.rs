@@ -121,9 +121,16 @@ impl Requests {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mqtt::packet::Dup;
 
     fn read(payload: &'static str) -> Option<Request> {
-        Request::read(&Message { id: None, payload: payload.into(), response_topic: None, correlation: None })
+        Request::read(&Message {
+            id: None,
+            dup: Dup::First,
+            payload: payload.into(),
+            response_topic: None,
+            correlation: None,
+        })
     }
 
     #[test]

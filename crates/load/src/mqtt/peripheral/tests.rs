@@ -92,8 +92,13 @@ impl Played {
     }
 
     fn message(&mut self, payload: &'static str) {
+        self.marked_message(Dup::First, payload);
+    }
+
+    fn marked_message(&mut self, dup: Dup, payload: &'static str) {
         self.packet(FromServer::Message(Message {
             id: NonZeroU16::new(7),
+            dup,
             payload: payload.into(),
             response_topic: Some("answers".into()),
             correlation: Some("c".into()),
@@ -172,8 +177,8 @@ fn a_request_is_acknowledged_at_once_and_answered_when_it_is_done() {
 fn a_request_that_comes_again_is_not_done_again_but_answered_as_before() {
     let mut played = Played::active(steady());
     let write = r#"{"request":"01M8QZ4T7B0XK","do":"write","path":"/3/0/0","content":{"text":"x"}}"#;
-    for _ in 0..2 {
-        played.message(write);
+    for dup in [Dup::First, Dup::Again] {
+        played.marked_message(dup, write);
         played.pass(Duration::from_millis(100));
         played.take_published();
     }
@@ -182,6 +187,15 @@ fn a_request_that_comes_again_is_not_done_again_but_answered_as_before() {
     let received = |delivery| Happening::Received { request: Some(request()), delivery };
     assert!(played.happened.contains(&received(Delivery::First)));
     assert!(played.happened.contains(&received(Delivery::Again)));
+}
+
+#[test]
+fn a_request_that_comes_again_as_if_it_were_new_is_told_from_a_retransmission() {
+    let mut played = Played::active(steady());
+    played.message(READ);
+    played.message(READ);
+    let again = Happening::Received { request: Some(request()), delivery: Delivery::AskedAgain };
+    assert!(played.happened.contains(&again));
 }
 
 #[test]
