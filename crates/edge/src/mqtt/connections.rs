@@ -61,9 +61,18 @@ pub(crate) enum Phase {
         is_resumed: bool,
     },
     /// Its peripheral has left with this packet, and is not told yet that it is known.
-    Leaving { packet_id: PacketId },
+    Leaving { packet_id: PacketId, last_word: LastWord },
     /// It holds no registration any more.
     Idle,
+}
+
+/// Whether a peripheral has said more after it left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LastWord {
+    /// It has left, and that is all.
+    Leaving,
+    /// Something that it waits to see acknowledged, and that nobody takes.
+    Unanswered,
 }
 
 #[derive(Debug)]

@@ -21,7 +21,7 @@ pub(crate) use envelope::Envelopes;
 pub(crate) use session::Session;
 
 use crate::edge::{Edge, Store};
-use connections::{Asking, Phase};
+use connections::{Asking, LastWord, Phase};
 
 impl Edge {
     /// Handles what a connection has to say, then has its bytes sent.
@@ -188,7 +188,8 @@ impl Edge {
                 self.release(slot);
                 self.gateway.handle_deregistration(now, slot);
                 self.gateway.confirm(slot, token);
-                let phase = packet_id.map_or(Phase::Idle, |packet_id| Phase::Leaving { packet_id });
+                let leaving = |packet_id| Phase::Leaving { packet_id, last_word: LastWord::Leaving };
+                let phase = packet_id.map_or(Phase::Idle, leaving);
                 self.set_phase(connection, phase);
             }
             Topic::Report(_) if packet_id.is_none() && self.store == Store::Failing => {
@@ -201,10 +202,14 @@ impl Edge {
     /// A word from a connection that holds nothing: it has left, or was dismissed.
     fn on_word_of_nobody(&mut self, connection: ConnectionId, event: &Event) {
         let Some(known) = self.connections.get_mut(connection) else { return };
-        if matches!(known.phase, Phase::Leaving { .. }) {
+        let wants_answer = matches!(event, Event::Subscribe { .. } | Event::Publish(_));
+        if let Phase::Leaving { last_word, .. } = &mut known.phase {
             // Cut off now, it would never learn that it has left, and would leave again and again.
             self.counters.noise += 1;
-        } else if matches!(event, Event::Subscribe { .. } | Event::Publish(_)) {
+            if wants_answer {
+                *last_word = LastWord::Unanswered;
+            }
+        } else if wants_answer {
             known.mqtt.disconnect(Ending::AdministrativeAction);
         }
     }
@@ -363,8 +368,14 @@ impl Edge {
         let (connection, Some(packet_id)) = ConnectionId::of_token(token) else { return };
         let Some(known) = self.connections.get_mut(connection) else { return };
         known.mqtt.acknowledge(now, packet_id);
-        if matches!(known.phase, Phase::Leaving { packet_id: last } if last == packet_id) {
+        if let Phase::Leaving { packet_id: leaving, last_word } = known.phase
+            && leaving == packet_id
+        {
             known.phase = Phase::Idle;
+            if last_word == LastWord::Unanswered {
+                // It would wait for ever: what is not taken is not acknowledged [MQTT-3.3.5-2].
+                known.mqtt.disconnect(Ending::AdministrativeAction);
+            }
         }
         self.after_mqtt(now, connection);
     }

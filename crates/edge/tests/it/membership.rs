@@ -109,8 +109,22 @@ fn a_peripheral_that_says_more_before_it_knows_that_it_has_left_is_told_so() {
     assert!(!world.is_closed(connection));
     world.is_disk_slow = false;
     world.run();
-    assert!(matches!(world.replies(connection).last(), Some(v5::Packet::PublishAck(ack)) if ack.packet_id.get() == 77));
+    let replies = world.replies(connection);
+    assert!(matches!(
+        &replies[..],
+        [.., v5::Packet::PublishAck(ack), v5::Packet::Disconnect(_)] if ack.packet_id.get() == 77
+    ));
+    assert!(world.is_closed(connection), "what it said last is not taken, and it is not left waiting for that");
     assert_eq!(world.reports(), []);
+}
+
+#[test]
+fn a_peripheral_that_has_left_and_says_no_more_may_stay_connected() {
+    let mut world = World::new(&["p"]);
+    let connection = world.join("p");
+    world.publish(connection, QoS::AtLeastOnce, "bugle/p/deregister".into(), "");
+    assert!(matches!(world.replies(connection).last(), Some(v5::Packet::PublishAck(_))));
+    assert!(!world.is_closed(connection));
 }
 
 #[test]
