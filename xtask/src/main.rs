@@ -5,6 +5,7 @@
 //! [`plan`]; what must be installed is a table in [`setup`]; which crate may depend on which is a
 //! table in [`layout`].
 
+mod endurance;
 mod fuzz;
 mod layout;
 mod mutate;
@@ -24,14 +25,17 @@ use anyhow::Context;
 use crate::plan::Plan;
 use crate::workspace::Workspace;
 
-const USAGE: &str = "usage: cargo xtask check | test | sim OPTIONS | mutate [WORD]
+const USAGE: &str = "usage: cargo xtask check | test | sim OPTIONS | mutate [WORD] | endurance [OPTIONS]
 
-  check   the quick loop: layout, format, lints, unit tests, documentation, licences
-  test    installs what the tests need, then runs all of them and everything of check but the licences
-  sim     runs the simulation of the whole: --seeds N [--from SEED] runs many seeds, --seed SEED runs one
-          and prints everything that happens in it
-  mutate  breaks promises in a copy of the code, one at a time, and shows that the simulation finds each;
-          with a word, only those whose description has it
+  check      the quick loop: layout, format, lints, unit tests, documentation, licences
+  test       installs what the tests need, then runs all of them and everything of check but the licences
+  sim        runs the simulation of the whole: --seeds N [--from SEED] runs many seeds, --seed SEED runs one
+             and prints everything that happens in it
+  mutate     breaks promises in a copy of the code, one at a time, and shows that the simulation finds each;
+             with a word, only those whose description has it
+  endurance  kills the real parts, cuts their links and fills a disk for ten minutes under load, and compares
+             what was promised with what came of it: --minutes N, --seed N, --release. Takes root, to mount
+             a small disk
 
 Advisories are not looked up: the advisory database is a download that neither of them makes.";
 
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
         ["check"] => Plan::check(),
         ["test"] => Plan::test(),
         ["sim", ref options @ ..] => return do_alone(|workspace| sim::run_with(workspace, options)),
+        ["endurance", ref options @ ..] => return do_alone(|workspace| endurance::run_with(workspace, options)),
         ["mutate"] => return do_alone(|workspace| mutate::run(workspace, "")),
         ["mutate", word] => return do_alone(|workspace| mutate::run(workspace, word)),
         _ => {

@@ -11,7 +11,7 @@ use bugle_load::mqtt::Behaviour;
 use bugle_load::{MqttVersion, Options, Peripherals};
 use serde_json::json;
 
-use super::system::{SOON, System, allocations, fleet, ids, until};
+use super::system::{SOON, SmallDisk, System, allocations, fleet, ids, until};
 
 const MEMBERS: usize = 5;
 
@@ -126,29 +126,10 @@ async fn two_processes_cannot_share_a_data_folder() {
     let _ = peripherals.stop();
 }
 
-/// A disk of its own, as small as is needed to fill it.
-struct SmallDisk(std::path::PathBuf);
-
-impl SmallDisk {
-    fn mount(path: std::path::PathBuf) -> Self {
-        fs::create_dir_all(&path).expect("the folder is made");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(&path).status();
-        assert!(mounted.is_ok_and(|status| status.success()), "mounting a small disk takes root");
-        Self(path)
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: whoever still uses it keeps it until it ends.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_stops_what_is_new_and_loses_nothing() {
     let mut system = System::start(&[]).await;
-    let disk = SmallDisk::mount(system.folder.path().join("north-data"));
+    let disk = SmallDisk::mount(system.folder.path().join("north-data"), 8);
     system.add_gateway("north", &allocations("meters", ids("m", MEMBERS))).await;
     system.linked().await;
     let steady = Arc::new(Behaviour::steady(MqttVersion::Mqtt5));
@@ -157,12 +138,7 @@ async fn a_full_disk_stops_what_is_new_and_loses_nothing() {
         Peripherals::start(fleet(port, ids("m", MEMBERS - 1), &steady), Options::default()).expect("they start");
     system.members("meters", MEMBERS as u64 - 1).await;
 
-    let filler = disk.0.join("filler");
-    let full = fs::File::create(&filler).and_then(|mut file| {
-        let block = [0; 4096];
-        std::iter::repeat_with(|| file.write_all(&block)).find_map(Result::err).map_or(Ok(()), Err)
-    });
-    assert!(full.is_err_and(|error| error.kind() == std::io::ErrorKind::StorageFull));
+    disk.fill();
     let last = Peripherals::start(fleet(port, ids("m", MEMBERS).skip(MEMBERS - 1), &steady), Options::default());
     let last = last.expect("it starts");
     let readyz = format!("http://127.0.0.1:{}/readyz", system.gateways["north"].http);
@@ -174,7 +150,7 @@ async fn a_full_disk_stops_what_is_new_and_loses_nothing() {
     .await;
     assert_eq!(system.group("meters").await.group.members, MEMBERS as u64 - 1);
 
-    fs::remove_file(&filler).expect("the disk is cleared");
+    disk.clear();
     super::system::until_within(Duration::from_secs(60), "the last one to register", async || {
         (system.group("meters").await.group.members == MEMBERS as u64).then_some(())
     })

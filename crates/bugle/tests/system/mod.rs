@@ -21,8 +21,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) mod authority;
+mod small_disk;
 
 pub(crate) use authority::Authority;
+pub(crate) use small_disk::SmallDisk;
 
 /// How long anything may take that takes no time at all.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -46,6 +48,7 @@ pub(crate) async fn until_within<T>(patience: Duration, what: &str, mut look: im
 
 /// One part, as a process.
 pub(crate) struct Part {
+    program: PathBuf,
     name: &'static str,
     config: PathBuf,
     log: PathBuf,
@@ -53,15 +56,21 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    fn new(name: &'static str, folder: &Path, file: &str, config: &str) -> Self {
+    fn new(program: &Path, name: &'static str, folder: &Path, file: &str, config: &str) -> Self {
         let config_path = folder.join(format!("{file}.toml"));
         fs::write(&config_path, config).expect("the configuration is written");
-        Self { name, config: config_path, log: folder.join(format!("{file}.log")), process: None }
+        Self {
+            program: program.to_owned(),
+            name,
+            config: config_path,
+            log: folder.join(format!("{file}.log")),
+            process: None,
+        }
     }
 
     pub(crate) fn start(&mut self) {
         let log = File::options().create(true).append(true).open(&self.log).expect("the log is opened");
-        let process = Command::new(env!("CARGO_BIN_EXE_bugle"))
+        let process = Command::new(&self.program)
             .arg(self.name)
             .arg("--config")
             .arg(&self.config)
@@ -94,6 +103,11 @@ impl Part {
     pub(crate) fn terminate(&self) {
         let told = Command::new("kill").args(["-TERM", &self.process_id().to_string()]).status();
         assert!(told.expect("kill is there").success());
+    }
+
+    /// Whether it was started, and has ended without being told to.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.process.as_mut().is_some_and(|process| process.try_wait().expect("its state is known").is_some())
     }
 
     /// Waits for the process to end by itself; whether it ended well.
@@ -135,6 +149,8 @@ pub(crate) struct System {
     pub(crate) gateways: BTreeMap<&'static str, GatewayPart>,
     pub(crate) client: Client,
     pub(crate) url: String,
+    /// Where gateways dial in.
+    pub(crate) link: SocketAddr,
     pub(crate) application_url: String,
     /// Who has certified the gateways, and whose certificates they trust.
     pub(crate) authority: Authority,
@@ -182,12 +198,18 @@ impl System {
     /// Starts a platform, an application that says yes to everybody, and gateways with these files of
     /// allocations.
     pub(crate) async fn start(gateways: &[(&'static str, String)]) -> Self {
+        Self::start_from(Path::new(env!("CARGO_BIN_EXE_bugle")), gateways).await
+    }
+
+    /// The same, from this program.
+    pub(crate) async fn start_from(program: &Path, gateways: &[(&'static str, String)]) -> Self {
         let folder = TempDir::new().expect("a folder");
         let path = folder.path();
         let (http, link, application_http) = (free_port(), free_port(), free_port());
         let url = format!("http://127.0.0.1:{http}");
         let data = |name: &str| path.join(name).display().to_string();
         let mut platform = Part::new(
+            program,
             "platform",
             path,
             "platform",
@@ -209,6 +231,7 @@ impl System {
         fs::write(path.join("application.token"), token).expect("the token is written");
         fs::write(path.join("policy.toml"), POLICY).expect("the policy is written");
         let mut application = Part::new(
+            program,
             "application",
             path,
             "application",
@@ -227,6 +250,7 @@ impl System {
             gateways: BTreeMap::new(),
             client,
             url,
+            link: SocketAddr::from((Ipv4Addr::LOCALHOST, link)),
             application_url: format!("http://127.0.0.1:{application_http}"),
             authority: Authority::new(folder.path()),
             folder,
@@ -236,6 +260,16 @@ impl System {
         }
         system.linked().await;
         system
+    }
+
+    /// Has gateways that enrol from now on dial in by another address.
+    pub(crate) async fn link_through(&mut self, address: SocketAddr) {
+        let known = fs::read_to_string(&self.platform.config).expect("the configuration is there");
+        let others = known.lines().filter(|line| !line.starts_with("link_address"));
+        let lines: Vec<String> = others.map(str::to_owned).chain([format!("link_address = \"{address}\"\n")]).collect();
+        fs::write(&self.platform.config, lines.join("\n")).expect("the configuration is written");
+        self.platform.restart();
+        until("the platform", async || self.client.ready().await.ok()).await;
     }
 
     async fn operator(url: &str, token: &Path) -> Client {
@@ -272,7 +306,7 @@ impl System {
             certified.key,
             self.authority.certificate,
         );
-        let mut part = Part::new("gateway", path, id, &config);
+        let mut part = Part::new(&self.platform.program, "gateway", path, id, &config);
         part.start();
         self.gateways.insert(id, GatewayPart { part, mqtt, coap, coaps, http, allocations: file });
     }
