@@ -54,8 +54,13 @@ pub const ANSWER_BYTES_PER_ENTRY_MAX: usize = 1024 * 1024;
 /// Entries of one gateway's down log that it has not acknowledged. From here on whoever asks for one
 /// more gets a retry hint.
 pub const DOWN_LOG_ENTRIES_MAX: u64 = 1_000_000;
-/// Registrations that await the application's decision at one gateway; one more gets a retry hint.
+/// Peripherals at one gateway that wait for applications to decide about them; one more gets a retry hint. Of
+/// askings that nobody waits for any more as many are kept, the newest.
 pub const REGISTERING_MAX: usize = 50_000;
+/// How many of those may be of one application, so that one that does not answer leaves room for the others.
+pub const REGISTERING_PER_APPLICATION_MAX: usize = REGISTERING_MAX / 2;
+/// How long an asking is kept that nobody waits for any more, for the application's decision to come.
+pub const ASKING_KEPT: Duration = Duration::from_secs(3_600);
 /// How long a stranger that was reported is not reported again.
 pub const STRANGER_REPORT_INTERVAL: Duration = Duration::from_secs(600);
 /// Strangers that a gateway remembers having reported, and that a platform keeps on its waiting list.

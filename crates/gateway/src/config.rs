@@ -118,13 +118,22 @@ pub struct Registration {
     pub undecided: UndecidedWord,
     /// After how many seconds a refused peripheral is asked to try again.
     pub retry_after_seconds: u64,
+    /// How many peripherals may ask their application within any second. The others are told when to try again.
+    /// A 0 sets no bound.
+    pub admissions_per_second: u32,
     /// How many seconds a peripheral may take to acknowledge a request, and again to answer it.
     pub answer_seconds: u64,
 }
 
 impl Default for Registration {
     fn default() -> Self {
-        Self { decision_seconds: 10, undecided: UndecidedWord::Refuse, retry_after_seconds: 30, answer_seconds: 30 }
+        Self {
+            decision_seconds: 10,
+            undecided: UndecidedWord::Refuse,
+            retry_after_seconds: 30,
+            admissions_per_second: 500,
+            answer_seconds: 30,
+        }
     }
 }
 
@@ -242,6 +251,12 @@ impl Config {
             ("mqtt.keep_alive_max_seconds", u64::from(self.mqtt.keep_alive_max_seconds), 1, 65_535),
             ("registration.decision_seconds", self.registration.decision_seconds, 1, 3_600),
             ("registration.retry_after_seconds", self.registration.retry_after_seconds, 1, 86_400),
+            (
+                "registration.admissions_per_second",
+                self.registration.admissions_per_second.into(),
+                0,
+                PACING_MAX.into(),
+            ),
             ("registration.answer_seconds", self.registration.answer_seconds, 1, 86_400),
             ("pacing.members_per_second", self.pacing.members_per_second.into(), 0, PACING_MAX.into()),
             ("pacing.members_in_flight", self.pacing.members_in_flight.into(), 0, PACING_MAX.into()),
@@ -284,6 +299,7 @@ impl Config {
                 UndecidedWord::Hold => Undecided::Hold,
             },
             retry_after: Duration::from_secs(self.registration.retry_after_seconds),
+            admissions_per_second: NonZeroU32::new(self.registration.admissions_per_second),
             answer_time: Duration::from_secs(self.registration.answer_seconds),
             pacing: self.pacing.bounds(),
             ..gateway::Config::new(self.id.clone())

@@ -20,9 +20,7 @@ use crate::random::Random;
 
 /// Answers in one call.
 const LOAD_MAX: usize = 8;
-/// How long an application that is quick waits between two calls for events, in milliseconds.
-const PAUSE_CALM: Range<u64> = 20..200;
-/// How many events it takes at once, at least, then.
+/// How many events it takes at once, at least, when it is calm.
 const BATCH_CALM: usize = 20;
 /// How long a call may take.
 const CALL_TIME: Duration = Duration::from_secs(5);
@@ -38,6 +36,8 @@ pub(crate) struct Habits {
     pub(crate) lease: Duration,
     /// How long it waits between two calls for events, in milliseconds.
     pub(crate) pause: Range<u64>,
+    /// The same once everything is mended.
+    pub(crate) calm_pause: Range<u64>,
     /// Events that it takes at once.
     pub(crate) batch: usize,
 }
@@ -179,11 +179,11 @@ impl Application {
         }
     }
 
-    /// From now on it is quick, and does not die.
+    /// From now on it is as quick as it can be, and does not die.
     pub(crate) fn calm(&mut self, now: Time) {
         self.disk.calm();
         self.idle_until = now;
-        self.habits.pause = PAUSE_CALM;
+        self.habits.pause = self.habits.calm_pause.clone();
         // One event at a time may be too slow for ever, over a slow network.
         self.habits.batch = self.habits.batch.max(BATCH_CALM);
         if let Some(process) = &mut self.process {

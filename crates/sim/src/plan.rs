@@ -2,7 +2,7 @@
 
 mod wants;
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -125,6 +125,7 @@ impl Draw {
             decision_time: random.seconds(2..15),
             undecided: if random.chance(700) { Undecided::Refuse } else { Undecided::Hold },
             retry_after: random.seconds(1..10),
+            admissions_per_second: if random.chance(300) { NonZeroU32::new(random.of(1..5) as u32) } else { None },
             answer_time: random.seconds(2..20),
             pacing,
         };
@@ -145,10 +146,15 @@ impl Draw {
 
     fn application(&mut self, number: usize) -> (ApplicationId, Habits) {
         let refused = (0..self.peripherals).filter(|_| self.random.chance(100)).map(peripheral_id).collect();
-        let pause: Range<u64> = if self.random.chance(200) { 1_000..8_000 } else { 20..500 };
+        // Some take longer by nature than gateways wait, and are no quicker when everything is mended.
+        let (pause, calm_pause, batch_min): (Range<u64>, Range<u64>, usize) = match self.random.of(0..10) {
+            0 => (16_000..20_000, 16_000..20_000, 1_000),
+            1..3 => (1_000..8_000, 20..200, 1),
+            _ => (20..500, 20..200, 1),
+        };
         let lease = self.random.seconds(0..90);
-        let batch = 1 + self.random.index(50);
-        (application_id(number), Habits { refused, lease, pause, batch })
+        let batch = batch_min + self.random.index(50);
+        (application_id(number), Habits { refused, lease, pause, calm_pause, batch })
     }
 
     fn peripheral(&mut self, number: usize) -> (PeripheralId, Character) {

@@ -50,8 +50,8 @@ impl GatewayProcess {
         let written = format!(
             "id = \"{}\"\ndata_folder = {}\nallocations = {}\nhttp_listen = \"{http}\"\n\n\
              [platform]\nurl = \"{}\"\nenrollment_token = \"{}\"\n\n[pacing]\nmembers_per_second = 0\n\
-             members_in_flight = 0\nactivations_per_minute = 0\n\n[mqtt]\nlisten = \"{mqtt}\"\n\n\
-             [lwm2m]\nlisten = \"{lwm2m}\"\ndtls_listen = \"{lwm2m_dtls}\"\n",
+             members_in_flight = 0\nactivations_per_minute = 0\n\n[registration]\nadmissions_per_second = 0\n\n\
+             [mqtt]\nlisten = \"{mqtt}\"\n\n[lwm2m]\nlisten = \"{lwm2m}\"\ndtls_listen = \"{lwm2m_dtls}\"\n",
             setup.id,
             text(&setup.folder.join("gateway")),
             text(setup.allocations),

@@ -119,7 +119,7 @@ impl Gateway {
                 application: peripheral.profile.application.clone(),
                 groups: peripheral.profile.groups.iter().cloned().collect(),
                 origin: peripheral.origin,
-                state: peripheral.state(self.asks.contains_key(&slot)),
+                state: peripheral.state(self.asks.contains(slot)),
             };
             (slot, allocated)
         });

@@ -10,7 +10,9 @@
 //! [`handle_persisted`](Gateway::handle_persisted).
 
 mod activation;
+mod admission;
 mod allocating;
+mod asks;
 mod change;
 mod deregistration;
 mod directing;
@@ -33,6 +35,7 @@ mod timers;
 mod up_log;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,14 +52,15 @@ pub use restore::Restored;
 
 use crate::{
     ApplicationId, CollapseKey, Content, DownEntry, EndCause, GatewayId, GroupId, GroupRequest, Pacing, PeripheralId,
-    Priority, Report, RequestId, ResourcePath, State, Time, Totals, Waker, limits,
+    Priority, Report, RequestId, ResourcePath, State, Time, Totals, Waker,
 };
+use admission::Admission;
+use asks::Asks;
 use distribution::{TakenRequest, meters};
 use late_joining::LateJoining;
 use outbox::Outbox;
 use pacing::{Lane, Meter};
 use progress::Noted;
-use registration::Ask;
 use registry::Registry;
 use timers::{Timer, Timers};
 use up_log::UpLog;
@@ -72,6 +76,8 @@ pub struct Config {
     pub undecided: Undecided,
     /// After how long a refused peripheral is asked to try again.
     pub retry_after: Duration,
+    /// How many peripherals may ask an application within any second; no bound without it.
+    pub admissions_per_second: Option<NonZeroU32>,
     /// How long a peripheral may take to acknowledge a delivery, and again to answer it.
     pub answer_time: Duration,
     /// How fast members of all requests together are served and woken.
@@ -87,6 +93,7 @@ impl Config {
             decision_time: Duration::from_secs(10),
             undecided: Undecided::Refuse,
             retry_after: Duration::from_secs(30),
+            admissions_per_second: None,
             answer_time: Duration::from_secs(30),
             pacing: Pacing { members_per_second: None, members_in_flight: None, activations_per_minute: None },
         }
@@ -239,7 +246,8 @@ pub struct Gateway {
     config: Config,
     link: Link,
     registry: Registry,
-    asks: BTreeMap<Slot, Ask>,
+    asks: Asks,
+    admission: Admission,
     registrations: registration::Numbers,
     requests: BTreeMap<RequestId, TakenRequest>,
     /// What applications want to hear of, whether or not the peripheral is registered.
@@ -269,13 +277,15 @@ impl Gateway {
     #[must_use]
     pub fn new(config: Config, seed: u64) -> Self {
         let [deliveries, wakes] = meters(&config.pacing).map(Lane::new);
+        let admission = Admission::new(config.admissions_per_second);
         let mut wakes = wakes;
         wakes.open(None, Priority::Normal, Meter::default());
         Self {
             config,
             link: Link::Down,
             registry: Registry::new(seed),
-            asks: BTreeMap::new(),
+            asks: Asks::default(),
+            admission,
             registrations: registration::Numbers::default(),
             requests: BTreeMap::new(),
             observed: BTreeMap::new(),
@@ -436,7 +446,7 @@ impl Gateway {
     #[must_use]
     pub fn state(&self, slot: Slot) -> Option<State> {
         let peripheral = self.registry.peripheral(slot)?;
-        let is_asking = self.asks.contains_key(&slot);
+        let is_asking = self.asks.contains(slot);
         Some(peripheral.state(is_asking))
     }
 
@@ -454,11 +464,6 @@ impl Gateway {
             up_log: self.up_log.len(),
             down_applied: self.down_applied,
         }
-    }
-
-    /// Whether there is room for someone to ask for something new.
-    fn has_room(&self) -> bool {
-        self.asks.len() < limits::REGISTERING_MAX && self.up_log.has_room()
     }
 }
 

@@ -84,6 +84,17 @@ impl Meter {
         self
     }
 
+    /// Has something begin that is over at once, if it may.
+    pub(super) fn pass(&mut self, now: Time) -> bool {
+        let is_open = self.gate(now) == Gate::Open;
+        if is_open {
+            self.begin();
+            self.leave(Departure::At(now));
+            self.end();
+        }
+        is_open
+    }
+
     fn gate(&self, now: Time) -> Gate {
         if self.in_flight_max.is_some_and(|max| self.in_flight >= max) {
             return Gate::Full;

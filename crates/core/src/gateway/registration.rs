@@ -9,7 +9,9 @@
 //! 5. The application authenticates and authorizes.
 //! 6. Its decision comes down: `decide`.
 //! 7. On yes the peripheral is active and is answered; on no it is back in its initial state and is
-//!    told. No answer in time: `on_undecided`.
+//!    told. No answer in time: `on_undecided` has it try again, while the asking goes on (`asks.rs`).
+//!
+//! More at once than applications are to be asked by are told when to try again (`admission.rs`).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use std::time::Duration;
 use subtle::ConstantTimeEq;
 
 use super::activation::Waking;
+use super::asks::{Ask, AskStage};
 use super::outbox::Outbox;
 use super::presented::{Presented, TransportIdentity, verify};
 use super::registry::Registration;
@@ -83,17 +86,6 @@ pub enum Refusal {
     },
     /// It asked again meanwhile, and that asking is the one that counts.
     Superseded,
-}
-
-/// An asking that waits for the application.
-#[derive(Debug)]
-pub(super) struct Ask {
-    pub(super) registration: RegistrationId,
-    groups: Arc<BTreeSet<GroupId>>,
-    asker: u64,
-    presented: [u8; 16],
-    lifetime: Duration,
-    hold: Hold,
 }
 
 /// Gives out the numbers of registrations, each once, across restarts.
@@ -180,7 +172,7 @@ impl Gateway {
     /// Whoever asked is gone. Whether that was before the answer: if not, an answer is on its way.
     pub fn handle_asker_gone(&mut self, now: Time, peripheral: &PeripheralId, asker: u64) -> bool {
         let Some(slot) = self.registry.slot(peripheral) else { return false };
-        let is_early = self.asks.get(&slot).is_some_and(|ask| ask.asker == asker);
+        let is_early = self.asks.get(slot).is_some_and(|ask| ask.stage == AskStage::Attended { asker });
         if is_early {
             self.give_up_ask(now, slot);
         }
@@ -207,14 +199,33 @@ impl Gateway {
             self.readmit(now, slot, request.asker, request.hold, lifetime);
             return Ok(());
         }
-        if let Some(ask) = self.asks.get_mut(&slot)
-            && is_same(&ask.presented)
-        {
-            let superseded = std::mem::replace(&mut ask.asker, request.asker);
-            self.outbox.effect(Effect::Refused { asker: superseded, refusal: Refusal::Superseded });
+        if self.asks.get(slot).is_some_and(|ask| is_same(&ask.presented)) {
+            self.ask_again(now, slot, &request, lifetime);
             return Ok(());
         }
         self.ask(now, slot, request, presented, lifetime)
+    }
+
+    /// Step 3: the application is asked already, or has answered when nobody waited.
+    fn ask_again(&mut self, now: Time, slot: Slot, request: &RegistrationRequest, lifetime: Duration) {
+        match self.asks.attend(slot, request.asker, request.hold, lifetime) {
+            Some(AskStage::Granted { groups, lease_until }) => {
+                let ask = self.close_ask(slot).expect("it was found a moment ago");
+                self.admit(now, slot, &ask, request.asker, groups, lease_until);
+            }
+            Some(AskStage::Attended { asker }) => {
+                self.outbox.effect(Effect::Refused { asker, refusal: Refusal::Superseded });
+                self.limit_decision(now, slot);
+            }
+            Some(AskStage::Unattended { .. }) | None => self.limit_decision(now, slot),
+        }
+    }
+
+    /// How long whoever asks now waits.
+    fn limit_decision(&mut self, now: Time, slot: Slot) {
+        if self.config.undecided == Undecided::Refuse {
+            self.timers.set(Timer::Decision(slot), now + self.config.decision_time);
+        }
     }
 
     /// Steps 3 and 4: shows the evidence to the application.
@@ -232,14 +243,16 @@ impl Gateway {
         if self.link == Link::Down && self.config.undecided == Undecided::Refuse {
             return Err(Refusal::Undecided { retry_after });
         }
-        if !self.has_room() {
+        let application = peripheral.profile.application.clone();
+        if !self.asks.has_room(&application) || !self.up_log.has_room() {
             return Err(Refusal::Busy { retry_after });
         }
+        let outside = self.registry.len() - self.registry.registered_len();
+        self.admission.enter(now, outside).map_err(|retry_after| Refusal::Busy { retry_after })?;
         // What it showed when it was authorized, shown again after the lease, renews a registration.
         // Anything else asks for a new one, so that a no to an impostor ends nothing.
         let renewed =
             peripheral.registration.as_ref().filter(|known| known.presented == presented).map(|known| known.id);
-        let application = peripheral.profile.application.clone();
         let groups = Arc::clone(&peripheral.profile.groups);
         self.supersede_ask(now, slot);
         let registration = renewed.unwrap_or_else(|| self.registrations.next(&mut self.outbox));
@@ -258,12 +271,11 @@ impl Gateway {
             description: request.description,
         };
         self.outbox.record(Change::Asked(StoredAsk { slot, registration }));
-        self.up_log.append(&mut self.outbox, UpEntry::RegistrationAsked { application, asked });
-        if self.config.undecided == Undecided::Refuse {
-            self.timers.set(Timer::Decision(slot), now + self.config.decision_time);
-        }
-        let ask = Ask { registration, groups, asker: request.asker, presented, lifetime, hold: request.hold };
+        self.up_log.append(&mut self.outbox, UpEntry::RegistrationAsked { application: application.clone(), asked });
+        let stage = AskStage::Attended { asker: request.asker };
+        let ask = Ask { registration, application, groups, presented, lifetime, hold: request.hold, stage };
         self.asks.insert(slot, ask);
+        self.limit_decision(now, slot);
         Ok(())
     }
 
@@ -276,25 +288,35 @@ impl Gateway {
         verdict: Verdict,
     ) {
         let Some(slot) = self.registry.slot(peripheral) else { return };
-        if self.asks.get(&slot).is_none_or(|ask| ask.registration != registration) {
+        let Some(ask) = self.asks.get(slot).filter(|ask| ask.registration == registration) else {
             self.on_late_decision(now, slot, registration, &verdict);
             return;
-        }
-        let ask = self.close_ask(slot).expect("it was found a moment ago");
-        let refused = |reason| Effect::Refused { asker: ask.asker, refusal: Refusal::ByApplication { reason } };
-        match verdict {
+        };
+        let verdict = match verdict {
+            Verdict::Refused { reason } => Err(reason),
             Verdict::Authorized { groups, lease } => {
                 let groups: BTreeSet<GroupId> = groups.intersection(&ask.groups).cloned().collect();
-                if groups.is_empty() {
-                    self.outbox.effect(refused("the application named no group of this peripheral".into()));
-                    self.end_ask(now, slot, &ask, EndCause::Refused);
-                    return;
+                match groups {
+                    groups if groups.is_empty() => {
+                        self.refuse_invalid(now, slot);
+                        return;
+                    }
+                    groups if groups == *ask.groups => Ok((Arc::clone(&ask.groups), lease)),
+                    groups => Ok((Arc::new(groups), lease)),
                 }
-                let groups = if groups == *ask.groups { Arc::clone(&ask.groups) } else { Arc::new(groups) };
-                self.admit(now, slot, &ask, groups, now + lease);
             }
-            Verdict::Refused { reason } => {
-                self.outbox.effect(refused(reason));
+        };
+        match (verdict, &ask.stage) {
+            (Ok((groups, lease)), &AskStage::Attended { asker }) => {
+                let ask = self.close_ask(slot).expect("it was found a moment ago");
+                self.admit(now, slot, &ask, asker, groups, now + lease);
+            }
+            (Ok((groups, lease)), AskStage::Unattended { .. } | AskStage::Granted { .. }) => {
+                self.grant(now, slot, groups, lease);
+            }
+            (Err(reason), _) => {
+                let ask = self.close_ask(slot).expect("it was found a moment ago");
+                self.refuse(&ask, Refusal::ByApplication { reason });
                 let is_renewal = self.registry.registration(slot).is_some_and(|known| known.id == registration);
                 if is_renewal {
                     self.end(now, slot, EndCause::Refused);
@@ -303,17 +325,40 @@ impl Gateway {
         }
     }
 
+    /// A yes that is none: it names no group of the peripheral.
+    fn refuse_invalid(&mut self, now: Time, slot: Slot) {
+        let Some(ask) = self.close_ask(slot) else { return };
+        let reason = "the application named no group of this peripheral".into();
+        self.refuse(&ask, Refusal::ByApplication { reason });
+        self.end_ask(now, slot, &ask, EndCause::Refused);
+    }
+
+    /// A yes that nobody waits for any more is the peripheral's when it tries again, as it was told to: for as long
+    /// as the lease, and at least until it can have tried.
+    fn grant(&mut self, now: Time, slot: Slot, groups: Arc<BTreeSet<GroupId>>, lease: Duration) {
+        self.asks.move_to(slot, AskStage::Granted { groups, lease_until: now + lease });
+        self.timers.set(Timer::Decision(slot), now + lease.max(2 * self.config.retry_after));
+    }
+
     /// A yes to an asking that was given up. The application has replaced an older registration by
     /// that one, and has heard that it ended: so the older one ends here too.
     fn on_late_decision(&mut self, now: Time, slot: Slot, decided: RegistrationId, verdict: &Verdict) {
         let is_older = self.registry.registration(slot).is_some_and(|known| known.id < decided);
-        let is_asking = self.asks.contains_key(&slot);
+        let is_asking = self.asks.contains(slot);
         if matches!(verdict, Verdict::Authorized { .. }) && is_older && !is_asking {
             self.dismiss(now, slot, EndCause::Unanswered);
         }
     }
 
-    fn admit(&mut self, now: Time, slot: Slot, ask: &Ask, groups: Arc<BTreeSet<GroupId>>, lease_until: Time) {
+    fn admit(
+        &mut self,
+        now: Time,
+        slot: Slot,
+        ask: &Ask,
+        asker: u64,
+        groups: Arc<BTreeSet<GroupId>>,
+        lease_until: Time,
+    ) {
         self.forget_in_flight(now, slot);
         let former = self.registry.deregister(slot);
         let is_sleeper = former.as_ref().is_some_and(|former| former.is_sleeper);
@@ -342,7 +387,7 @@ impl Gateway {
         self.tell_presence(now, slot);
         self.watch(now, slot);
         self.join_late(now, slot);
-        self.outbox.effect(Effect::Admitted { asker: ask.asker, slot, lifetime: ask.lifetime });
+        self.outbox.effect(Effect::Admitted { asker, slot, lifetime: ask.lifetime });
     }
 
     /// The peripheral says that it stays, with a new lifetime if it names one. [`Effect::Taken`] with `token`
@@ -383,18 +428,27 @@ impl Gateway {
         self.outbox.effect(Effect::Admitted { asker, slot, lifetime });
     }
 
-    /// The application has not decided in time.
+    /// The application has not decided in time: whoever waits is to try again, and the asking goes on without. One
+    /// that went on for long enough is over, as is a yes that nobody has come for.
     pub(super) fn on_undecided(&mut self, now: Time, slot: Slot) {
-        let Some(ask) = self.close_ask(slot) else { return };
+        let Some(ask) = self.asks.get(slot) else { return };
+        let AskStage::Attended { asker } = ask.stage else {
+            self.give_up_ask(now, slot);
+            return;
+        };
         let refusal = Refusal::Undecided { retry_after: self.config.retry_after };
-        self.outbox.effect(Effect::Refused { asker: ask.asker, refusal });
-        self.end_ask(now, slot, &ask, EndCause::Unanswered);
+        self.outbox.effect(Effect::Refused { asker, refusal });
+        self.asks.move_to(slot, AskStage::Unattended { since: now });
+        self.timers.set(Timer::Decision(slot), now + limits::ASKING_KEPT);
+        while let Some(oldest) = self.asks.excess() {
+            self.give_up_ask(now, oldest);
+        }
     }
 
     /// Another asking takes the place of the one that waits.
     fn supersede_ask(&mut self, now: Time, slot: Slot) {
         let Some(ask) = self.close_ask(slot) else { return };
-        self.outbox.effect(Effect::Refused { asker: ask.asker, refusal: Refusal::Superseded });
+        self.refuse(&ask, Refusal::Superseded);
         self.end_ask(now, slot, &ask, EndCause::Unanswered);
     }
 
@@ -407,24 +461,29 @@ impl Gateway {
 
     /// The registration that an asking would renew has ended: a yes to it must not revive it.
     pub(super) fn refuse_renewal(&mut self, slot: Slot, ended: RegistrationId) {
-        if self.asks.get(&slot).is_some_and(|ask| ask.registration == ended)
+        if self.asks.get(slot).is_some_and(|ask| ask.registration == ended)
             && let Some(ask) = self.close_ask(slot)
         {
-            let refusal = Refusal::Undecided { retry_after: self.config.retry_after };
-            self.outbox.effect(Effect::Refused { asker: ask.asker, refusal });
+            self.refuse(&ask, Refusal::Undecided { retry_after: self.config.retry_after });
         }
     }
 
     /// The M2M user has changed what the asking rests on.
     pub(super) fn refuse_ask(&mut self, now: Time, slot: Slot) {
         let Some(ask) = self.close_ask(slot) else { return };
-        let retry_after = self.config.retry_after;
-        self.outbox.effect(Effect::Refused { asker: ask.asker, refusal: Refusal::Undecided { retry_after } });
+        self.refuse(&ask, Refusal::Undecided { retry_after: self.config.retry_after });
         self.end_ask(now, slot, &ask, EndCause::User);
     }
 
+    /// Tells whoever waits for an asking that it is over.
+    fn refuse(&mut self, ask: &Ask, refusal: Refusal) {
+        if let AskStage::Attended { asker } = ask.stage {
+            self.outbox.effect(Effect::Refused { asker, refusal });
+        }
+    }
+
     fn close_ask(&mut self, slot: Slot) -> Option<Ask> {
-        let ask = self.asks.remove(&slot)?;
+        let ask = self.asks.remove(slot)?;
         self.timers.clear(Timer::Decision(slot));
         self.outbox.record(Change::AskEnded { slot });
         Some(ask)

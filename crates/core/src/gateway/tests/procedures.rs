@@ -131,13 +131,136 @@ fn an_application_that_does_not_decide_in_time_costs_a_retry() {
     let mut world = World::new(vec![allocation("p", &["g"])]);
     let asker = world.ask("p");
     world.pass(Duration::from_secs(10));
-    assert_eq!(world.state("p"), State::Allocated);
+    assert_eq!(world.state("p"), State::Registering);
     assert!(matches!(refusal(&world, asker), Some(Refusal::Undecided { .. })));
-    let told = world
-        .up()
-        .iter()
-        .any(|entry| matches!(entry, UpEntry::Deregistered { ended, .. } if ended.cause == EndCause::Unanswered));
-    assert!(told, "the application must not believe in a registration that is not");
+    assert_eq!(askings(&world), 1);
+    let second = world.ask("p");
+    assert_eq!(askings(&world), 1, "the application is asked already");
+    world.decide("p", yes(&["g"]));
+    assert!(is_admitted(&world, second));
+    assert!(!is_admitted(&world, asker));
+}
+
+fn askings(world: &World) -> usize {
+    world.up().iter().filter(|entry| matches!(entry, UpEntry::RegistrationAsked { .. })).count()
+}
+
+fn is_told_unanswered(world: &World) -> bool {
+    let is_unanswered =
+        |entry: &UpEntry| matches!(entry, UpEntry::Deregistered { ended, .. } if ended.cause == EndCause::Unanswered);
+    world.up().iter().any(is_unanswered)
+}
+
+#[test]
+fn an_application_that_is_always_too_slow_lets_everybody_in_at_the_second_try() {
+    let mut world = World::new((0..20).map(|number| allocation(&format!("p{number}"), &["g"])).collect());
+    let ids: Vec<String> = (0..20).map(|number| format!("p{number}")).collect();
+    for id in &ids {
+        world.ask(id);
+    }
+    world.pass(Duration::from_secs(11));
+    let no_lease = Verdict::Authorized { groups: [group("g")].into(), lease: Duration::ZERO };
+    ids.iter().for_each(|id| world.decide(id, no_lease.clone()));
+    assert!(ids.iter().all(|id| world.state(id) == State::Registering), "nobody is told what is not true");
+    assert!(!world.up().iter().any(|entry| matches!(entry, UpEntry::PresenceChanged { .. })));
+    world.pass(Duration::from_secs(30));
+    for id in &ids {
+        let asker = world.ask(id);
+        assert!(is_admitted(&world, asker));
+        assert_eq!(world.state(id), State::Active);
+    }
+    assert_eq!(askings(&world), 20);
+}
+
+#[test]
+fn a_yes_that_came_too_late_is_for_whoever_shows_what_was_shown() {
+    let mut world = World::new(vec![allocation("p", &["g"])]);
+    world.ask("p");
+    world.pass(Duration::from_secs(10));
+    world.decide("p", yes(&["g"]));
+    let presented = Presented { password: Some(b"guess".to_vec()), ..Presented::default() };
+    let impostor = world.ask_with("p", presented);
+    assert!(!is_admitted(&world, impostor));
+    assert_eq!(askings(&world), 2);
+    assert!(is_told_unanswered(&world), "the application must not believe in the first registration");
+}
+
+#[test]
+fn a_yes_that_nobody_comes_for_is_over_with_the_lease() {
+    let mut world = World::new(vec![allocation("p", &["g"])]);
+    world.ask("p");
+    world.pass(Duration::from_secs(10));
+    world.decide("p", yes(&["g"]));
+    world.pass(HOUR - Duration::from_secs(1));
+    assert!(!is_told_unanswered(&world));
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.state("p"), State::Allocated);
+    assert!(is_told_unanswered(&world), "the application must not believe in a registration that is not");
+}
+
+#[test]
+fn an_asking_that_nobody_waits_for_is_over_after_a_while() {
+    let mut world = World::new(vec![allocation("p", &["g"])]);
+    world.ask("p");
+    world.pass(Duration::from_secs(10));
+    world.pass(limits::ASKING_KEPT);
+    assert_eq!(world.state("p"), State::Allocated);
+    assert!(is_told_unanswered(&world), "the application must not believe in a registration that is not");
+}
+
+#[test]
+fn a_late_no_is_no_matter_of_the_next_try() {
+    let mut world = World::new(vec![allocation("p", &["g"])]);
+    world.ask("p");
+    world.pass(Duration::from_secs(10));
+    world.decide("p", Verdict::Refused { reason: "unpaid".into() });
+    assert_eq!(world.state("p"), State::Allocated);
+    world.ask("p");
+    assert_eq!(askings(&world), 2);
+}
+
+#[test]
+fn an_application_that_does_not_answer_leaves_room_for_the_others() {
+    let silent = |number: usize| allocation(&format!("p{number}"), &["g"]);
+    let mut allocations: Vec<_> = (0..=limits::REGISTERING_PER_APPLICATION_MAX).map(silent).collect();
+    let other = crate::ApplicationId::new("heating").expect("an application id");
+    allocations.push(crate::Allocation { application: other, ..allocation("q", &["h"]) });
+    let mut world = World::new(allocations);
+    for number in 0..limits::REGISTERING_PER_APPLICATION_MAX {
+        world.ask(&format!("p{number}"));
+    }
+    let one_more = world.ask(&format!("p{}", limits::REGISTERING_PER_APPLICATION_MAX));
+    assert!(matches!(refusal(&world, one_more), Some(Refusal::Busy { .. })));
+    let asker = world.ask("q");
+    assert_eq!(refusal(&world, asker), None);
+    world.decide("q", yes(&["h"]));
+    assert!(is_admitted(&world, asker));
+}
+
+#[test]
+fn no_more_peripherals_ask_an_application_at_once_than_it_is_to_be_asked_by() {
+    let mut world = World::new((0..10).map(|number| allocation(&format!("p{number}"), &["g"])).collect());
+    world.admit(4);
+    let mut waits = Vec::new();
+    for number in 0..10 {
+        let asker = world.ask(&format!("p{number}"));
+        waits.extend(refusal(&world, asker).map(|refusal| match refusal {
+            Refusal::Busy { retry_after } => retry_after.as_secs(),
+            other => panic!("{other:?}"),
+        }));
+    }
+    assert_eq!(askings(&world), 4);
+    assert_eq!(waits, [2, 2, 2, 2, 3, 3], "they come back one after the other");
+    world.pass(Duration::from_secs(2));
+    for number in 4..8 {
+        world.ask(&format!("p{number}"));
+    }
+    assert_eq!(askings(&world), 8);
+    // A lease asks nobody.
+    world.decide("p0", yes(&["g"]));
+    world.sleep("p0");
+    let asker = world.ask("p0");
+    assert!(is_admitted(&world, asker));
 }
 
 #[test]

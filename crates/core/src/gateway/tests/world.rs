@@ -162,6 +162,12 @@ impl World {
         self.run();
     }
 
+    /// From now on only so many may ask within any second; also after a crash.
+    pub(super) fn admit(&mut self, per_second: u32) {
+        self.config.admissions_per_second = std::num::NonZeroU32::new(per_second);
+        self.crash();
+    }
+
     pub(super) fn pass(&mut self, time: Duration) {
         self.now += time;
         self.gateway.handle_timeout(self.now);
