@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::fleet::GATEWAYS;
 use super::proxy::{Passage, Proxy};
-use super::system::{Part, SmallDisk, System};
+use super::system::small_disk::SmallDisk;
+use super::system::{Part, System};
 
 /// How often parts that have ended by themselves are looked for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);

@@ -11,7 +11,8 @@ use bugle_load::mqtt::Behaviour;
 use bugle_load::{MqttVersion, Options, Peripherals};
 use serde_json::json;
 
-use super::system::{SOON, SmallDisk, System, allocations, fleet, ids, until};
+use super::system::small_disk::SmallDisk;
+use super::system::{SOON, System, allocations, fleet, ids, until};
 
 const MEMBERS: usize = 5;
 

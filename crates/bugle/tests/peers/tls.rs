@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::mosquitto::{MQTT_5, MQTT_311, PASSWORD, Subscriber, Version, id_of, message, program, spawn};
 use super::paho::paho_over_tls;
-use super::system::{SOON, System, free_port, until};
+use super::system::{More, SOON, System, free_port, until};
 
 /// A gateway with a TLS listener, and whom its clients are to trust.
 struct Secured {
@@ -55,7 +55,8 @@ async fn secured() -> Secured {
         allocations += &format!("[[peripheral]]\nid = \"{id}\"\npassword = \"{PASSWORD}\"\n");
     }
     allocations += "[[peripheral]]\nid = \"one\"\ngroups = [\"sensors\"]\n";
-    system.add_gateway_with("north", &allocations, &settings).await;
+    let more = More { mqtt: &settings, ..More::default() };
+    system.add_gateway_with("north", &allocations, more).await;
     system.linked().await;
     Secured { system, tls, authority }
 }

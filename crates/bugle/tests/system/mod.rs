@@ -21,10 +21,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) mod authority;
-mod small_disk;
+pub(crate) mod small_disk;
 
 pub(crate) use authority::Authority;
-pub(crate) use small_disk::SmallDisk;
 
 /// How long anything may take that takes no time at all.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -141,6 +140,15 @@ pub(crate) struct GatewayPart {
     pub(crate) coaps: u16,
     pub(crate) http: u16,
     pub(crate) allocations: PathBuf,
+}
+
+/// More settings of a gateway, each a line with its end.
+#[derive(Default)]
+pub(crate) struct More<'a> {
+    /// Of MQTT.
+    pub(crate) mqtt: &'a str,
+    /// Of registering.
+    pub(crate) registration: &'a str,
 }
 
 pub(crate) struct System {
@@ -280,11 +288,12 @@ impl System {
     }
 
     pub(crate) async fn add_gateway(&mut self, id: &'static str, allocations: &str) {
-        self.add_gateway_with(id, allocations, "").await;
+        self.add_gateway_with(id, allocations, More::default()).await;
     }
 
-    /// With more settings of MQTT.
-    pub(crate) async fn add_gateway_with(&mut self, id: &'static str, allocations: &str, more_mqtt: &str) {
+    /// With more settings.
+    pub(crate) async fn add_gateway_with(&mut self, id: &'static str, allocations: &str, more: More<'_>) {
+        let More { mqtt: more_mqtt, registration: more_registration } = more;
         let new = NewGateway { id: id.parse().expect("a gateway id"), expires_in_seconds: None };
         let token = self.client.add_gateway(&new).await.expect("the gateway is added").token;
         let path = self.folder.path();
@@ -298,7 +307,7 @@ impl System {
              [platform]\nurl = {:?}\nenrollment_token = {token:?}\n[mqtt]\nlisten = \"127.0.0.1:{mqtt}\"\n\
              {more_mqtt}[lwm2m]\nlisten = \"127.0.0.1:{coap}\"\ndtls_listen = \"127.0.0.1:{coaps}\"\n\
              dtls = {{ certificate = {:?}, key = {:?}, client_ca = {:?} }}\n\
-             [registration]\nanswer_seconds = 5\n\
+             [registration]\nanswer_seconds = 5\n{more_registration}\
              [pacing]\nmembers_per_second = 0\nmembers_in_flight = 0\nactivations_per_minute = 0\n",
             path.join(format!("{id}-data")),
             self.url,
