@@ -6,15 +6,15 @@ use bugle_core::Protocol;
 use bugle_dtls::Limits;
 use bugle_load::MqttVersion;
 use bugle_load::measure::{
-    Admission, Bare, FanOut, Mosquitto, MosquittoError, Raw, Registrations, Residence, Target, Watch,
+    Admission, Bare, FanOut, MeasureError, Mosquitto, MosquittoError, Raw, Registrations, Residence, Target, Watch,
 };
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Context;
 use crate::failure::{Ended, Failure, INTERRUPTED};
 use crate::load::{
-    Allocated, FanOutReport, MemoryReport, Named, Population, RawReport, RegistrationsReport, Security, Spoken, World,
-    measure,
+    Allocated, FanOutReport, MemoryReport, Named, Population, RawReport, Recovery, RecoveryReport, RegistrationsReport,
+    Security, Spoken, World, measure,
 };
 use crate::part::shutdown_on_signals;
 
@@ -40,6 +40,7 @@ enum Command {
     FanOut(FanOutArgs),
     Registrations(RegistrationsArgs),
     Memory(MemoryArgs),
+    Recovery(RecoveryArgs),
     Raw(RawArgs),
 }
 
@@ -193,6 +194,28 @@ struct MemoryArgs {
     named: Named,
 }
 
+/// How soon a gateway with a large store is back after a restart, and how long a backup of it takes
+///
+/// A store is filled as a gateway fills it; then a gateway is started on it as a process of its own. What is told
+/// is how long it takes from its start until a peripheral that comes back has the message that waited for it, and
+/// how long a copy of the store takes while the gateway works, as `bugle backup` makes it.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  bugle load recovery
+  bugle load recovery --allocations 10000 --deliveries 1000 --json")]
+struct RecoveryArgs {
+    /// How many peripherals are allocated
+    #[arg(long, value_name = "NUMBER", default_value = "1000000", value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+    allocations: u32,
+    /// How many of them are registered, asleep, and have a message waiting
+    #[arg(long, value_name = "NUMBER", default_value = "100000", value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+    deliveries: u32,
+    /// How long the gateway may take, as 5m
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    patience: Duration,
+}
+
 /// What this machine's UDP sockets can do at all
 ///
 /// Datagrams go back and forth between two threads in batches, and nothing is done with them: no server
@@ -233,6 +256,7 @@ impl LoadCommand {
             Command::FanOut(args) => args.run(context).await,
             Command::Registrations(args) => args.run(context).await,
             Command::Memory(args) => args.run(context).await,
+            Command::Recovery(args) => args.run(context).await,
             Command::Raw(args) => args.run(context).await,
         }
     }
@@ -288,7 +312,7 @@ impl FanOutArgs {
         };
         let measuring = move |watch: &Watch| {
             let raw = raw.map(|raw: Raw| raw.run()).transpose()?;
-            Ok((fan_out.run(&mut targets, watch)?, raw))
+            Ok::<_, MeasureError>((fan_out.run(&mut targets, watch)?, raw))
         };
         let measured = measure(context.output, measuring).await;
         stop(world).await?;
@@ -366,6 +390,19 @@ impl MemoryArgs {
         stop(world).await?;
         let spoken = Spoken { protocol, security: scale.security() };
         context.output.print(&MemoryReport::new(spoken, empty, measured?), MemoryReport::tell)?;
+        Ok(Ended::Well)
+    }
+}
+
+impl RecoveryArgs {
+    async fn run(self, context: &Context) -> Result<Ended, Failure> {
+        let Self { allocations, deliveries, patience } = self;
+        if deliveries > allocations {
+            return Err(Failure::Usage("only those that are allocated have a message waiting".to_owned()));
+        }
+        let recovery = Recovery { allocations: allocations as usize, deliveries: deliveries as usize, patience };
+        let report = RecoveryReport(recovery.run(context.output).await?);
+        context.output.print(&report, RecoveryReport::tell)?;
         Ok(Ended::Well)
     }
 }

@@ -65,9 +65,30 @@ impl GatewayProcess {
         Ok(gateway)
     }
 
+    /// One that is not started yet, and finds no platform when it is. Its store is in its folder in this one.
+    pub(super) fn configured_alone(folder: &Path, id: &str) -> Result<Self, Failure> {
+        let (http, mqtt, nobody) = (free_tcp()?, free_tcp()?, free_tcp()?);
+        let (lwm2m, lwm2m_dtls) = (free_udp()?, free_udp()?);
+        let config = folder.join("gateway.toml");
+        let written = format!(
+            "id = \"{id}\"\ndata_folder = {}\nhttp_listen = \"{http}\"\n\n[platform]\nurl = \"http://{nobody}\"\n\n\
+             [pacing]\nmembers_per_second = 0\nmembers_in_flight = 0\nactivations_per_minute = 0\n\n\
+             [mqtt]\nlisten = \"{mqtt}\"\n",
+            Value::from(folder.join("gateway").display().to_string()),
+        );
+        fs::write(&config, written).context("the gateway's configuration cannot be written")?;
+        Ok(Self { child: None, config, log: folder.join("gateway.log"), http, mqtt, lwm2m, lwm2m_dtls })
+    }
+
     /// Ends it, if it runs, and starts it again.
     pub(super) async fn restart(&mut self) -> Result<(), Failure> {
         self.stop().await;
+        self.spawn()?;
+        self.serves().await
+    }
+
+    /// Starts it, and waits for nothing.
+    pub(super) fn spawn(&mut self) -> Result<(), Failure> {
         let log = File::options().create(true).append(true).open(&self.log).context("the gateway's log")?;
         let mut command = Command::new(env::current_exe().context("where this program is")?);
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with(ENVIRONMENT)) {
@@ -76,7 +97,7 @@ impl GatewayProcess {
         command.arg("gateway").arg("--config").arg(&self.config).kill_on_drop(true);
         let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         self.child = Some(started.context("the gateway cannot be started")?);
-        self.serves().await
+        Ok(())
     }
 
     async fn serves(&mut self) -> Result<(), Failure> {
@@ -98,7 +119,7 @@ impl GatewayProcess {
         Err(anyhow!("the gateway does not get ready:\n{}", self.last_words()).into())
     }
 
-    fn last_words(&self) -> String {
+    pub(super) fn last_words(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")

@@ -4,10 +4,12 @@ mod gateway_process;
 mod group_service;
 mod named;
 mod progress;
+mod recovery;
 mod report;
 mod world;
 
 pub(crate) use named::Named;
 pub(crate) use progress::measure;
-pub(crate) use report::{FanOutReport, MemoryReport, RawReport, RegistrationsReport, Spoken};
+pub(crate) use recovery::Recovery;
+pub(crate) use report::{FanOutReport, MemoryReport, RawReport, RecoveryReport, RegistrationsReport, Spoken};
 pub(crate) use world::{Allocated, Population, Security, World};

@@ -1,10 +1,11 @@
 //! Measuring, while somebody watches how far it is.
 
+use std::error::Error;
 use std::io::{self, IsTerminal};
 use std::thread;
 
 use anyhow::Context;
-use bugle_load::measure::{MeasureError, Watch};
+use bugle_load::measure::Watch;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::oneshot;
 
@@ -13,9 +14,9 @@ use crate::output::Output;
 
 /// Measures on a thread of its own, for measuring blocks. If nobody waits for it any more, the thread ends
 /// with the process.
-pub(crate) async fn measure<T: Send + 'static>(
+pub(crate) async fn measure<T: Send + 'static, E: Error + Send + Sync + 'static>(
     output: Output,
-    measure: impl FnOnce(&Watch) -> Result<T, MeasureError> + Send + 'static,
+    measure: impl FnOnce(&Watch) -> Result<T, E> + Send + 'static,
 ) -> Result<T, Failure> {
     let bar = progress_bar(output);
     let (sender, receiver) = oneshot::channel();

@@ -7,6 +7,7 @@ use bugle_load::measure::{
 };
 use serde::Serialize;
 
+use super::recovery::Recovered;
 use super::world::Security;
 use crate::output::{facts, table};
 
@@ -182,6 +183,25 @@ impl MemoryReport {
             ("with all registered", Some(bytes(self.registered))),
             ("an allocation", allocation),
             ("a registered peripheral", Some(format!("{} B more", self.bytes_per_registered_peripheral))),
+        ])
+    }
+}
+
+/// How soon a gateway with a large store is back.
+#[derive(Debug, Serialize)]
+pub(crate) struct RecoveryReport(pub(crate) Recovered);
+
+impl RecoveryReport {
+    /// In words.
+    pub(crate) fn tell(&self) -> String {
+        let found = &self.0;
+        facts([
+            ("allocations", Some(found.allocations.to_string())),
+            ("registered, with a delivery waiting", Some(found.deliveries.to_string())),
+            ("store", Some(bytes(found.store_bytes))),
+            ("from the start until the first is served", Some(format!("{:.2} s", found.served_seconds))),
+            ("memory then", Some(bytes(found.memory))),
+            ("copy of the store meanwhile", Some(format!("{:.2} s", found.backup_seconds))),
         ])
     }
 }

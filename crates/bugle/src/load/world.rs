@@ -25,7 +25,7 @@ use crate::failure::Failure;
 
 const APPLICATION: &str = "load";
 const GROUP: &str = "everybody";
-const GATEWAY: &str = "load";
+pub(super) const GATEWAY: &str = "load";
 /// Everybody may join, on nobody's word, under a lease that outlasts any measurement.
 const POLICY: &str = "\
 [[rule]]
@@ -250,10 +250,10 @@ fn new_key() -> Result<PreSharedKey, Failure> {
     Ok(PreSharedKey::new(&bytes).context("a new key")?)
 }
 
-fn application_id() -> ApplicationId {
+pub(super) fn application_id() -> ApplicationId {
     ApplicationId::new(APPLICATION).expect("the name is plain")
 }
 
-fn group_id() -> GroupId {
+pub(super) fn group_id() -> GroupId {
     GroupId::new(GROUP).expect("the name is plain")
 }

@@ -87,6 +87,14 @@ fn memory_is_told_without_with_allocated_and_with_registered_peripherals() {
 }
 
 #[test]
+fn a_gateway_is_back_with_its_store_and_serves_what_waited() {
+    let found = load(&["recovery", "--allocations", "300", "--deliveries", "100"]);
+    for what in ["store_bytes", "served_seconds", "memory", "backup_seconds"] {
+        assert!(number(&found[what]) > 0.0, "{found}");
+    }
+}
+
+#[test]
 fn a_gateway_is_named_with_all_that_it_takes_or_not_at_all() {
     let output = Command::new(env!("CARGO_BIN_EXE_bugle")).args(["load", "fan-out", "--gateway", "north"]).output();
     let output = output.expect("it starts");

@@ -16,7 +16,7 @@ use super::checks;
 use super::odd;
 use super::row::{Deaf, Row, ids};
 use super::steps::Play;
-use super::system::{GatewayPart, SOON, System};
+use super::system::{GatewayPart, More, SOON, System};
 use super::wakers::{Ring, Wakers};
 
 pub(crate) struct World {
@@ -50,9 +50,9 @@ impl World {
             text
         });
         for gateway in ["north", "south"] {
-            // What follows the settings of MQTT may as well be a section of its own.
             let wake = format!("[wake]\nprograms = {:?}\n", wakers.programs);
-            system.add_gateway_with(gateway, &cast::allocations(gateway, &digits, &wakers), &wake).await;
+            let more = More { sections: &wake, ..More::default() };
+            system.add_gateway_with(gateway, &cast::allocations(gateway, &digits, &wakers), more).await;
         }
         system.linked().await;
         let key = PreSharedKey::new(&key).expect("it is long enough");

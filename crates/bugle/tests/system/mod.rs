@@ -149,6 +149,8 @@ pub(crate) struct More<'a> {
     pub(crate) mqtt: &'a str,
     /// Of registering.
     pub(crate) registration: &'a str,
+    /// Sections of their own.
+    pub(crate) sections: &'a str,
 }
 
 pub(crate) struct System {
@@ -293,7 +295,7 @@ impl System {
 
     /// With more settings.
     pub(crate) async fn add_gateway_with(&mut self, id: &'static str, allocations: &str, more: More<'_>) {
-        let More { mqtt: more_mqtt, registration: more_registration } = more;
+        let More { mqtt: more_mqtt, registration: more_registration, sections } = more;
         let new = NewGateway { id: id.parse().expect("a gateway id"), expires_in_seconds: None };
         let token = self.client.add_gateway(&new).await.expect("the gateway is added").token;
         let path = self.folder.path();
@@ -308,7 +310,7 @@ impl System {
              {more_mqtt}[lwm2m]\nlisten = \"127.0.0.1:{coap}\"\ndtls_listen = \"127.0.0.1:{coaps}\"\n\
              dtls = {{ certificate = {:?}, key = {:?}, client_ca = {:?} }}\n\
              [registration]\nanswer_seconds = 5\n{more_registration}\
-             [pacing]\nmembers_per_second = 0\nmembers_in_flight = 0\nactivations_per_minute = 0\n",
+             [pacing]\nmembers_per_second = 0\nmembers_in_flight = 0\nactivations_per_minute = 0\n{sections}",
             path.join(format!("{id}-data")),
             self.url,
             certified.certificate,
