@@ -18,6 +18,8 @@ use crate::load::{
 };
 use crate::part::shutdown_on_signals;
 
+/// As many may ask the application within a second as want to.
+const UNBOUNDED: u32 = 0;
 /// What CoAP and LwM2M add to the payload of a message: header, token, path, format.
 const MESSAGE_BYTES_BESIDE_PAYLOAD: usize = 32;
 /// What a record of DTLS adds under AES-GCM: header, nonce, tag.
@@ -98,7 +100,8 @@ impl Scale {
     }
 
     const fn population(&self) -> Population {
-        Population { peripherals: self.count(), protocol: self.protocol(), security: self.security() }
+        let (peripherals, protocol, security) = (self.count(), self.protocol(), self.security());
+        Population { peripherals, protocol, security, admissions_per_second: UNBOUNDED }
     }
 
     fn check(&self) -> Result<(), Failure> {
@@ -161,6 +164,7 @@ struct FanOutArgs {
 #[command(after_long_help = "\
 Examples:
   bugle load registrations --peripherals 5000
+  bugle load registrations --peripherals 20000 --admissions-per-second 500 --repetitions 1
   bugle load registrations --protocol lwm2m --peripherals 10000 --lease
   bugle load registrations --protocol lwm2m --dtls --peripherals 10000")]
 struct RegistrationsArgs {
@@ -172,6 +176,9 @@ struct RegistrationsArgs {
     /// Register anew under the lease, rather than for the first time
     #[arg(long)]
     lease: bool,
+    /// Let no more ask the application within a second, and see the rest of them get in later; 0 for no bound
+    #[arg(long, value_name = "NUMBER", default_value = "0", conflicts_with = "lease", value_parser = clap::value_parser!(u32).range(..=100_000))]
+    admissions_per_second: u32,
     #[command(flatten)]
     named: Named,
 }
@@ -270,12 +277,18 @@ struct Place {
 }
 
 impl Place {
-    async fn find(context: &Context, scale: &Scale, named: &Named) -> Result<Self, Failure> {
+    async fn find(
+        context: &Context,
+        scale: &Scale,
+        named: &Named,
+        admissions_per_second: u32,
+    ) -> Result<Self, Failure> {
         scale.check()?;
         if let Some(target) = named.target(context, scale.count(), scale.protocol(), scale.patience).await? {
             return Ok(Self { world: None, target });
         }
-        let world = World::start(scale.population(), Allocated::FromTheStart).await?;
+        let population = Population { admissions_per_second, ..scale.population() };
+        let world = World::start(population, Allocated::FromTheStart).await?;
         let target = world.target(scale.protocol(), scale.patience)?;
         Ok(Self { world: Some(world), target })
     }
@@ -290,7 +303,7 @@ async fn stop(world: Option<World>) -> Result<(), Failure> {
 
 impl FanOutArgs {
     async fn run(self, context: &Context) -> Result<Ended, Failure> {
-        let Place { world, target } = Place::find(context, &self.scale, &self.named).await?;
+        let Place { world, target } = Place::find(context, &self.scale, &self.named, UNBOUNDED).await?;
         let (protocol, members, payload_bytes) = (self.scale.protocol(), self.scale.count(), self.payload as usize);
         let security = self.scale.security();
         let mut targets = Vec::new();
@@ -348,7 +361,8 @@ fn yardsticks(protocol: Protocol) -> Result<Vec<Target>, Failure> {
 
 impl RegistrationsArgs {
     async fn run(self, context: &Context) -> Result<Ended, Failure> {
-        let Place { world, target } = Place::find(context, &self.scale, &self.named).await?;
+        let Place { world, target } =
+            Place::find(context, &self.scale, &self.named, self.admissions_per_second).await?;
         let admission = if self.lease { Admission::Lease } else { Admission::Application };
         let protocol = self.scale.protocol();
         let registrations = Registrations {

@@ -27,6 +27,8 @@ pub(super) struct Setup<'a> {
     pub(super) allocations: &'a Path,
     pub(super) platform: &'a str,
     pub(super) enrollment_token: &'a str,
+    /// How many may ask the application within a second; 0 for no bound.
+    pub(super) admissions_per_second: u32,
 }
 
 /// A gateway at work. Dropping it ends it.
@@ -50,13 +52,14 @@ impl GatewayProcess {
         let written = format!(
             "id = \"{}\"\ndata_folder = {}\nallocations = {}\nhttp_listen = \"{http}\"\n\n\
              [platform]\nurl = \"{}\"\nenrollment_token = \"{}\"\n\n[pacing]\nmembers_per_second = 0\n\
-             members_in_flight = 0\nactivations_per_minute = 0\n\n[registration]\nadmissions_per_second = 0\n\n\
+             members_in_flight = 0\nactivations_per_minute = 0\n\n[registration]\nadmissions_per_second = {}\n\n\
              [mqtt]\nlisten = \"{mqtt}\"\n\n[lwm2m]\nlisten = \"{lwm2m}\"\ndtls_listen = \"{lwm2m_dtls}\"\n",
             setup.id,
             text(&setup.folder.join("gateway")),
             text(setup.allocations),
             setup.platform,
             setup.enrollment_token,
+            setup.admissions_per_second,
         );
         fs::write(&config, written).context("the gateway's configuration cannot be written")?;
         let log = setup.folder.join("gateway.log");

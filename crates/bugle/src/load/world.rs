@@ -79,6 +79,8 @@ pub(crate) struct Population {
     pub(crate) peripherals: usize,
     pub(crate) protocol: Protocol,
     pub(crate) security: Security,
+    /// How many of them may ask the application within a second; 0 for no bound.
+    pub(crate) admissions_per_second: u32,
 }
 
 /// A peripheral, as it is allocated.
@@ -92,7 +94,7 @@ impl World {
     /// Starts one for these peripherals.
     pub(crate) async fn start(population: Population, allocated: Allocated) -> Result<Self, Failure> {
         tls::install_provider();
-        let Population { peripherals, protocol, security } = population;
+        let Population { peripherals, protocol, security, admissions_per_second } = population;
         let residents = residents(peripherals, security)?;
         let connections = match protocol {
             Protocol::Mqtt311 | Protocol::Mqtt5 => peripherals,
@@ -121,6 +123,7 @@ impl World {
             allocations: &allocations,
             platform: &url,
             enrollment_token: &enrollment_token,
+            admissions_per_second,
         };
         let gateway = GatewayProcess::start(setup).await?;
         Ok(Self {

@@ -79,6 +79,14 @@ fn dtls_is_for_lwm2m_and_for_keys_that_are_made_for_it() {
 }
 
 #[test]
+fn a_storm_is_let_in_at_the_rate_that_is_asked_for() {
+    let scale = ["registrations", "--peripherals", "20", "--repetitions", "1", "--admissions-per-second", "10"];
+    let found = load(&scale);
+    let per_second = number(&found["results"][0]["per_second"]);
+    assert!(per_second <= 20.0, "{found}");
+}
+
+#[test]
 fn memory_is_told_without_with_allocated_and_with_registered_peripherals() {
     let found = load(&["memory", "--protocol", "lwm2m", "--peripherals", "20"]);
     for what in ["empty", "allocated", "registered"] {
