@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bugle_core::{
     Allocation, ApplicationId, Credential, Description, GatewayId, GroupId, InitialState, Origin, PeripheralId,
-    RegistrationId, ResourcePath, State, Time, Waker,
+    RegistrationId, ResourcePath, State, Time, Waker, Wakes,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -27,6 +27,9 @@ pub struct Peripheral {
     pub labels: BTreeMap<String, String>,
     /// Where the allocation was made.
     pub origin: Origin,
+    /// What wakes it when it is in standby, if its gateway has told that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wakes: Option<Wakes>,
     /// Its state.
     pub state: State,
     /// Since when, by the gateway's clock.

@@ -55,4 +55,4 @@ pub use request::{
 pub use selector::{Selector, SelectorError};
 pub use stage::{MemberProgress, Seen, Sighting, Stage, StageTotals};
 pub use time::Time;
-pub use waker::{HttpMethod, WakeEffort, Waker, WakerError};
+pub use waker::{HttpMethod, WakeEffort, Waker, WakerError, Wakes};

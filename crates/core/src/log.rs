@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Allocation, ApplicationId, Content, Description, EndCause, Evidence, GatewayId, GroupId, GroupRequest,
     InitialState, MemberOutcome, MemberProgress, Origin, PeripheralId, Presence, Protocol, RegistrationId, RequestId,
-    ResourcePath, ScheduleId, StopCause, Time, Totals,
+    ResourcePath, ScheduleId, StopCause, Time, Totals, Wakes,
 };
 
 /// A peripheral asks to register (step 4 of registering).
@@ -78,6 +78,8 @@ pub struct AllocationNotice {
     pub labels: BTreeMap<String, String>,
     /// Where it was made.
     pub origin: Origin,
+    /// What wakes it; none from a gateway that did not tell that yet.
+    pub wakes: Option<Wakes>,
 }
 
 /// What a peripheral wants the application to have.

@@ -1,6 +1,7 @@
 //! How a peripheral in standby is woken.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
@@ -83,6 +84,26 @@ pub enum Waker {
     },
 }
 
+/// What wakes a peripheral in standby: all that a platform knows of its waker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum Wakes {
+    /// Nothing: its gateway waits for it.
+    ByItself,
+    /// Its gateway, when it is asked to.
+    WhenWoken,
+}
+
+impl fmt::Display for Wakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::ByItself => "by itself",
+            Self::WhenWoken => "when woken",
+        })
+    }
+}
+
 /// How hard it is tried to wake a peripheral.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -158,6 +179,15 @@ pub enum WakerError {
 }
 
 impl Waker {
+    /// What it comes down to.
+    #[must_use]
+    pub const fn wakes(&self) -> Wakes {
+        match self {
+            Self::Window => Wakes::ByItself,
+            Self::WakeOnLan { .. } | Self::Coap { .. } | Self::Http { .. } | Self::Exec { .. } => Wakes::WhenWoken,
+        }
+    }
+
     /// How hard it is tried; none if the peripheral wakes by itself.
     #[must_use]
     pub const fn effort(&self) -> Option<&WakeEffort> {

@@ -138,6 +138,7 @@ fn allocated(peripheral: &PeripheralId) -> UpEntry {
         initial_state: InitialState::Allocated,
         labels: BTreeMap::new(),
         origin: Origin::Platform,
+        wakes: None,
     })
 }
 

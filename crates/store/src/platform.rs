@@ -47,6 +47,7 @@ const LAYOUT: Layout = Layout {
         include_str!("platform/schedules.sql"),
         include_str!("platform/members.sql"),
         include_str!("platform/manner.sql"),
+        include_str!("platform/wakes.sql"),
     ],
 };
 

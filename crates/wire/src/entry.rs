@@ -84,6 +84,23 @@ mod tests {
     }
 
     #[test]
+    fn a_notice_of_an_earlier_gateway_leaves_open_what_wakes_the_peripheral() {
+        let allocated = proto::Allocated {
+            peripheral: "m1".into(),
+            application: "metering".into(),
+            initial_state: proto::InitialState::Allocated.into(),
+            origin: proto::Origin::File.into(),
+            ..Default::default()
+        };
+        let Ok(UpEntry::Allocated(notice)) = up(proto::up_entry::Entry::Allocated(allocated.clone())) else {
+            panic!("a notice");
+        };
+        assert_eq!(notice.wakes, None);
+        let refused = up(proto::up_entry::Entry::Allocated(proto::Allocated { wakes: 77, ..allocated }));
+        assert_eq!(refused, Err(WireError::Unknown { field: "wakes", value: 77 }));
+    }
+
+    #[test]
     fn a_request_id_of_more_than_63_bits_is_refused() {
         let fixed = proto::MembersFixed { request: 1 << 63, ..Default::default() };
         let refused = up(proto::up_entry::Entry::MembersFixed(fixed));

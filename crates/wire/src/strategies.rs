@@ -13,6 +13,7 @@ use bugle_core::{
     InitialState, LateJoiners, MacAddress, MemberOutcome, MemberProgress, Operation, Origin, Outcome, Pacing,
     PeripheralId, Presence, PresenceChanged, Priority, Protocol, Receipt, RegistrationAsked, RegistrationId, Report,
     RequestId, ResourcePath, Sighting, Sleepers, Stage, StopCause, Stranger, Time, UpEntry, Verdict, WakeEffort, Waker,
+    Wakes,
 };
 use bytes::Bytes;
 use proptest::collection::{btree_map, btree_set, vec};
@@ -241,14 +242,16 @@ fn allocation() -> impl Strategy<Value = Allocation> {
 
 fn allocation_notice() -> impl Strategy<Value = AllocationNotice> {
     let origin = select(vec![Origin::File, Origin::Gateway, Origin::Platform]);
-    (peripheral(), application(), groups(), initial_state(), labels(), origin).prop_map(
-        |(peripheral, application, groups, initial_state, labels, origin)| AllocationNotice {
+    let wakes = option::of(select(vec![Wakes::ByItself, Wakes::WhenWoken]));
+    (peripheral(), application(), groups(), initial_state(), labels(), origin, wakes).prop_map(
+        |(peripheral, application, groups, initial_state, labels, origin, wakes)| AllocationNotice {
             peripheral,
             application,
             groups,
             initial_state,
             labels,
             origin,
+            wakes,
         },
     )
 }

@@ -102,6 +102,7 @@ fn allocated(peripheral: &str) -> UpEntry {
         initial_state: InitialState::Allocated,
         labels: BTreeMap::new(),
         origin: Origin::File,
+        wakes: None,
     })
 }
 

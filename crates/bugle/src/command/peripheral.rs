@@ -337,6 +337,7 @@ fn describe(known: &Peripheral) -> String {
         ("groups", Some(list(&known.groups))),
         ("labels", (!known.labels.is_empty()).then(|| list(labels))),
         ("allocated", Some(known.origin.place().to_owned())),
+        ("wakes", known.wakes.map(|wakes| wakes.to_string())),
         ("state", Some(format!("{}, {}", known.state, wall.tell(known.since)))),
         ("next wake", known.next_wake.map(|wake| wall.tell(wake))),
         ("registration", known.registration.map(|registration| registration.to_string())),

@@ -115,6 +115,20 @@ fn in_turn() -> Vec<Row> {
             ],
         )
         .waking("n-lan, n-http, s-coap, s-exec"),
+        row("who is woken does not miss it, however long it has said to sleep", {
+            const HOUR_AND_A_HALF: u64 = 5_400;
+            let request = |activation, sleepers| foreseen(activation, sleepers, HOUR_AND_A_HALF);
+            let woken = "waker in (lan,coap,http,exec)";
+            vec![
+                // The only one that says when it wakes by itself, and is woken by nothing.
+                Step::Foreseen(sent("town", request("all", "queue"), []), [18, 8, 10, 0, 0, 1]),
+                // That one, and one that could be woken and is not.
+                Step::Foreseen(sent("town", request("zone=south", "queue"), []), [18, 8, 5, 5, 0, 2]),
+                Step::Foreseen(sent("town", request(woken, "skip"), []), [18, 8, 8, 0, 2, 0]),
+                Step::Send(sent("town", request(woken, "skip"), [("window", "skipped"), ("town", "executed")])),
+            ]
+        })
+        .waking("town lan, town coap, town http, town exec"),
     ]
 }
 

@@ -183,6 +183,7 @@ impl Gateway {
             initial_state,
             labels: peripheral.profile.labels.clone(),
             origin: peripheral.origin,
+            wakes: Some(peripheral.profile.waker.wakes()),
         };
         self.up_log.append(&mut self.outbox, UpEntry::Allocated(notice));
     }

@@ -28,6 +28,7 @@ fn fresh(notice: &AllocationNotice, now: Time) -> PeripheralRow {
         initial_state: notice.initial_state,
         labels: notice.labels.clone(),
         origin: notice.origin,
+        wakes: notice.wakes,
         registration: None,
         member_of: Default::default(),
         presence: State::Standby,
@@ -51,6 +52,7 @@ fn changed(mut row: PeripheralRow, notice: &AllocationNotice, now: Time) -> Peri
     row.initial_state = notice.initial_state;
     row.labels = notice.labels.clone();
     row.origin = notice.origin;
+    row.wakes = notice.wakes;
     row
 }
 

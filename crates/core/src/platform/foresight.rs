@@ -3,13 +3,17 @@
 //! Nothing is promised: members may wake, fall asleep or leave before a gateway fixes them, and gateways
 //! pick the sleepers that they activate themselves. What they go by is the same, though: those that are
 //! expected to wake soonest come first.
+//!
+//! When a member is expected to wake counts for nothing if its gateway wakes it. One that wakes by itself is
+//! waited for, whether it is activated or not. Of one whose gateway has not told which it is, the worst is
+//! assumed, until it is being woken.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::submission::Submitted;
-use crate::{GatewayId, PeripheralId, Presence, Sleepers, Time, limits};
+use crate::{GatewayId, PeripheralId, Presence, Sleepers, Time, Wakes, limits};
 
 /// The registered members of a group, as on record.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,6 +33,8 @@ pub struct Sleeper {
     pub peripheral: PeripheralId,
     /// In standby, or being woken already.
     pub presence: Presence,
+    /// What wakes it, if its gateway has told that.
+    pub wakes: Option<Wakes>,
     /// What the M2M user says of it.
     pub labels: BTreeMap<String, String>,
 }
@@ -47,8 +53,8 @@ pub struct Foresight {
     pub waiting: u64,
     /// Members in standby that would be left out.
     pub skipped: u64,
-    /// Those of the woken and the waiting that would miss it: they are expected to wake after the
-    /// deadline.
+    /// Those of the woken and the waiting that would miss it: they are expected to wake after the deadline, and
+    /// nothing wakes them before.
     pub late: u64,
     /// The first of them, by when they are expected to wake.
     pub late_members: Vec<LateMember>,
@@ -92,15 +98,18 @@ pub fn foresee(submitted: &Submitted, standing: Standing, now: Time) -> Foresigh
         let share = submitted.activation.share_of(sleepers.len());
         for (position, sleeper) in sleepers.into_iter().enumerate() {
             foresight.members += 1;
+            let is_activated = position < share || submitted.activation.selects(&sleeper.labels);
             match submitted.sleepers {
-                _ if position < share || submitted.activation.selects(&sleeper.labels) => foresight.woken += 1,
+                _ if is_activated => foresight.woken += 1,
                 Sleepers::Queue => foresight.waiting += 1,
                 Sleepers::Skip => {
                     foresight.skipped += 1;
                     continue;
                 }
             }
-            late.extend(late_member(sleeper, deadline));
+            if !(is_activated && sleeper.wakes == Some(Wakes::WhenWoken)) {
+                late.extend(late_member(sleeper, deadline));
+            }
         }
     }
     foresight.late = late.len() as u64;
@@ -110,11 +119,15 @@ pub fn foresee(submitted: &Submitted, standing: Standing, now: Time) -> Foresigh
     foresight
 }
 
-fn late_member(Sleeper { gateway, peripheral, presence, .. }: Sleeper, deadline: Time) -> Option<LateMember> {
-    match presence {
-        Presence::Standby { next_wake: Some(next_wake) } if next_wake > deadline => {
-            Some(LateMember { gateway, peripheral, next_wake })
-        }
-        _ => None,
-    }
+/// Of a sleeper that this request does not have woken.
+fn late_member(sleeper: Sleeper, deadline: Time) -> Option<LateMember> {
+    let Sleeper { gateway, peripheral, presence, wakes, .. } = sleeper;
+    let expected = match presence {
+        Presence::Active => None,
+        Presence::Standby { next_wake } => next_wake,
+        // One that wakes by itself is only waited for. Any other is being woken, for whatever reason.
+        Presence::Activating { next_wake } => next_wake.filter(|_| wakes == Some(Wakes::ByItself)),
+    };
+    let next_wake = expected.filter(|next_wake| *next_wake > deadline)?;
+    Some(LateMember { gateway, peripheral, next_wake })
 }

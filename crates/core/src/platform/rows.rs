@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::submission::Submitted;
 use crate::{
     Abort, ApplicationId, Description, GatewayId, GroupId, InitialState, Origin, Outcome, PeripheralId,
-    RegistrationAsked, RegistrationId, RequestId, ScheduleId, Seen, Stage, StageTotals, State, Time, Totals, limits,
+    RegistrationAsked, RegistrationId, RequestId, ScheduleId, Seen, Stage, StageTotals, State, Time, Totals, Wakes,
+    limits,
 };
 
 /// A peripheral at one gateway.
@@ -57,6 +58,8 @@ pub struct PeripheralRow {
     pub labels: BTreeMap<String, String>,
     /// Where the allocation was made.
     pub origin: Origin,
+    /// What wakes it, if its gateway has told that.
+    pub wakes: Option<Wakes>,
     /// Its registration, if it is registered.
     pub registration: Option<RegistrationId>,
     /// The groups it is a member of; none unless registered.

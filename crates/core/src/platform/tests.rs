@@ -16,7 +16,7 @@ use crate::{
     Activation, AllocationNotice, ApplicationId, Content, Deregistered, Description, DownEntry, EndCause, Event,
     Evidence, GatewayId, GroupId, InitialState, LateJoiners, MemberOutcome, Operation, Origin, Outcome, Pacing,
     PeripheralId, Presence, PresenceChanged, Priority, Protocol, Receipt, RegistrationAsked, RegistrationId, RequestId,
-    Sleepers, StopCause, Time, UpEntry, Verdict,
+    Sleepers, StopCause, Time, UpEntry, Verdict, Wakes,
 };
 
 fn at(seconds: u64) -> Time {
@@ -51,6 +51,7 @@ fn allocated(name: &str, in_groups: &[&str]) -> UpEntry {
         initial_state: InitialState::Allocated,
         labels: BTreeMap::new(),
         origin: Origin::Platform,
+        wakes: None,
     })
 }
 

@@ -62,6 +62,7 @@ pub(crate) fn peripheral(key: PeripheralKey, row: PeripheralRow) -> Peripheral {
         initial_state: row.initial_state,
         labels: row.labels,
         origin: row.origin,
+        wakes: row.wakes,
         since: row.since,
         next_wake: row.next_wake,
         registration: row.registration,

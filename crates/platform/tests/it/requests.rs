@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bugle_core::{
-    Content, DownEntry, MemberProgress, Outcome, Presence, RequestId, Sighting, Stage, StopCause, UpEntry,
+    AllocationNotice, Content, DownEntry, MemberProgress, Outcome, Presence, RequestId, Sighting, Stage, StopCause,
+    UpEntry, Wakes,
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::world::{AT, World, active, answer, gateway, id, members_fixed, message, present, receipts};
+use crate::world::{AT, World, active, allocated, answer, gateway, id, members_fixed, message, present, receipts};
 
 const SUBMIT: &str = "/v1/applications/metering/groups/east/requests";
 
@@ -140,6 +141,23 @@ async fn what_a_request_would_meet_is_foreseen_and_told_with_its_acceptance() {
     let accepted = world.post(SUBMIT, message()).await;
     assert_eq!(accepted.body["foresight"], foresight.body);
     assert_eq!(accepted.body["stages"]["accepted"], 3);
+}
+
+#[tokio::test]
+async fn one_that_its_gateway_wakes_does_not_miss_a_request() {
+    let world = World::furnished().await;
+    let asleep = Presence::Standby { next_wake: Some(world.platform().now() + Duration::from_secs(7_200)) };
+    let UpEntry::Allocated(notice) = allocated("m2", &["east"]) else { panic!("an allocation") };
+    let notice = UpEntry::Allocated(AllocationNotice { wakes: Some(Wakes::WhenWoken), ..notice });
+    world.up("gw1", 3, vec![notice, present("m1", 1, asleep), present("m2", 1, asleep)]).await;
+    let late = async |activation: &str| {
+        let mut body = message();
+        body["activation"] = json!(activation);
+        world.post("/v1/applications/metering/groups/east/foresight", body).await.body["late"].clone()
+    };
+    assert_eq!((late("all").await, late("none").await), (json!(1), json!(2)));
+    let shown = async |name| world.get(&format!("/v1/gateways/gw1/peripherals/{name}")).await.body["wakes"].clone();
+    assert_eq!((shown("m1").await, shown("m2").await), (json!(null), json!("when_woken")));
 }
 
 #[tokio::test]

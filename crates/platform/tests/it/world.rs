@@ -177,6 +177,7 @@ pub(crate) fn allocated(name: &str, in_groups: &[&str]) -> UpEntry {
         initial_state: InitialState::Allocated,
         labels: BTreeMap::new(),
         origin: Origin::Platform,
+        wakes: None,
     })
 }
 

@@ -61,6 +61,17 @@ pub(super) fn from_word<T: for<'de> Deserialize<'de>>(row: &Row<'_>, column: &st
     T::deserialize(StrDeserializer::<serde::de::value::Error>::new(text)).map_err(|error| damaged(column, &error))
 }
 
+/// The value whose word is in a column that may be empty.
+pub(super) fn from_word_option<T: for<'de> Deserialize<'de>>(
+    row: &Row<'_>,
+    column: &str,
+) -> Result<Option<T>, StoreError> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        _ => from_word(row, column).map(Some),
+    }
+}
+
 /// The value whose JSON is in a column.
 pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Result<T, StoreError> {
     serde_json::from_str(text(row, column)?).map_err(|error| damaged(column, &error))

@@ -21,7 +21,7 @@ use bugle_core::{
     Abort, Activation, AllocationNotice, ApplicationId, Content, Deregistered, Description, EndCause, Event, Evidence,
     FailuresMax, GatewayId, GroupId, InitialState, LateJoiners, MemberOutcome, Operation, Origin, Outcome, Pacing,
     PeripheralId, Presence, PresenceChanged, Priority, Protocol, Receipt, RegistrationAsked, RegistrationId, RequestId,
-    Sleepers, Time, UpEntry,
+    Sleepers, Time, UpEntry, Wakes,
 };
 
 use super::{Failure, Performed, PlatformStore};
@@ -75,6 +75,7 @@ conformance! {
     schedules::the_next_schedule_is_the_one_that_is_due_first,
     schedules::a_schedule_that_is_over_is_forgotten_after_a_while,
     standing::members_stand_as_on_record,
+    standing::what_wakes_a_member_is_on_record,
     standing::a_member_of_several_groups_stands_once,
 }
 
@@ -151,6 +152,7 @@ fn allocated(name: &str, in_groups: &[&str]) -> UpEntry {
         initial_state: InitialState::Allocated,
         labels: BTreeMap::from([("floor".to_owned(), "3".to_owned())]),
         origin: Origin::Platform,
+        wakes: Some(Wakes::WhenWoken),
     })
 }
 

@@ -7,7 +7,7 @@ use bugle_core::platform::{
 };
 use bugle_core::{GatewayId, Outcome, PeripheralId, RegistrationId, RequestId, ScheduleId, Seen, Time};
 
-use super::column::{damaged, from_json, from_json_option, from_word, plain, time, time_option};
+use super::column::{damaged, from_json, from_json_option, from_word, from_word_option, plain, time, time_option};
 use crate::sqlite::{Row, StoreError};
 
 /// A query for rows that [`peripheral`] reads, with the rest of the statement.
@@ -54,6 +54,7 @@ pub(super) fn peripheral(row: &Row<'_>) -> Result<(PeripheralKey, PeripheralRow)
         initial_state: from_word(row, "initial_state")?,
         labels: from_json(row, "labels")?,
         origin: from_word(row, "origin")?,
+        wakes: from_word_option(row, "wakes")?,
         registration: registration("registration")?,
         member_of: from_json(row, "member_of")?,
         presence: from_word(row, "presence")?,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bugle_core::platform::{Sleeper, Standing};
 use bugle_core::{ApplicationId, GroupId, Presence, State};
 
-use super::column::{from_json, from_word, json, plain, time_option};
+use super::column::{from_json, from_word, from_word_option, json, plain, time_option};
 use super::load::{count, one};
 use super::names::Names;
 use super::nesting;
@@ -42,7 +42,8 @@ pub(super) fn standing(
 }
 
 fn members(connection: &Connection, groups: &str) -> Result<Standing, StoreError> {
-    let sql = r#"SELECT gateway.id AS gateway_id, peripheral.id, presence, next_wake, labels FROM peripheral
+    let sql = r#"SELECT gateway.id AS gateway_id, peripheral.id, presence, next_wake, wakes, labels
+        FROM peripheral
         JOIN gateway ON gateway.number = peripheral.gateway
         WHERE peripheral.number IN
             (SELECT peripheral FROM place WHERE is_member AND "group" IN (SELECT value FROM json_each(?1)))"#;
@@ -71,6 +72,7 @@ fn sleeper(row: &Row<'_>) -> Result<Option<Sleeper>, StoreError> {
         gateway: from_word(row, "gateway_id")?,
         peripheral: from_word(row, "id")?,
         presence,
+        wakes: from_word_option(row, "wakes")?,
         labels: from_json(row, "labels")?,
     }))
 }

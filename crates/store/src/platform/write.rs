@@ -14,13 +14,14 @@ use super::{nesting, schedules};
 use crate::sqlite::{Connection, StoreError, params};
 
 const INSERT_PERIPHERAL: &str = "INSERT INTO peripheral (gateway, id, application, groups, initial_state, labels, \
-     origin, state, registration, member_of, presence, since, next_wake, asked, decided, roamed, description) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+     origin, state, registration, member_of, presence, since, next_wake, asked, decided, roamed, description, \
+     wakes) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
 /// Leaves the indexed columns alone: set to what they are, they would still be taken out of their
 /// indexes and put back.
 const UPDATE_PERIPHERAL: &str = "UPDATE peripheral SET groups = ?4, initial_state = ?5, labels = ?6, origin = ?7, \
      state = ?8, registration = ?9, member_of = ?10, presence = ?11, since = ?12, next_wake = ?13, asked = ?14, \
-     decided = ?15, roamed = ?16, description = ?17 WHERE gateway = ?1 AND id = ?2 AND application = ?3";
+     decided = ?15, roamed = ?16, description = ?17, wakes = ?18 WHERE gateway = ?1 AND id = ?2 AND application = ?3";
 
 const INSERT_REQUEST: &str = "INSERT INTO request (number, application, \"group\", operation, activation, sleepers, \
      receipt, accepted_at, deadline, state, completed_at, gateways, gateways_fixed, totals, stages, \
@@ -134,6 +135,7 @@ impl Writer<'_> {
             number(row.decided),
             number(row.roamed),
             row.description.as_ref().map(json).transpose()?,
+            row.wakes.as_ref().map(word).transpose()?,
         ];
         Ok(self.connection.prepare_cached(sql)?.execute(columns)?)
     }

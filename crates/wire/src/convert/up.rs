@@ -99,6 +99,7 @@ fn allocated(notice: &AllocationNotice) -> proto::Allocated {
         initial_state: notice.initial_state.to_number(),
         labels: notice.labels.clone(),
         origin: notice.origin.to_number(),
+        wakes: notice.wakes.map(Word::to_number).unwrap_or_default(),
     }
 }
 
@@ -113,6 +114,7 @@ impl TryFrom<proto::Allocated> for AllocationNotice {
             initial_state: Word::from_number(message.initial_state)?,
             labels: message.labels,
             origin: Word::from_number(message.origin)?,
+            wakes: Word::from_number_option(message.wakes)?,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use bugle_core::{
     EndCause, ExpiryCause, HttpMethod, InitialState, LateJoiners, Origin, Priority, Protocol, Receipt, Sleepers, Stage,
-    StopCause,
+    StopCause, Wakes,
 };
 
 use crate::{CloseReason, WireError, proto};
@@ -12,9 +12,14 @@ pub(crate) trait Word: Sized {
     fn to_number(self) -> i32;
     fn from_number(number: i32) -> Result<Self, WireError>;
 
+    /// None if it was left out, by a version that did not know of it.
+    fn from_number_option(number: i32) -> Result<Option<Self>, WireError> {
+        if number == 0 { Ok(None) } else { Self::from_number(number).map(Some) }
+    }
+
     /// What was left out by a version that did not know of it stands for `otherwise`.
     fn from_number_or(number: i32, otherwise: Self) -> Result<Self, WireError> {
-        if number == 0 { Ok(otherwise) } else { Self::from_number(number) }
+        Ok(Self::from_number_option(number)?.unwrap_or(otherwise))
     }
 }
 
@@ -40,6 +45,7 @@ macro_rules! words {
 words! {
     InitialState "initial_state" { Allocated, Blocked }
     Origin "origin" { File, Platform, Gateway }
+    Wakes "wakes" { ByItself, WhenWoken }
     Protocol "protocol" { Mqtt311, Mqtt5, Lwm2m10, Lwm2m11, Lwm2m12 }
     EndCause "cause" { Peripheral, Application, User, LifetimeOver, Roamed, Refused, Unanswered }
     HttpMethod "method" { Get, Post, Put }

@@ -7,7 +7,7 @@ use super::world::{HOUR, World, allocation, application, group, peripheral, requ
 use crate::gateway::{Effect, WakeUp};
 use crate::{
     Activation, Allocation, DownEntry, GroupRequest, Outcome, Pacing, Presence, RequestId, Sleepers, State, StopCause,
-    UpEntry, Waker,
+    UpEntry, Waker, Wakes,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -332,4 +332,31 @@ fn an_allocation_that_comes_to_allow_fewer_tries_ends_the_activation() {
     assert!(world.gateway.handle_allocations(world.now, vec![allocation]).is_empty());
     world.pass(HOUR / 2);
     assert_eq!((wake_ups(&world), world.state("p0")), (vec![tried("p0", 1)], State::Standby));
+}
+
+/// What the platform was told of what wakes a peripheral, in order.
+fn told_of(world: &World, id: &str) -> Vec<Option<Wakes>> {
+    let told = |entry: UpEntry| match entry {
+        UpEntry::Allocated(notice) if notice.peripheral == peripheral(id) => Some(notice.wakes),
+        _ => None,
+    };
+    world.up().into_iter().filter_map(told).collect()
+}
+
+#[test]
+fn the_platform_is_told_what_wakes_a_peripheral_wherever_it_is_allocated() {
+    let with = |id: &str, waker: Waker| Allocation { waker, ..allocation(id, &["g"]) };
+    let mut world = World::new(vec![with("file", waker()), with("itself", Waker::Window)]);
+    world.down(DownEntry::Allocate(with("platform", waker())));
+    let (woken, by_itself) = (Some(Wakes::WhenWoken), Some(Wakes::ByItself));
+    assert_eq!(
+        ["file", "platform", "itself"].map(|id| told_of(&world, id)),
+        [vec![woken], vec![woken], vec![by_itself]]
+    );
+    // Nothing else of it changes.
+    world.down(DownEntry::Allocate(with("platform", Waker::Window)));
+    assert_eq!(told_of(&world, "platform"), [woken, by_itself]);
+    // What the platform wants does not count where the gateway's file holds it.
+    world.down(DownEntry::Allocate(with("itself", waker())));
+    assert_eq!(told_of(&world, "itself"), [by_itself, by_itself]);
 }

@@ -7,7 +7,7 @@ use crate::platform::{Foresight, Sleeper, Standing, foresee};
 fn sleeper(at_gateway: &str, name: &str, next_wake: Option<u64>) -> Sleeper {
     let presence = Presence::Standby { next_wake: next_wake.map(at) };
     let labels = [("name".to_owned(), name.to_owned())].into();
-    Sleeper { gateway: gateway(at_gateway), peripheral: peripheral(name), presence, labels }
+    Sleeper { gateway: gateway(at_gateway), peripheral: peripheral(name), presence, wakes: None, labels }
 }
 
 /// Two active; at the first gateway three asleep, one of them for long, at the second one.
@@ -58,6 +58,35 @@ fn those_left_out_do_not_miss_anything() {
     let foresight = foreseen(Activation::Count(1), Sleepers::Skip, standing());
     let late: Vec<_> = foresight.late_members.iter().map(|late| late.peripheral.as_str()).collect();
     assert_eq!(late, ["m4"], "at the first gateway the one that wakes soonest is activated");
+}
+
+/// Who would miss a request that lives from 10 to 70, of members that are all expected to wake after that.
+fn late_of(activation: Activation, presence: fn(Option<Time>) -> Presence) -> Vec<String> {
+    let wakers = [("wakeable", Some(Wakes::WhenWoken)), ("window", Some(Wakes::ByItself)), ("unknown", None)];
+    let sleepers = wakers.map(|(name, wakes)| {
+        let presence = presence(Some(at(500)));
+        Sleeper { presence, wakes, ..sleeper("gw1", name, None) }
+    });
+    let standing = Standing { active: 0, sleepers: sleepers.to_vec() };
+    let foresight = foreseen(activation, Sleepers::Queue, standing);
+    assert_eq!(foresight.late, foresight.late_members.len() as u64);
+    foresight.late_members.iter().map(|late| late.peripheral.to_string()).collect()
+}
+
+#[test]
+fn one_that_is_woken_does_not_miss_it_however_long_it_would_sleep() {
+    let standby = |next_wake| Presence::Standby { next_wake };
+    assert_eq!(late_of(Activation::All, standby), ["unknown", "window"]);
+    assert_eq!(late_of(Activation::None, standby), ["unknown", "wakeable", "window"], "nobody wakes it");
+    let another = Activation::Labels("name=window".parse().expect("a selector"));
+    assert_eq!(late_of(another, standby), ["unknown", "wakeable", "window"], "another is woken");
+}
+
+#[test]
+fn one_that_wakes_by_itself_is_only_waited_for_also_while_it_is_activated() {
+    let activating = |next_wake| Presence::Activating { next_wake };
+    assert_eq!(late_of(Activation::All, activating), ["window"]);
+    assert_eq!(late_of(Activation::None, activating), ["window"], "the others are being woken already");
 }
 
 #[test]

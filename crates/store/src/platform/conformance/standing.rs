@@ -21,10 +21,32 @@ pub(super) fn members_stand_as_on_record(store: &PlatformStore) {
         gateway: gateway("gw1"),
         peripheral: peripheral(name),
         presence,
+        wakes: Some(Wakes::WhenWoken),
         labels: [("floor".to_owned(), "3".to_owned())].into(),
     };
     let sleepers = vec![sleeper("m2", asleep), sleeper("m3", woken)];
     assert_eq!(standing(store, &["east"]), Some(Standing { active: 1, sleepers }));
+}
+
+/// What wakes a member is what its gateway has told last; one that does not tell leaves it open.
+pub(super) fn what_wakes_a_member_is_on_record(store: &PlatformStore) {
+    add_gateway(store, "gw1");
+    let notice = |wakes| {
+        let UpEntry::Allocated(notice) = allocated("m1", &["east"]) else { panic!("an allocation") };
+        UpEntry::Allocated(AllocationNotice { wakes, ..notice })
+    };
+    let on_record = || {
+        let row = store.peripheral((gateway("gw1"), peripheral("m1"))).wait().expect("read").expect("known");
+        let sleepers = standing(store, &["east"]).expect("known").sleepers;
+        assert_eq!(sleepers.iter().map(|sleeper| sleeper.wakes).collect::<Vec<_>>(), [row.wakes]);
+        row.wakes
+    };
+    up(store, "gw1", 1, vec![notice(None), present("m1", 1, Presence::Standby { next_wake: None })]);
+    assert_eq!(on_record(), None);
+    for (sequence, wakes) in (3..).zip([Some(Wakes::WhenWoken), Some(Wakes::ByItself), None]) {
+        up(store, "gw1", sequence, vec![notice(wakes)]);
+        assert_eq!(on_record(), wakes);
+    }
 }
 
 pub(super) fn a_member_of_several_groups_stands_once(store: &PlatformStore) {
