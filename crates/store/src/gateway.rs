@@ -71,6 +71,11 @@ const LAYOUT: Layout = Layout {
         ALTER TABLE settlement ADD COLUMN met TEXT;
         ALTER TABLE settlement ADD COLUMN member BLOB;
     ",
+        "
+        -- Whether the platform was told of an allocation what it is told since this layout: also what wakes the
+        -- peripheral.
+        ALTER TABLE allocation ADD COLUMN is_told INTEGER NOT NULL DEFAULT FALSE;
+    ",
     ],
 };
 

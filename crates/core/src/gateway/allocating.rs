@@ -160,6 +160,12 @@ impl Gateway {
         self.up_log.append(&mut self.outbox, entry);
     }
 
+    /// Tells the platform of an allocation that has not changed.
+    pub(super) fn tell_again(&mut self, slot: Slot) {
+        self.record_allocation(slot);
+        self.tell_allocated(slot);
+    }
+
     fn record_allocation(&mut self, slot: Slot) {
         let Some(peripheral) = self.registry.peripheral(slot) else { return };
         let stored = StoredAllocation {

@@ -118,6 +118,7 @@ impl Memory {
             _ => None,
         };
         Restored {
+            half_told: Vec::new(),
             allocations: self.allocations.values().cloned().collect(),
             registrations: self.registrations.iter().map(|(slot, stored)| (*slot, stored.clone())).collect(),
             asks: self.asks.values().cloned().collect(),

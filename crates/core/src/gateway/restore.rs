@@ -17,6 +17,8 @@ use crate::{ApplicationId, EndCause, Presence, RegistrationId, ResourcePath, Sta
 pub struct Restored {
     /// The allocations.
     pub allocations: Vec<StoredAllocation>,
+    /// Those of them of which an earlier version told the platform less than is told today.
+    pub half_told: Vec<Slot>,
     /// The registrations.
     pub registrations: Vec<(Slot, StoredRegistration)>,
     /// The askings that were not decided.
@@ -56,6 +58,9 @@ impl Gateway {
         for StoredAllocation { slot, allocation, origin, is_blocked } in restored.allocations {
             let allocation = Arc::unwrap_or_clone(allocation);
             gateway.registry.put(slot, allocation, origin, is_blocked);
+        }
+        for slot in restored.half_told {
+            gateway.tell_again(slot);
         }
         let registered: Vec<Slot> = restored.registrations.iter().map(|(slot, _)| *slot).collect();
         for (slot, stored) in restored.registrations {

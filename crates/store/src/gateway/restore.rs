@@ -18,6 +18,7 @@ pub(super) fn restore(connection: &Connection) -> Result<Restored, StoreError> {
     let last: Option<i64> = connection.query_row("SELECT max(sequence) FROM up", [], |row| row.get(0))?;
     Ok(Restored {
         allocations: collect(connection, "SELECT slot, body, origin, is_blocked FROM allocation", allocation)?,
+        half_told: collect(connection, "SELECT slot FROM allocation WHERE NOT is_told", |row| slot(row, 0))?,
         registrations: collect(
             connection,
             "SELECT slot, id, groups, lifetime, lease_until, presented, presence, next_wake, last_word

@@ -74,7 +74,7 @@ pub(super) fn write(connection: &Connection, change: &Change) -> Result<(), Stor
 fn allocated(connection: &Connection, stored: &StoredAllocation) -> Result<(), StoreError> {
     let body = serde_json::to_string(&*stored.allocation).expect("an allocation is JSON");
     let origin = serde_json::to_string(&stored.origin).expect("an origin is JSON");
-    let sql = "INSERT OR REPLACE INTO allocation VALUES (?1, ?2, ?3, ?4)";
+    let sql = "INSERT OR REPLACE INTO allocation VALUES (?1, ?2, ?3, ?4, TRUE)";
     execute(connection, sql, (stored.slot.number(), body, origin, stored.is_blocked))
 }
 

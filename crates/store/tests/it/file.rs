@@ -31,7 +31,11 @@ impl Kind {
     /// need not be here yet.
     pub(crate) const fn layouts(self) -> &'static [&'static str] {
         match self {
-            Self::Gateway => &[include_str!("layouts/gateway-1.sql"), include_str!("layouts/gateway-2.sql")],
+            Self::Gateway => &[
+                include_str!("layouts/gateway-1.sql"),
+                include_str!("layouts/gateway-2.sql"),
+                include_str!("layouts/gateway-3.sql"),
+            ],
             Self::Platform => &[
                 include_str!("layouts/platform-1.sql"),
                 include_str!("layouts/platform-2.sql"),

@@ -1,5 +1,11 @@
 //! A file of every earlier layout is brought to the present one, with all that it held.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, mpsc};
+
+use bugle_core::gateway::{Config, Gateway, Output, Restored};
+use bugle_core::{Time, UpEntry, Wakes};
+use bugle_store::gateway::GatewayStore;
 use bugle_store::sqlite::{Connection, look_through};
 use tempfile::TempDir;
 
@@ -46,6 +52,47 @@ fn a_file_of_every_earlier_layout_ends_as_one_of_today() {
             assert_eq!(tables(&path), tables(&fresh), "{kind:?} {earlier}");
             look_through(&path).expect("sound");
         }
+    }
+}
+
+/// A gateway goes on from `restored`, until its store holds all that comes of that.
+fn go_on(store: &GatewayStore, restored: Restored) {
+    let config = Config::new("gw".parse().expect("a gateway id"));
+    let mut gateway = Gateway::restore(Time::from_millis(1_800_000_000_000), config, 7, restored);
+    while let Some(output) = gateway.poll_output(Time::from_millis(1_800_000_000_000)) {
+        let Output::Persist(batch) = output else { continue };
+        let (sender, stored) = mpsc::channel();
+        store.persist(Arc::new(batch), move |result| sender.send(result).expect("it is waited for"));
+        gateway.handle_persisted(stored.recv().expect("it answers").expect("it is stored"));
+    }
+}
+
+#[test]
+fn the_platform_is_told_once_what_wakes_the_peripherals_of_an_earlier_gateway() {
+    for layout in 1..=Kind::Gateway.layouts().len() {
+        let folder = TempDir::new().expect("a folder");
+        let path = Kind::Gateway.make(&folder, layout);
+        let woken = r#"{"http":{"url":"http://192.0.2.1/wake"}}"#;
+        let sql = "UPDATE allocation SET body = json_set(body, '$.waker', json(?1)) WHERE slot = 3";
+        Connection::open(&path).and_then(|connection| connection.execute(sql, [woken])).expect("sound");
+        let notices = || {
+            let (store, restored) = GatewayStore::open(&path).expect("it opens");
+            let begins = restored.up_last;
+            go_on(&store, restored);
+            let entries = store.up_after(begins, 100).wait().expect("read");
+            let entries = entries.iter().map(|(_, entry)| bugle_wire::decode_up(entry).expect("an entry"));
+            let told = entries.filter_map(|entry| match entry {
+                UpEntry::Allocated(notice) => Some((notice.peripheral.to_string(), notice.wakes)),
+                _ => None,
+            });
+            told.collect::<BTreeMap<_, _>>()
+        };
+        let told = ["lamp-01", "lamp-03", "meter-01", "meter-03"].map(|id| {
+            let wakes = if id == "meter-03" { Wakes::WhenWoken } else { Wakes::ByItself };
+            (id.to_owned(), Some(wakes))
+        });
+        assert_eq!(notices(), told.into(), "layout {layout}");
+        assert_eq!(notices(), BTreeMap::new(), "layout {layout}: it was told");
     }
 }
 
