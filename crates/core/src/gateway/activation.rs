@@ -22,7 +22,7 @@ use super::{Effect, Gateway, Slot};
 use crate::{ApplicationId, GroupId, PeripheralId, Presence, Time, WakeEffort, Waker};
 
 /// What is done to wake a peripheral.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Waking {
     /// Whether someone other than a request calls.
     is_asked: bool,
@@ -56,7 +56,7 @@ impl Gateway {
     /// Sending a wake-up failed.
     pub fn handle_wake_failed(&mut self, now: Time, slot: Slot, wake_up: WakeUp) {
         let Some(registration) = self.registry.registration(slot) else { return };
-        if registration.waking.attempt.is_some_and(|attempt| attempt.number == wake_up) {
+        if registration.waking().attempt.is_some_and(|attempt| attempt.number == wake_up) {
             self.on_try_failed(now, slot);
             self.pump_all(now);
         }
@@ -82,7 +82,7 @@ impl Gateway {
     fn activate_slot(&mut self, now: Time, slot: Slot) {
         let Some(registration) = self.registry.registration_mut(slot) else { return };
         if registration.presence != Presence::Active {
-            registration.waking.is_asked = true;
+            registration.waking_mut().is_asked = true;
             self.call(now, slot, None, 0);
         }
     }
@@ -107,8 +107,8 @@ impl Gateway {
         if is_window {
             registration.last_activated = now;
             self.change_presence(now, slot, Presence::Activating { next_wake });
-        } else if registration.waking.pause_until > now {
-            self.timers.set(Timer::Wake(slot), registration.waking.pause_until);
+        } else if registration.waking().pause_until > now {
+            self.timers.set(Timer::Wake(slot), registration.waking().pause_until);
         } else {
             self.wakes.add(now, cause, rank, slot);
         }
@@ -128,14 +128,14 @@ impl Gateway {
         let request = registration.waiting.iter().find(|waiting| waiting.activates).map(|waiting| waiting.request);
         match request {
             Some(request) => Some(Some(request)),
-            None => registration.waking.is_asked.then_some(None),
+            None => registration.waking().is_asked.then_some(None),
         }
     }
 
     fn is_called(&self, slot: Slot, cause: Cause) -> bool {
         let Some(registration) = self.registry.registration(slot) else { return false };
         match cause {
-            None => registration.waking.is_asked,
+            None => registration.waking().is_asked,
             Some(request) => registration.waiting.iter().any(|waiting| waiting.request == request && waiting.activates),
         }
     }
@@ -157,7 +157,7 @@ impl Gateway {
         if profile.waker == Waker::Window || registration.presence == Presence::Active {
             return false;
         }
-        let waking = &mut registration.waking;
+        let waking = registration.waking_mut();
         if waking.attempt.is_some() || waking.pause_until > now {
             return false;
         }
@@ -192,7 +192,7 @@ impl Gateway {
     ) -> bool {
         let until = waker.effort().map(|effort| now + effort.time_limit);
         let registration = self.registry.registration_mut(slot);
-        let attempt = registration.and_then(|registration| registration.waking.attempt.as_mut());
+        let attempt = registration.and_then(|registration| registration.waking.as_mut()?.attempt.as_mut());
         let wanted = attempt.filter(|attempt| attempt.number == wake_up);
         let leaves = wanted.is_some();
         if let (Some(attempt), Some(until)) = (wanted, until) {
@@ -207,7 +207,7 @@ impl Gateway {
     /// A try has taken its time, or a pause is over.
     pub(super) fn on_wake_due(&mut self, now: Time, slot: Slot) {
         let Some(registration) = self.registry.registration(slot) else { return };
-        if registration.waking.attempt.is_some() {
+        if registration.waking().attempt.is_some() {
             self.on_try_failed(now, slot);
         } else if let Some(cause) = self.caller(slot) {
             self.wakes.add(now, cause, 0, slot);
@@ -218,7 +218,7 @@ impl Gateway {
     fn on_try_failed(&mut self, now: Time, slot: Slot) {
         let Some(effort) = self.effort(slot) else { return };
         let Some(registration) = self.registry.registration_mut(slot) else { return };
-        let waking = &mut registration.waking;
+        let waking = registration.waking_mut();
         waking.attempt = None;
         waking.pause_until = now + effort.pause_after(waking.tries);
         if waking.tries < effort.tries {
@@ -230,7 +230,7 @@ impl Gateway {
 
     fn give_up(&mut self, now: Time, slot: Slot) {
         let Some(registration) = self.registry.registration_mut(slot) else { return };
-        registration.waking.tries = 0;
+        registration.waking_mut().tries = 0;
         registration.call_no_more();
         self.rest(now, slot);
     }
@@ -238,7 +238,7 @@ impl Gateway {
     /// Step 3: the peripheral is heard.
     pub(super) fn on_woken(&mut self, slot: Slot) {
         let Some(registration) = self.registry.registration_mut(slot) else { return };
-        registration.waking = Waking::default();
+        registration.waking = None;
         registration.call_no_more();
         self.timers.clear(Timer::Wake(slot));
     }
@@ -249,11 +249,12 @@ impl Gateway {
             return;
         }
         let Some(registration) = self.registry.registration_mut(slot) else { return };
-        let waking = &mut registration.waking;
-        if let Some(until) = waking.attempt.take().and_then(|attempt| attempt.until) {
-            waking.pause_until = until;
+        if let Some(waking) = &mut registration.waking {
+            if let Some(until) = waking.attempt.take().and_then(|attempt| attempt.until) {
+                waking.pause_until = until;
+            }
+            waking.tries = 0;
         }
-        waking.tries = 0;
         if matches!(registration.presence, Presence::Activating { .. }) {
             self.rest(now, slot);
         }
@@ -275,11 +276,12 @@ impl Gateway {
         let Some(registration) = self.registry.registration_mut(slot) else { return };
         match (registration.presence, until) {
             (Presence::Activating { .. }, Some(until)) => {
-                registration.waking.tries = 1;
-                registration.waking.attempt = Some(Attempt { number: WakeUp::default(), until: Some(until) });
+                let waking = registration.waking_mut();
+                waking.tries = 1;
+                waking.attempt = Some(Attempt { number: WakeUp::default(), until: Some(until) });
                 self.timers.set(Timer::Wake(slot), until);
             }
-            (Presence::Standby { .. }, Some(until)) => registration.waking.pause_until = until,
+            (Presence::Standby { .. }, Some(until)) => registration.waking_mut().pause_until = until,
             _ => {}
         }
         match self.caller(slot) {

@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use subtle::ConstantTimeEq;
 
-use super::activation::Waking;
 use super::asks::{Ask, AskStage};
 use super::outbox::Outbox;
 use super::presented::{Presented, TransportIdentity, verify};
@@ -376,7 +375,7 @@ impl Gateway {
             reach: Reach::Closed,
             is_sleeper,
             last_activated: Time::ZERO,
-            waking: Waking::default(),
+            waking: None,
             waiting: kept,
             in_flight: None,
         };

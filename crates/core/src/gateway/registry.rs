@@ -80,7 +80,8 @@ pub(super) struct Registration {
     /// Whether it was in standby before, and so may be again soon.
     pub(super) is_sleeper: bool,
     pub(super) last_activated: Time,
-    pub(super) waking: Waking,
+    /// How it is being woken, which mostly it is not.
+    pub(super) waking: Option<Box<Waking>>,
     /// Requests for it, by priority and in order of acceptance; the first may be in flight.
     pub(super) waiting: VecDeque<Waiting>,
     pub(super) in_flight: Option<InFlight>,
@@ -126,10 +127,20 @@ impl Registration {
         self.waiting.iter().position(|waiting| waiting.request == request)
     }
 
+    pub(super) fn waking(&self) -> Waking {
+        self.waking.as_deref().copied().unwrap_or_default()
+    }
+
+    pub(super) fn waking_mut(&mut self) -> &mut Waking {
+        self.waking.get_or_insert_default()
+    }
+
     /// Nothing that waits wakes it any more.
     pub(super) fn call_no_more(&mut self) {
         self.waiting.iter_mut().for_each(|waiting| waiting.activates = false);
-        self.waking.ask_no_more();
+        if let Some(waking) = &mut self.waking {
+            waking.ask_no_more();
+        }
     }
 }
 

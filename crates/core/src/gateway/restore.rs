@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::activation::Waking;
 use super::change::{StoredAllocation, StoredAsk, StoredRegistration, StoredRequest};
 use super::distribution::{cancelled_under_way, meters};
 use super::registration::Numbers;
@@ -145,7 +144,7 @@ impl From<StoredRegistration> for Registration {
             reach: Reach::Closed,
             is_sleeper: stored.presence != Presence::Active,
             last_activated: Time::ZERO,
-            waking: Waking::default(),
+            waking: None,
             waiting: VecDeque::new(),
             in_flight: None,
         }

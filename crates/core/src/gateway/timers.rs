@@ -1,12 +1,12 @@
 //! One table of all that is due later.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 use super::Slot;
 use crate::{RequestId, Time};
 
 /// What is due. There is at most one of each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Timer {
     /// The application has not decided about a registration.
     Decision(Slot),
@@ -31,7 +31,7 @@ pub(super) enum Timer {
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     by_time: BTreeSet<(Time, Timer)>,
-    by_timer: BTreeMap<Timer, Time>,
+    by_timer: HashMap<Timer, Time>,
 }
 
 impl Timers {

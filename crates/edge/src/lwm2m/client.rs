@@ -1,6 +1,6 @@
 //! What is known of each registered LwM2M client.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 
@@ -26,7 +26,7 @@ pub(crate) struct Client {
     /// What is being put to it.
     pub(super) delivering: Option<Box<Delivering>>,
     /// What is observed of it, which is mostly nothing.
-    observed: BTreeMap<ResourcePath, Observed>,
+    observed: Option<Box<BTreeMap<ResourcePath, Observed>>>,
 }
 
 /// What became of the wish to observe a path.
@@ -61,8 +61,46 @@ pub(super) struct Ask {
 /// The clients, by slot and by peer.
 #[derive(Debug, Default)]
 pub(super) struct Clients {
-    by_slot: HashMap<Slot, Client>,
+    by_slot: Slots,
     by_peer: Places,
+}
+
+/// The clients by slot. Slots are given out from nought, so that few places are empty.
+#[derive(Debug, Default)]
+struct Slots {
+    places: Vec<Option<Box<Client>>>,
+    taken: usize,
+}
+
+impl Slots {
+    fn get(&self, slot: Slot) -> Option<&Client> {
+        self.places.get(slot.number() as usize)?.as_deref()
+    }
+
+    fn get_mut(&mut self, slot: Slot) -> Option<&mut Client> {
+        self.places.get_mut(slot.number() as usize)?.as_deref_mut()
+    }
+
+    /// Where the client in a slot is that is known to be there.
+    fn peer(&self, slot: Slot) -> Peer {
+        self.get(slot).expect("who is at a peer is in a slot").peer
+    }
+
+    fn insert(&mut self, slot: Slot, client: Client) -> Option<Client> {
+        let place = slot.number() as usize;
+        if place >= self.places.len() {
+            self.places.resize_with(place + 1, || None);
+        }
+        let former = self.places[place].replace(Box::new(client));
+        self.taken += usize::from(former.is_none());
+        former.map(|former| *former)
+    }
+
+    fn remove(&mut self, slot: Slot) -> Option<Client> {
+        let former = self.places.get_mut(slot.number() as usize)?.take()?;
+        self.taken -= 1;
+        Some(*former)
+    }
 }
 
 /// Who is at which peer. There are many: so only slots are kept, and the client in a slot says where it is.
@@ -73,28 +111,28 @@ struct Places {
 }
 
 impl Places {
-    fn at(&self, clients: &HashMap<Slot, Client>, peer: Peer) -> Option<Slot> {
-        let is_there = |slot: &Slot| clients[slot].peer == peer;
+    fn at(&self, clients: &Slots, peer: Peer) -> Option<Slot> {
+        let is_there = |slot: &Slot| clients.peer(*slot) == peer;
         self.slots.find(self.hashing.hash_one(peer), is_there).copied()
     }
 
     /// The client in `slot` is at its peer, and whoever was there is there no more.
-    fn enter(&mut self, clients: &HashMap<Slot, Client>, slot: Slot) {
-        let peer = clients[&slot].peer;
+    fn enter(&mut self, clients: &Slots, slot: Slot) {
+        let peer = clients.peer(slot);
         self.vacate(clients, peer);
-        let hash_of = |slot: &Slot| self.hashing.hash_one(clients[slot].peer);
+        let hash_of = |slot: &Slot| self.hashing.hash_one(clients.peer(*slot));
         self.slots.insert_unique(hash_of(&slot), slot, hash_of);
     }
 
     /// The client in `slot` is no longer where it was. Whether it was there, and not somebody else.
-    fn leave(&mut self, clients: &HashMap<Slot, Client>, slot: Slot) -> bool {
-        let Some(client) = clients.get(&slot) else { return false };
+    fn leave(&mut self, clients: &Slots, slot: Slot) -> bool {
+        let Some(client) = clients.get(slot) else { return false };
         let entry = self.slots.find_entry(self.hashing.hash_one(client.peer), |there| *there == slot);
         entry.map(|entry| entry.remove()).is_ok()
     }
 
-    fn vacate(&mut self, clients: &HashMap<Slot, Client>, peer: Peer) {
-        let is_there = |slot: &Slot| clients[slot].peer == peer;
+    fn vacate(&mut self, clients: &Slots, peer: Peer) {
+        let is_there = |slot: &Slot| clients.peer(*slot) == peer;
         if let Ok(entry) = self.slots.find_entry(self.hashing.hash_one(peer), is_there) {
             entry.remove();
         }
@@ -103,23 +141,24 @@ impl Places {
 
 impl Client {
     pub(super) const fn new(peer: Peer, registration: Registration, secret: u32) -> Self {
-        Self { peer, registration, secret, delivering: None, observed: BTreeMap::new() }
+        Self { peer, registration, secret, delivering: None, observed: None }
     }
 
     pub(super) fn observed(&self, path: ResourcePath) -> Option<Observed> {
-        self.observed.get(&path).copied()
+        self.observed.as_ref()?.get(&path).copied()
     }
 
     pub(super) fn set_observed(&mut self, path: ResourcePath, observed: Option<Observed>) {
-        match observed {
-            Some(observed) => self.observed.insert(path, observed),
-            None => self.observed.remove(&path),
-        };
+        match (observed, &mut self.observed) {
+            (Some(observed), all) => drop(all.get_or_insert_default().insert(path, observed)),
+            (None, Some(all)) => drop(all.remove(&path)),
+            (None, None) => {}
+        }
     }
 
     /// The exchanges in which it is observed.
     pub(super) fn observations(&self) -> impl Iterator<Item = ExchangeId> {
-        self.observed.values().filter_map(|observed| match observed {
+        self.observed.iter().flat_map(|observed| observed.values()).filter_map(|observed| match observed {
             Observed::In(exchange) => Some(*exchange),
             Observed::Refused => None,
         })
@@ -128,7 +167,9 @@ impl Client {
     /// The exchanges in which it is observed, which are none from now on.
     pub(super) fn take_observations(&mut self) -> Vec<ExchangeId> {
         let exchanges = self.observations().collect();
-        self.observed.retain(|_, observed| *observed == Observed::Refused);
+        if let Some(observed) = &mut self.observed {
+            observed.retain(|_, observed| *observed == Observed::Refused);
+        }
         exchanges
     }
 
@@ -164,11 +205,11 @@ pub(super) fn parse_location(location: &str) -> Option<(Slot, u32)> {
 
 impl Clients {
     pub(super) fn get(&self, slot: Slot) -> Option<&Client> {
-        self.by_slot.get(&slot)
+        self.by_slot.get(slot)
     }
 
     pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Client> {
-        self.by_slot.get_mut(&slot)
+        self.by_slot.get_mut(slot)
     }
 
     pub(super) fn at(&self, peer: Peer) -> Option<Slot> {
@@ -176,7 +217,7 @@ impl Clients {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.by_slot.len()
+        self.by_slot.taken
     }
 
     /// Enters a client in place of the one that was there. Whoever was at its address before is there no
@@ -191,7 +232,7 @@ impl Clients {
     /// A client is at another address. Returns the former, if it is the client's no longer.
     pub(super) fn relocate(&mut self, slot: Slot, peer: Peer) -> Option<Peer> {
         let was_there = self.by_peer.leave(&self.by_slot, slot);
-        let former = std::mem::replace(&mut self.by_slot.get_mut(&slot)?.peer, peer);
+        let former = std::mem::replace(&mut self.by_slot.get_mut(slot)?.peer, peer);
         self.by_peer.enter(&self.by_slot, slot);
         (was_there && former != peer).then_some(former)
     }
@@ -203,7 +244,7 @@ impl Clients {
 
     pub(super) fn remove(&mut self, slot: Slot) -> Option<Client> {
         self.by_peer.leave(&self.by_slot, slot);
-        self.by_slot.remove(&slot)
+        self.by_slot.remove(slot)
     }
 }
 
