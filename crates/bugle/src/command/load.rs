@@ -20,6 +20,8 @@ use crate::part::shutdown_on_signals;
 
 /// As many may ask the application within a second as want to.
 const UNBOUNDED: u32 = 0;
+/// Files that a process has open beside its connections.
+const OTHER_FILES: usize = 1_024;
 /// What CoAP and LwM2M add to the payload of a message: header, token, path, format.
 const MESSAGE_BYTES_BESIDE_PAYLOAD: usize = 32;
 /// What a record of DTLS adds under AES-GCM: header, nonce, tag.
@@ -310,7 +312,7 @@ impl FanOutArgs {
         let mut raw = None;
         match protocol {
             _ if self.alone => {}
-            Protocol::Mqtt311 | Protocol::Mqtt5 => targets.extend(yardsticks(protocol)?),
+            Protocol::Mqtt311 | Protocol::Mqtt5 => targets.extend(yardsticks(protocol, members)?),
             Protocol::Lwm2m10 | Protocol::Lwm2m11 | Protocol::Lwm2m12 => {
                 raw = Some(raw_beside(payload_bytes, security));
             }
@@ -347,16 +349,22 @@ fn raw_beside(payload_bytes: usize, security: Security) -> Raw {
     Raw { request_bytes, answer_bytes: raw.answer_bytes + record_bytes, ..raw }
 }
 
-/// A mosquitto, where it is installed, and a bare server.
-fn yardsticks(protocol: Protocol) -> Result<Vec<Target>, Failure> {
+/// A mosquitto, where it is installed, and a bare server, where this process may have both ends of its connections.
+fn yardsticks(protocol: Protocol, members: usize) -> Result<Vec<Target>, Failure> {
     let mosquitto = match Mosquitto::start() {
         Ok(mosquitto) => Some(Target::Mosquitto(mosquitto)),
         Err(MosquittoError::Missing) => None,
         Err(error) => return Err(anyhow::Error::new(error).into()),
     };
     let version = if protocol == Protocol::Mqtt311 { MqttVersion::Mqtt311 } else { MqttVersion::Mqtt5 };
-    let bare = Bare::start(version).map_err(anyhow::Error::new)?;
-    Ok(mosquitto.into_iter().chain([Target::Bare(bare)]).collect())
+    let bare = match bugle_load::allow_open_files(2 * members + OTHER_FILES) {
+        Ok(()) => Some(Target::Bare(Bare::start(version).map_err(anyhow::Error::new)?)),
+        Err(error) => {
+            eprintln!("note: without the bare server, which is a part of this process: {error}");
+            None
+        }
+    };
+    Ok(mosquitto.into_iter().chain(bare).collect())
 }
 
 impl RegistrationsArgs {

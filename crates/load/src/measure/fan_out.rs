@@ -7,6 +7,7 @@
 //! Bugle, until the platform has the receipts of all.
 
 use std::fmt;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bugle_core::{Content, PeripheralId, Protocol, Totals};
@@ -20,6 +21,8 @@ use crate::event::Happening;
 use crate::mqtt::Subscription;
 
 const TOPIC: &str = "everybody";
+/// How long the machine rests before each message.
+const REST: Duration = Duration::from_millis(500);
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +121,8 @@ impl FanOut {
             Goal::new("received the message", self.members, |what| matches!(what, Happening::Received { .. })),
             Goal::new("acknowledged the message", self.members, |what| matches!(what, Happening::Acknowledged)),
         ];
+        // What the one before has left to be done is none of this one's time.
+        thread::sleep(REST);
         side.fleet.forget();
         let began = Instant::now();
         match side.target {
