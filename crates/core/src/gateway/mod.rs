@@ -442,6 +442,12 @@ impl Gateway {
         self.registry.peripheral(slot).map(|peripheral| &peripheral.id)
     }
 
+    /// Whether a delivery is under way to the peripheral in this slot, or waits for the disk to be.
+    #[must_use]
+    pub fn is_delivering(&self, slot: Slot) -> bool {
+        self.registry.registration(slot).is_some_and(|registration| registration.in_flight.is_some())
+    }
+
     /// The state of the peripheral in this slot.
     #[must_use]
     pub fn state(&self, slot: Slot) -> Option<State> {

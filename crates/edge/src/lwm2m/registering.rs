@@ -53,9 +53,14 @@ impl Edge {
         };
         let hold = Hold::Word { awake: registration.binding().is_queue_mode().then_some(super::AWAKE_TIME) };
         let asker = self.lwm2m.next_number();
+        let slot = self.gateway.slot(&peripheral);
         let request = RegistrationRequest { peripheral, asker, presented, description, hold };
         self.lwm2m.askings.insert(asker, Asking { handle, peer, registration });
         self.gateway.handle_registration(now, request);
+        // What is put to it again once its admission is durable, CoAP must not send until then.
+        if let Some(slot) = slot.filter(|slot| !self.gateway.is_delivering(*slot)) {
+            self.abandon(now, slot);
+        }
     }
 
     pub(crate) fn on_client_admitted(&mut self, now: Time, asker: u64, slot: Slot) {

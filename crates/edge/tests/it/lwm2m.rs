@@ -195,6 +195,26 @@ fn a_delivery_that_a_crash_cut_off_reaches_the_client_once() {
 }
 
 #[test]
+fn what_was_under_way_to_a_client_that_registers_anew_is_not_sent_to_it_before_it_is_admitted() {
+    let mut site = Site::good(vec![settings("lamp")]);
+    site.start();
+    let address = site.clients[0].address;
+    site.clients[0].address = "127.0.0.1:9".parse().expect("an address that nobody sends to");
+    let request = site.world.operation(1, message("on"), Receipt::Executed);
+    site.pass(SECOND);
+    site.clients[0].address = address;
+    site.world.is_disk_slow = true;
+    site.tell(0, Input::Start);
+    // CoAP would have sent it again by now.
+    site.pass(10 * SECOND);
+    assert_eq!(messages(&site, 0), [""; 0]);
+    site.world.is_disk_slow = false;
+    site.pass(SECOND);
+    assert_eq!(messages(&site, 0), ["on"]);
+    assert_eq!(site.world.only_outcome(request), Outcome::Executed { answer: Content::default() });
+}
+
+#[test]
 fn a_delivery_in_another_format_that_a_crash_cut_off_is_carried_out_once() {
     // It is asked in TLV first, then in CBOR.
     for formats in [&[ContentFormat::SENML_CBOR][..], &[ContentFormat::SENML_JSON]] {
