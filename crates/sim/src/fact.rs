@@ -1,7 +1,7 @@
 //! What checkers learn of the world.
 
 use bugle_core::platform::Changes;
-use bugle_core::{ApplicationId, GatewayId, PeripheralId, RequestId, WakeEffort, application, gateway};
+use bugle_core::{ApplicationId, GatewayId, PeripheralId, RequestId, Time, WakeEffort, application, gateway};
 
 use crate::network::Stamp;
 
@@ -27,7 +27,14 @@ pub(crate) enum Fact<'a> {
     /// A peripheral was let in.
     Connected { gateway: &'a GatewayId, peripheral: &'a PeripheralId },
     /// A group request left a gateway, for a peripheral.
-    Sent { gateway: &'a GatewayId, peripheral: &'a PeripheralId, request: RequestId, carrier: Carrier },
+    Sent {
+        gateway: &'a GatewayId,
+        peripheral: &'a PeripheralId,
+        request: RequestId,
+        carrier: Carrier,
+        /// When, by the gateway's clock.
+        shown: Time,
+    },
     /// A gateway knows that nothing is under way with a peripheral any more: its stream has ended, or it
     /// registers anew and knows nothing of what was.
     CutOff { gateway: &'a GatewayId, peripheral: &'a PeripheralId },

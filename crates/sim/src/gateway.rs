@@ -104,6 +104,11 @@ impl Gateway {
         &self.id
     }
 
+    /// What its process goes by, or would if it were started now.
+    pub(crate) fn clock(&self) -> Clock {
+        self.process.as_ref().map_or(self.wall, |process| process.clock)
+    }
+
     pub(crate) const fn is_running(&self) -> bool {
         self.process.is_some()
     }

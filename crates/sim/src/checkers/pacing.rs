@@ -61,7 +61,7 @@ impl Checker for Pace {
         }
         match fact {
             Fact::GatewayKept { gateway, change } => return self.kept(gateway, change),
-            Fact::Sent { gateway, peripheral, request, carrier } => {
+            Fact::Sent { gateway, peripheral, request, carrier, .. } => {
                 let member = ((*gateway).clone(), (*peripheral).clone());
                 let is_first = self.sent.insert((member.clone(), *request));
                 if is_first || *carrier == Carrier::Stream {

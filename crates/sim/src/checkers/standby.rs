@@ -1,9 +1,12 @@
 //! While a peripheral is in standby nothing is sent to it: what is meant for it waits.
+//!
+//! A gateway may have heard a word from a peripheral that its disk has in standby. So what is sent to one is put
+//! aside until the disk says more of it: that it woke no later than that, or that the promise was broken.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bugle_core::gateway::Change;
-use bugle_core::{GatewayId, PeripheralId, Presence, RequestId};
+use bugle_core::{GatewayId, PeripheralId, Presence, RequestId, Time};
 
 use super::Checker;
 use super::places::Places;
@@ -18,6 +21,8 @@ pub(super) struct Standby {
     places: Places,
     asleep: BTreeSet<Member>,
     sent: BTreeSet<(Member, RequestId)>,
+    /// What was sent to one that is asleep as far as the disk tells, and when by the gateway's clock.
+    doubtful: BTreeMap<Member, (RequestId, Time)>,
 }
 
 impl Checker for Standby {
@@ -29,34 +34,47 @@ impl Checker for Standby {
         match fact {
             Fact::GatewayKept { gateway, change } => {
                 self.places.observe(gateway, change);
-                let (slot, is_active) = match change {
-                    Change::Registered { slot, registration } => (*slot, registration.presence == Presence::Active),
-                    Change::Presence { slot, presence, .. } => (*slot, *presence == Presence::Active),
+                let (slot, presence, last_word) = match change {
+                    Change::Registered { slot, registration } => {
+                        (*slot, Some(registration.presence), registration.last_word)
+                    }
+                    Change::Presence { slot, presence, last_word } => (*slot, Some(*presence), *last_word),
+                    Change::Deregistered { slot } | Change::Removed { slot } => (*slot, None, Time::MAX),
                     _ => return Ok(()),
                 };
                 let member = ((*gateway).clone(), self.places.at(gateway, slot)?);
-                if is_active {
-                    self.asleep.remove(&member);
-                } else {
-                    self.asleep.insert(member);
+                let woke = (presence == Some(Presence::Active)).then_some(last_word);
+                if let Some((request, sent)) = self.doubtful.remove(&member)
+                    && woke.is_none_or(|woke| woke > sent)
+                {
+                    return Err(sent_in_standby(&member, request));
                 }
+                match presence {
+                    Some(Presence::Active) | None => self.asleep.remove(&member),
+                    Some(_) => self.asleep.insert(member),
+                };
             }
-            Fact::Sent { gateway, peripheral, request, carrier } => {
+            Fact::Sent { gateway, peripheral, request, carrier, shown } => {
                 let member = ((*gateway).clone(), (*peripheral).clone());
-                let is_asleep = self.asleep.contains(&member);
-                let is_first = self.sent.insert((member, *request));
+                let is_first = self.sent.insert((member.clone(), *request));
                 // What CoAP has it sends by itself, until it is acknowledged.
                 let is_new = *carrier == Carrier::Stream || (*carrier == Carrier::Datagram && is_first);
-                if is_asleep && is_new {
-                    return Err(format!("{gateway} sends request {request} to {peripheral}, which is in standby"));
+                if is_new && self.asleep.contains(&member) {
+                    self.doubtful.entry(member).or_insert((*request, *shown));
                 }
             }
+            // What it had heard is lost with it.
+            Fact::GatewayDied { gateway } => self.doubtful.retain(|(at, _), _| at != *gateway),
             _ => {}
         }
         Ok(())
     }
 
     fn conclude(&mut self, _: &State<'_>) -> Result<(), String> {
-        Ok(())
+        self.doubtful.iter().next().map_or(Ok(()), |(member, (request, _))| Err(sent_in_standby(member, *request)))
     }
+}
+
+fn sent_in_standby((gateway, peripheral): &Member, request: RequestId) -> String {
+    format!("{gateway} sends request {request} to {peripheral}, which is in standby")
 }

@@ -61,12 +61,12 @@ impl World {
     /// Tells of the group requests that a gateway has put into what it sends to somebody.
     fn tell_sent(&mut self, number: usize, to: Place, bytes: &[u8], carrier: Carrier) {
         let Some(peripheral) = self.peripheral_at(to) else { return };
-        let gateway = self.gateways[number].id().clone();
+        let (gateway, shown) = (self.gateways[number].id().clone(), self.gateways[number].clock().show(self.now));
         let sent: Vec<RequestId> = words_in(bytes).filter_map(|word| self.contents.get(word).copied()).collect();
         for request in sent {
             self.note(&Place::Gateway(number), format_args!("sends request {request} to {peripheral}"));
             let peripheral = &peripheral;
-            self.tell(&Fact::Sent { gateway: &gateway, peripheral, request, carrier });
+            self.tell(&Fact::Sent { gateway: &gateway, peripheral, request, carrier, shown });
         }
     }
 
