@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
@@ -77,15 +77,11 @@ impl Copy {
 
     /// Builds the simulation and runs it until a promise is broken.
     fn simulate(&self, workspace: &Workspace) -> anyhow::Result<Verdict> {
-        let mut build = command(workspace, "cargo");
-        build.args(["build", "--quiet", "--package", "bugle-sim", "--target-dir"]);
-        build.arg(self.root.join("target")).current_dir(&self.root).stderr(Stdio::piped());
-        let built = build.output().context("cannot start cargo")?;
+        let mut build = self.cargo(workspace, "build");
+        let built = build.stderr(Stdio::piped()).output().context("cannot start cargo")?;
         ensure!(built.status.success(), "it does not build:\n{}", String::from_utf8_lossy(&built.stderr));
-        let mut run = command(workspace, "cargo");
-        run.args(["run", "--quiet", "--package", "bugle-sim", "--target-dir"]);
-        run.arg(self.root.join("target")).args(["--", "--find", SEEDS]).current_dir(&self.root);
-        let ran = run.output().context("cannot start the simulation")?;
+        let mut run = self.cargo(workspace, "run");
+        let ran = run.args(["--", "--find", SEEDS]).output().context("cannot start the simulation")?;
         let (told, cried) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
         if ran.status.success() {
             return Ok(Verdict::NotFound);
@@ -94,6 +90,14 @@ impl Copy {
         let found = told.lines().last().or_else(|| cried.lines().find(|line| line.contains("panicked")));
         let found = found.unwrap_or("it died").chars().take(120).collect();
         Ok(Verdict::Found(found))
+    }
+
+    /// Its target folder is its own: cargo would take what is built of the copy for what is built of the workspace.
+    fn cargo(&self, workspace: &Workspace, what: &str) -> Command {
+        let mut cargo = command(workspace, "cargo");
+        cargo.args([what, "--quiet", "--profile", "simulation", "--package", "bugle-sim", "--target-dir"]);
+        cargo.arg(self.root.join("target")).current_dir(&self.root);
+        cargo
     }
 }
 

@@ -99,8 +99,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     mutation(
         "put any decision in force, whichever asking it is about",
         "crates/core/src/gateway/registration.rs",
-        "if self.asks.get(&slot).is_none_or(|ask| ask.registration != registration) {",
-        "if self.asks.get(&slot).is_none() {",
+        "self.asks.get(slot).filter(|ask| ask.registration == registration)",
+        "self.asks.get(slot)",
     ),
     mutation(
         "let in who is blocked",
@@ -111,8 +111,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     mutation(
         "deliver what was settled meanwhile",
         "crates/core/src/gateway/distribution.rs",
-        "let leaves = self.set_out(slot, delivery);",
-        "let leaves = self.set_out(slot, delivery) || delivery != 0;",
+        "let leaves = self.set_out(now, slot, delivery);",
+        "let leaves = self.set_out(now, slot, delivery) || delivery != 0;",
     ),
     mutation(
         "complete a request before all gateways have told their members",
@@ -181,3 +181,21 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "rposition(|other| other.priority < waiting.priority)",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_mutation_is_of_code_that_is_there_once() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("it lies in the workspace");
+        for Mutation { what, file, from, to } in MUTATIONS {
+            let text = fs::read_to_string(root.join(file)).expect("the file is there");
+            assert_eq!(text.matches(from).count(), 1, "{what}: {file}");
+            assert_ne!(from, to, "{what}");
+        }
+    }
+}
