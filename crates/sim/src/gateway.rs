@@ -384,7 +384,10 @@ impl Gateway {
         work(&mut process.link, shown, &logs, &mut done);
         let mut is_news = false;
         for output in done {
-            is_news |= !matches!(output, LinkOutput::Dial | LinkOutput::Tell { .. } | LinkOutput::Close { .. });
+            is_news |= matches!(
+                output,
+                LinkOutput::Up | LinkOutput::Down | LinkOutput::Entry { .. } | LinkOutput::UpAcknowledged { .. }
+            );
             match output {
                 LinkOutput::Dial => out.push(Output::Dial),
                 LinkOutput::Tell { stream, frame } => out.push(Output::Tell { stream, frame }),

@@ -223,12 +223,13 @@ impl Draw {
 
     fn disks(&mut self) -> DiskConditions {
         let random = &mut self.random;
-        let slow = *random.pick(&[3, 20, 150]);
+        let slow = *random.pick(&[3, 20, 150, 800]);
         DiskConditions { commit: 1..slow + 2, stall: random.of(0..20), failure: random.of(0..20) }
     }
 
     fn faults(&mut self) -> Vec<(Duration, Fault)> {
-        let count = self.random.index(14);
+        let most = *self.random.pick(&[3, 14, 50]);
+        let count = self.random.index(most);
         (0..count).map(|_| (self.moment(), self.fault())).collect()
     }
 

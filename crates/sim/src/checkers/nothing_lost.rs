@@ -1,8 +1,9 @@
-//! What a peripheral was told to be taken reaches its application.
+//! What a peripheral was told to be taken is on its gateway's disk then, and reaches its application.
 
 use std::collections::BTreeSet;
 
-use bugle_core::Event;
+use bugle_core::gateway::Change;
+use bugle_core::{Content, Event, UpEntry};
 
 use super::Checker;
 use crate::fact::Fact;
@@ -11,6 +12,8 @@ use crate::state::State;
 
 #[derive(Debug, Default)]
 pub(super) struct NothingLost {
+    /// What is, or was, on the disks of gateways.
+    kept: BTreeSet<String>,
     taken: BTreeSet<String>,
     told: BTreeSet<String>,
 }
@@ -22,11 +25,19 @@ impl Checker for NothingLost {
 
     fn observe(&mut self, _: Moment, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
-            Fact::ReportTaken { report } => drop(self.taken.insert((*report).to_owned())),
+            Fact::GatewayKept { change: Change::Up { entry: UpEntry::Report { report, .. }, .. }, .. } => {
+                self.kept.insert(text(&report.content));
+            }
+            Fact::ReportTaken { report } => {
+                if !self.kept.contains(*report) {
+                    return Err(format!("the report {report:?} was acknowledged and is on no disk"));
+                }
+                self.taken.insert((*report).to_owned());
+            }
             Fact::PlatformKept { changes } => {
                 for (_, event) in &changes.events {
                     if let Event::Report { report, .. } = event {
-                        self.told.insert(String::from_utf8_lossy(&report.content.bytes).into_owned());
+                        self.told.insert(text(&report.content));
                     }
                 }
             }
@@ -41,4 +52,8 @@ impl Checker for NothingLost {
             None => Ok(()),
         }
     }
+}
+
+fn text(content: &Content) -> String {
+    String::from_utf8_lossy(&content.bytes).into_owned()
 }
