@@ -378,8 +378,12 @@ impl Gateway {
         self.timers.next()
     }
 
-    /// A report of a registered peripheral. [`Effect::Taken`] with `token` follows when it is durable.
+    /// A report of a registered peripheral. [`Effect::Taken`] with `token` follows when it is durable, and not if the
+    /// registration has ended: it is nobody's report then, and its peripheral is about to be told.
     pub fn handle_report(&mut self, now: Time, slot: Slot, name: String, content: Content, token: u64) {
+        if !self.is_registered(slot) {
+            return;
+        }
         self.handle_word(now, slot);
         self.handle_will(now, slot, name, content);
         self.outbox.effect(Effect::Taken { slot, token });
@@ -440,6 +444,12 @@ impl Gateway {
     #[must_use]
     pub fn peripheral(&self, slot: Slot) -> Option<&PeripheralId> {
         self.registry.peripheral(slot).map(|peripheral| &peripheral.id)
+    }
+
+    /// Whether the peripheral in this slot is registered.
+    #[must_use]
+    pub fn is_registered(&self, slot: Slot) -> bool {
+        self.registry.registered(slot).is_some()
     }
 
     /// Whether a delivery is under way to the peripheral in this slot, or waits for the disk to be.

@@ -15,7 +15,7 @@ const SEND: &str = "send";
 impl Edge {
     /// LwM2M 1.1 core, 6.4.6: values at places that they name themselves.
     pub(super) fn on_send(&mut self, now: Time, handle: RequestHandle, peer: Peer, records: &[Record]) {
-        let Some(slot) = self.lwm2m.clients.at(peer) else {
+        let Some(slot) = self.lwm2m.clients.at(peer).filter(|slot| self.gateway.is_registered(*slot)) else {
             return self.answer(now, handle, &Response::new(Code::NOT_FOUND));
         };
         if self.store == Store::Failing {

@@ -185,10 +185,13 @@ impl Edge {
                 self.gateway.confirm(slot, token);
             }
             Topic::Deregister => {
+                // What it may have said since its registration ended nobody takes.
+                let is_registered = self.gateway.is_registered(slot);
+                let last_word = if is_registered { LastWord::Leaving } else { LastWord::Unanswered };
                 self.release(slot);
                 self.gateway.handle_deregistration(now, slot);
                 self.gateway.confirm(slot, token);
-                let leaving = |packet_id| Phase::Leaving { packet_id, last_word: LastWord::Leaving };
+                let leaving = |packet_id| Phase::Leaving { packet_id, last_word };
                 let phase = packet_id.map_or(Phase::Idle, leaving);
                 self.set_phase(connection, phase);
             }

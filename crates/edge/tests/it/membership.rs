@@ -119,6 +119,26 @@ fn a_peripheral_that_says_more_before_it_knows_that_it_has_left_is_told_so() {
 }
 
 #[test]
+fn a_report_that_comes_while_the_end_of_its_registration_waits_for_the_disk_is_not_acknowledged() {
+    let mut world = World::new(&["p"]);
+    let connection = world.join("p");
+    world.replies(connection);
+    world.is_disk_slow = true;
+    world.down(DownEntry::Block { peripheral: peripheral("p") });
+    world.publish_as(78, connection, QoS::AtLeastOnce, "bugle/p/reports/count".into(), "1");
+    world.publish_as(79, connection, QoS::AtLeastOnce, "bugle/p/deregister".into(), "");
+    world.is_disk_slow = false;
+    world.run();
+    let replies = world.replies(connection);
+    assert!(matches!(
+        &replies[..],
+        [v5::Packet::PublishAck(ack), v5::Packet::Disconnect(_)] if ack.packet_id.get() == 79
+    ));
+    assert!(world.is_closed(connection), "it is not left waiting for the other acknowledgement");
+    assert_eq!(world.reports(), []);
+}
+
+#[test]
 fn a_peripheral_that_has_left_and_says_no_more_may_stay_connected() {
     let mut world = World::new(&["p"]);
     let connection = world.join("p");
