@@ -111,8 +111,9 @@ impl Draw {
             weight: self.random.of(1..100) as usize,
         };
         let (network, disks) = (self.network(), self.disks());
-        let faults = self.faults();
+        let mut faults = self.faults();
         let works = self.works();
+        faults.extend(self.crashes_on(&works));
         let safety = self.safety;
         Plan { gateways, platform, applications, peripherals, devices, network, disks, safety, faults, works }
     }
@@ -233,17 +234,37 @@ impl Draw {
         (0..count).map(|_| (self.moment(), self.fault())).collect()
     }
 
+    /// Some gateways die when they have just been told that a request is cancelled.
+    fn crashes_on(&mut self, works: &[(Duration, Work)]) -> Vec<(Duration, Fault)> {
+        let cancelled = works.iter().filter(|(_, work)| matches!(work, Work::Cancel { .. }));
+        let mut crashes = Vec::new();
+        for (at, _) in cancelled {
+            if self.random.chance(500) {
+                let gateway = Place::Gateway(self.random.index(self.gateways));
+                crashes.push((*at + self.random.millis(0..4_000), self.crash(gateway)));
+            }
+        }
+        crashes
+    }
+
+    fn crash(&mut self, place: Place) -> Fault {
+        Fault::Crash {
+            place,
+            outputs: self.random.of(0..12) as u32,
+            down_for: self.random.millis(10..15_000),
+            manner: if self.random.chance(500) { Manner::ProcessOnly } else { Manner::Power },
+        }
+    }
+
     fn fault(&mut self) -> Fault {
         let lasts = self.random.millis(50..30_000);
         let gateway = self.random.index(self.gateways);
         let application = self.random.index(self.applications);
         match self.random.of(0..100) {
-            0..45 => Fault::Crash {
-                place: self.node(),
-                outputs: self.random.of(0..12) as u32,
-                down_for: self.random.millis(10..15_000),
-                manner: if self.random.chance(500) { Manner::ProcessOnly } else { Manner::Power },
-            },
+            0..45 => {
+                let place = self.node();
+                self.crash(place)
+            }
             45..65 => {
                 let (from, to) = self.way();
                 let ways = if self.random.chance(500) { Ways::One } else { Ways::Both };

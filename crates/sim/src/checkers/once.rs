@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bugle_core::gateway::Change;
-use bugle_core::{GatewayId, PeripheralId, Priority, RequestId, UpEntry};
+use bugle_core::{DownEntry, GatewayId, PeripheralId, Priority, RequestId, UpEntry};
 
 use super::Checker;
 use crate::fact::{Carrier, Fact};
@@ -19,7 +19,9 @@ pub(super) struct Once {
     new: BTreeSet<(Member, u64, RequestId)>,
     /// When the outcome of a member was on the gateway's disk.
     settled: BTreeMap<(Member, RequestId), Stamp>,
-    /// When the cancellation of a request was on a gateway's disk.
+    /// The request that each entry of a gateway's down log cancels, if one does.
+    cancelling: BTreeMap<GatewayId, Vec<Option<RequestId>>>,
+    /// When a gateway's disk knew that a request is cancelled.
     cancelled: BTreeMap<(GatewayId, RequestId), Stamp>,
     /// The requests in the order in which each gateway took them.
     taken: BTreeMap<(GatewayId, RequestId), usize>,
@@ -66,6 +68,22 @@ impl Checker for Once {
             }
             Fact::GatewayKept { gateway, change: Change::Cancelled { request } } => {
                 self.cancelled.entry(((*gateway).clone(), *request)).or_insert(moment.stamp);
+            }
+            Fact::PlatformKept { changes } => {
+                for (gateway, entry) in &changes.down {
+                    let cancelled = match entry {
+                        DownEntry::Cancel { request, .. } => Some(*request),
+                        _ => None,
+                    };
+                    self.cancelling.entry(gateway.clone()).or_default().push(cancelled);
+                }
+            }
+            Fact::GatewayKept { gateway, change: Change::DownApplied { sequence } } => {
+                let place = usize::try_from(*sequence).expect("logs of small worlds are short") - 1;
+                let entry = self.cancelling.get(*gateway).and_then(|entries| entries.get(place));
+                if let Some(request) = entry.copied().flatten() {
+                    self.cancelled.entry(((*gateway).clone(), request)).or_insert(moment.stamp);
+                }
             }
             Fact::Received { gateway, peripheral, request, is_repeat, session, sent, carrier } => {
                 let member = ((*gateway).clone(), (*peripheral).clone());

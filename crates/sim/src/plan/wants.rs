@@ -79,10 +79,10 @@ impl Draw {
         }
     }
 
-    /// How fast something may go: mostly as fast as it can.
+    /// How fast something may go: often as fast as it can.
     pub(super) fn pacing(&mut self) -> Pacing {
         let random = &mut self.random;
-        if random.chance(600) {
+        if random.chance(500) {
             return Pacing::default();
         }
         let mut number = |per_mille, most| {
@@ -92,7 +92,7 @@ impl Draw {
         Pacing {
             members_per_second: number(500, 4),
             members_in_flight: number(500, 4),
-            activations_per_minute: number(500, 5),
+            activations_per_minute: number(800, 4),
         }
     }
 
