@@ -127,10 +127,10 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         "drop(entry);",
     ),
     mutation(
-        "take old news of a registration for new",
+        "route no requests to who has registered",
         "crates/core/src/platform/registration.rs",
-        "on_record.is_some_and(|on_record| registration < on_record)",
-        "on_record.is_some_and(|on_record| registration > on_record)",
+        "row.member_of = changed.groups.clone();",
+        "",
     ),
     mutation(
         "keep who has left in the group configuration",
