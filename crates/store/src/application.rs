@@ -16,8 +16,12 @@ use thiserror::Error;
 
 use crate::sqlite::{Connection, Database, Layout, Measures, OpenError, OptionalExtension, StoreError, params};
 
-const LAYOUT: Layout =
-    Layout { kind: "application", application_id: 0x4275_6170, migrations: &[include_str!("application/1.sql")] };
+const LAYOUT: Layout = Layout {
+    kind: "application",
+    application_id: 0x4275_6170,
+    cache_kib: 32_768,
+    migrations: &[include_str!("application/1.sql")],
+};
 
 /// The store of one application.
 #[derive(Debug)]

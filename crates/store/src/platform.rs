@@ -41,6 +41,7 @@ use names::Names;
 const LAYOUT: Layout = Layout {
     kind: "platform",
     application_id: 0x4275_6750, // BugP
+    cache_kib: 32_768,
     migrations: &[
         include_str!("platform/tables.sql"),
         include_str!("platform/progress.sql"),

@@ -64,6 +64,7 @@ mod tests {
     const LAYOUT: Layout = Layout {
         kind: "test",
         application_id: 7,
+        cache_kib: 2_048,
         migrations: &["CREATE TABLE pair (number INTEGER PRIMARY KEY AUTOINCREMENT, twin INTEGER NOT NULL) STRICT"],
     };
 

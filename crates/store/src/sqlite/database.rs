@@ -293,6 +293,7 @@ mod tests {
     const LAYOUT: Layout = Layout {
         kind: "test",
         application_id: 7,
+        cache_kib: 2_048,
         migrations: &["
             CREATE TABLE number (value INTEGER PRIMARY KEY) STRICT;
             CREATE TABLE reference (value INTEGER REFERENCES number DEFERRABLE INITIALLY DEFERRED) STRICT"],

@@ -30,6 +30,8 @@ pub struct Layout {
     pub kind: &'static str,
     /// Marks the file as one of this kind (`PRAGMA application_id`); never zero.
     pub application_id: i32,
+    /// How much of it the connection that writes keeps in memory, in KiB.
+    pub cache_kib: u32,
     /// The statements that lead from each layout to the next, the first from an empty file. Those
     /// released are never changed; new ones are added at the end.
     pub migrations: &'static [&'static str],
@@ -51,7 +53,7 @@ impl Layout {
         let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         connection.busy_timeout(LOCK_WAIT).map_err(failed)?;
         self.check(path, &connection)?;
-        configure(&connection).map_err(failed)?;
+        configure(&connection, self.cache_kib).map_err(failed)?;
         self.migrate(path, &mut connection)?;
         Ok(connection)
     }
@@ -113,12 +115,13 @@ fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
-fn configure(connection: &Connection) -> rusqlite::Result<()> {
+fn configure(connection: &Connection, cache_kib: u32) -> rusqlite::Result<()> {
     keep_statements(connection)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "cache_size", -32_768)?;
+    // Below nought it is KiB; above, it would be pages.
+    connection.pragma_update(None, "cache_size", -i64::from(cache_kib))?;
     connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", JOURNAL_BYTES_MAX, |_| Ok(()))
 }
@@ -133,8 +136,12 @@ mod tests {
 
     use super::*;
 
-    const FIRST: Layout =
-        Layout { kind: "test", application_id: 7, migrations: &["CREATE TABLE a (x INTEGER) STRICT"] };
+    const FIRST: Layout = Layout {
+        kind: "test",
+        application_id: 7,
+        cache_kib: 2_048,
+        migrations: &["CREATE TABLE a (x INTEGER) STRICT"],
+    };
     const SECOND: Layout = Layout {
         migrations: &["CREATE TABLE a (x INTEGER) STRICT", "ALTER TABLE a ADD COLUMN y INTEGER DEFAULT 4"],
         ..FIRST
