@@ -27,8 +27,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(16);
 const KEEP_ALIVE_CALM: Duration = Duration::from_secs(20);
 /// How long it waits after a no for good, once it behaves.
 const LONG_WAIT: Duration = Duration::from_secs(120);
-/// Refusals that say to try again: unavailable and busy, in both versions.
-const PASSING: [u8; 3] = [0x88, 0x89, 3];
+/// Refusals that say to try again: unavailable, busy and too many at once, in both versions.
+const PASSING: [u8; 4] = [0x88, 0x89, 0x97, 3];
 /// Messages that wait to be sent; with more it does not report.
 const OUTBOX_MAX: usize = 20;
 
