@@ -174,9 +174,9 @@ impl Draw {
             back_off: random.seconds(1..15),
         };
         match random.of(0..10) {
-            0..4 => Waker::Window,
-            4..6 => Waker::WakeOnLan { mac: "02:00:5e:10:00:01".parse().expect("an address"), broadcast: None, effort },
-            6..8 => Waker::Coap { uri: "coap://192.0.2.250/wake".parse().expect("a URI"), effort },
+            0..2 => Waker::Window,
+            2..5 => Waker::WakeOnLan { mac: "02:00:5e:10:00:01".parse().expect("an address"), broadcast: None, effort },
+            5..8 => Waker::Coap { uri: "coap://192.0.2.250/wake".parse().expect("a URI"), effort },
             _ => Waker::Exec { program: "wake".into(), arguments: vec!["{peripheral}".into()], effort },
         }
     }
