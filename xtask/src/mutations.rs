@@ -54,8 +54,10 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     mutation(
         "forget at the gateway that a request is cancelled",
         "crates/core/src/gateway/stopping.rs",
-        "self.outbox.record(Change::Cancelled { request });",
-        "",
+        "if !std::mem::replace(&mut taken.is_stopped, true) {
+            self.outbox.record(Change::Cancelled { request });
+        }",
+        "let _ = taken;",
     ),
     mutation(
         "tell only one gateway of a cancellation",

@@ -236,12 +236,12 @@ impl Draw {
 
     /// Some gateways die when they have just been told that a request is cancelled.
     fn crashes_on(&mut self, works: &[(Duration, Work)]) -> Vec<(Duration, Fault)> {
-        let cancelled = works.iter().filter(|(_, work)| matches!(work, Work::Cancel { .. }));
         let mut crashes = Vec::new();
-        for (at, _) in cancelled {
-            if self.random.chance(500) {
-                let gateway = Place::Gateway(self.random.index(self.gateways));
-                crashes.push((*at + self.random.millis(0..4_000), self.crash(gateway)));
+        for (at, _) in works.iter().filter(|(_, work)| matches!(work, Work::Cancel { .. })) {
+            for gateway in 0..self.gateways {
+                if self.random.chance(600) {
+                    crashes.push((*at + self.random.millis(200..5_000), self.crash(Place::Gateway(gateway))));
+                }
             }
         }
         crashes

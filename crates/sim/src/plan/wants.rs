@@ -22,8 +22,8 @@ impl Draw {
     fn work(&mut self) -> Work {
         let application = self.random.index(self.applications);
         match self.random.of(0..100) {
-            0..52 => Work::Submit { application, submitted: self.submitted() },
-            52..58 => Work::Cancel { application, choice: self.random.next() },
+            0..48 => Work::Submit { application, submitted: self.submitted() },
+            48..58 => Work::Cancel { application, choice: self.random.next() },
             58..78 => Work::Direct { application, direct: self.direct(application) },
             78..83 => Work::DirectGroup { application, direct: self.direct_group(application) },
             83..87 => Work::Nest { application, nest: self.nest(application) },

@@ -37,6 +37,9 @@ impl Wish {
     }
 }
 
+/// Of so many requests that were accepted last people cancel one.
+const LAST_ACCEPTED: usize = 2;
+
 impl World {
     pub(super) fn call_of_application(&mut self, application: usize, call: CallId, ask: Ask) {
         let start = self.applications[application].starts();
@@ -78,11 +81,13 @@ impl World {
                 (application, Ask::Submit { application: of, key, submitted })
             }
             Work::Cancel { application, choice } => {
+                // One of the last, because those before are over mostly.
                 let accepted = &self.accepted[application];
-                if accepted.is_empty() {
+                let last = &accepted[accepted.len().saturating_sub(LAST_ACCEPTED)..];
+                if last.is_empty() {
                     return;
                 }
-                let request = accepted[(choice % accepted.len() as u64) as usize];
+                let request = last[(choice % last.len() as u64) as usize];
                 let of = self.applications[application].id().clone();
                 (application, Ask::Cancel(Cancel { application: of, request }))
             }
