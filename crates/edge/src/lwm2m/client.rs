@@ -26,7 +26,12 @@ pub(crate) struct Client {
     /// What is being put to it.
     pub(super) delivering: Option<Box<Delivering>>,
     /// What is observed of it, which is mostly nothing.
-    observed: Option<Box<BTreeMap<ResourcePath, Observed>>>,
+    observed: Option<Box<Observations>>,
+}
+
+#[derive(Debug, Default)]
+struct Observations {
+    by_path: BTreeMap<ResourcePath, Observed>,
 }
 
 /// What became of the wish to observe a path.
@@ -145,20 +150,20 @@ impl Client {
     }
 
     pub(super) fn observed(&self, path: ResourcePath) -> Option<Observed> {
-        self.observed.as_ref()?.get(&path).copied()
+        self.observed.as_ref()?.by_path.get(&path).copied()
     }
 
     pub(super) fn set_observed(&mut self, path: ResourcePath, observed: Option<Observed>) {
         match (observed, &mut self.observed) {
-            (Some(observed), all) => drop(all.get_or_insert_default().insert(path, observed)),
-            (None, Some(all)) => drop(all.remove(&path)),
+            (Some(observed), all) => drop(all.get_or_insert_default().by_path.insert(path, observed)),
+            (None, Some(all)) => drop(all.by_path.remove(&path)),
             (None, None) => {}
         }
     }
 
     /// The exchanges in which it is observed.
     pub(super) fn observations(&self) -> impl Iterator<Item = ExchangeId> {
-        self.observed.iter().flat_map(|observed| observed.values()).filter_map(|observed| match observed {
+        self.observed.iter().flat_map(|observed| observed.by_path.values()).filter_map(|observed| match observed {
             Observed::In(exchange) => Some(*exchange),
             Observed::Refused => None,
         })
@@ -168,7 +173,7 @@ impl Client {
     pub(super) fn take_observations(&mut self) -> Vec<ExchangeId> {
         let exchanges = self.observations().collect();
         if let Some(observed) = &mut self.observed {
-            observed.retain(|_, observed| *observed == Observed::Refused);
+            observed.by_path.retain(|_, observed| *observed == Observed::Refused);
         }
         exchanges
     }
