@@ -161,8 +161,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     mutation(
         "send a wake-up while another may work",
         "crates/core/src/gateway/activation.rs",
-        "if waking.attempt.is_some() || waking.pause_until > now {",
-        "if waking.tries > 200 {",
+        "let until = waker.effort().map(|effort| now + effort.time_limit);",
+        "let until = waker.effort().map(|_| now);",
     ),
     mutation(
         "wake who has woken meanwhile",

@@ -234,10 +234,11 @@ impl Draw {
         (0..count).map(|_| (self.moment(), self.fault())).collect()
     }
 
-    /// Some gateways die when they have just been told that a request is cancelled.
+    /// Some gateways die when they have just been told that a request is cancelled, or to wake a group.
     fn crashes_on(&mut self, works: &[(Duration, Work)]) -> Vec<(Duration, Fault)> {
         let mut crashes = Vec::new();
-        for (at, _) in works.iter().filter(|(_, work)| matches!(work, Work::Cancel { .. })) {
+        let is_urgent = |work: &Work| matches!(work, Work::Cancel { .. } | Work::DirectGroup { .. });
+        for (at, _) in works.iter().filter(|(_, work)| is_urgent(work)) {
             for gateway in 0..self.gateways {
                 if self.random.chance(600) {
                     crashes.push((*at + self.random.millis(200..5_000), self.crash(Place::Gateway(gateway))));

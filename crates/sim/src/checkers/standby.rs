@@ -43,11 +43,13 @@ impl Checker for Standby {
                     _ => return Ok(()),
                 };
                 let member = ((*gateway).clone(), self.places.at(gateway, slot)?);
-                let woke = (presence == Some(Presence::Active)).then_some(last_word);
-                if let Some((request, sent)) = self.doubtful.remove(&member)
-                    && woke.is_none_or(|woke| woke > sent)
-                {
-                    return Err(sent_in_standby(&member, request));
+                if let Some((request, sent)) = self.doubtful.get(&member).copied() {
+                    if last_word > sent {
+                        return Err(sent_in_standby(&member, request));
+                    }
+                    if presence == Some(Presence::Active) {
+                        self.doubtful.remove(&member);
+                    }
                 }
                 match presence {
                     Some(Presence::Active) | None => self.asleep.remove(&member),

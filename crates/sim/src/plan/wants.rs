@@ -22,10 +22,10 @@ impl Draw {
     fn work(&mut self) -> Work {
         let application = self.random.index(self.applications);
         match self.random.of(0..100) {
-            0..48 => Work::Submit { application, submitted: self.submitted() },
-            48..58 => Work::Cancel { application, choice: self.random.next() },
-            58..78 => Work::Direct { application, direct: self.direct(application) },
-            78..83 => Work::DirectGroup { application, direct: self.direct_group(application) },
+            0..46 => Work::Submit { application, submitted: self.submitted() },
+            46..56 => Work::Cancel { application, choice: self.random.next() },
+            56..70 => Work::Direct { application, direct: self.direct(application) },
+            70..83 => Work::DirectGroup { application, direct: self.direct_group(application) },
             83..87 => Work::Nest { application, nest: self.nest(application) },
             87..89 => {
                 let Nest { application: of, outer, inner } = self.nest(application);
@@ -92,7 +92,7 @@ impl Draw {
         Pacing {
             members_per_second: number(500, 4),
             members_in_flight: number(500, 4),
-            activations_per_minute: number(800, 4),
+            activations_per_minute: number(800, 6),
         }
     }
 
