@@ -10,10 +10,11 @@ use bugle_core::gateway::{Batch, Restored, Ticket};
 
 use crate::sqlite::{Answer, Database, Layout, Measures, OpenError, Row, StoreError};
 
-/// The tables. Slots are small integers given by the gateway's machine, so that rows are written in
-/// order and found without an index.
 /// What the gateway knows it has in memory already, so that the store reads only what a commit touches.
 const CACHE_KIB: u32 = 4_096;
+
+/// The tables. Slots are small integers given by the gateway's machine, so that rows are written in
+/// order and found without an index.
 const LAYOUT: Layout = Layout {
     kind: "gateway",
     application_id: 0x4275_6757, // BugW

@@ -181,7 +181,7 @@ impl Served {
         }
     }
 
-    /// What a socket does not take at once is lost: messages are short, and come one at a time.
+    /// Whoever does not take it at once is cut off: messages are short, and come one at a time.
     fn send_to_all(&mut self, packet: &[u8]) {
         self.connections.retain(|_, connection| connection.stream.write(packet).is_ok());
     }
