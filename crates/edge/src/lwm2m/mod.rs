@@ -2,6 +2,7 @@
 //! queue mode is standby, and any word of it the end of that.
 
 mod client;
+mod clients;
 mod delivering;
 mod observing;
 mod peer;
@@ -24,7 +25,8 @@ pub use secured::Dtls;
 use crate::carriage::{from_coap_request, to_coap_response};
 use crate::counters::Counters;
 use crate::edge::Edge;
-use client::{Asking, Clients};
+use client::Asking;
+use clients::Clients;
 use secured::Secured;
 
 /// How long a client in queue mode is awake after its last word, unless its allocation says otherwise:
