@@ -45,13 +45,13 @@ pub(super) enum Observed {
 #[derive(Debug)]
 pub(super) struct Delivering {
     pub(super) exchange: ExchangeId,
-    pub(super) ask: Ask,
+    pub(super) attempt: Attempt,
     pub(super) delivery: Delivery,
 }
 
 /// Which delivery it is, and how often it was tried.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ask {
+pub(super) struct Attempt {
     pub(super) request: RequestId,
     /// Its number at the gateway's machine.
     pub(super) number: u16,

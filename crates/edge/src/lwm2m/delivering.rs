@@ -17,7 +17,7 @@ use bugle_core::{GroupRequest, Outcome, Time};
 use bugle_lwm2m::operation::Delivery;
 
 use super::Purpose;
-use super::client::{Ask, Delivering};
+use super::client::{Attempt, Delivering};
 use crate::carriage::{from_coap_response, to_coap_request};
 use crate::edge::Edge;
 
@@ -35,24 +35,24 @@ impl Edge {
     pub(crate) fn deliver_to_client(&mut self, now: Time, slot: Slot, number: u16, request: &Arc<GroupRequest>) {
         let Some(client) = self.lwm2m.clients.get(slot) else { return };
         match Delivery::new(&request.operation, &client.registration) {
-            Ok(delivery) => self.ask(now, slot, Ask { request: request.id, number, tries: 0, resets: 0 }, delivery),
+            Ok(delivery) => self.ask(now, slot, Attempt { request: request.id, number, tries: 0, resets: 0 }, delivery),
             Err(error) => self.gateway.handle_concluded(now, slot, number, error.outcome()),
         }
     }
 
-    fn ask(&mut self, now: Time, slot: Slot, ask: Ask, delivery: Delivery) {
+    fn ask(&mut self, now: Time, slot: Slot, attempt: Attempt, delivery: Delivery) {
         self.abandon(now, slot);
         let Some(peer) = self.lwm2m.clients.get(slot).map(|client| client.peer) else { return };
         if !self.is_reachable(peer) {
             return self.gateway.handle_unreachable(now, slot);
         }
         let Some(client) = self.lwm2m.clients.get_mut(slot) else { return };
-        let (reliability, identity) = (Reliability::Confirmable, Some(ask.identity()));
+        let (reliability, identity) = (Reliability::Confirmable, Some(attempt.identity()));
         let manner = bugle_coap::Delivery { reliability, identity, response_timeout: None };
         let asked = self.lwm2m.endpoint.request(now, client.peer, to_coap_request(delivery.request()), manner);
         match asked {
             Ok(exchange) => {
-                client.delivering = Some(Box::new(Delivering { exchange, ask, delivery }));
+                client.delivering = Some(Box::new(Delivering { exchange, attempt, delivery }));
                 self.lwm2m.exchanges.insert(exchange, Purpose::Delivery(slot));
                 self.counters.deliveries += 1;
             }
@@ -61,7 +61,7 @@ impl Edge {
             }
             Err(error) => {
                 let outcome = Outcome::Failed { reason: error.to_string() };
-                self.gateway.handle_concluded(now, slot, ask.number, outcome);
+                self.gateway.handle_concluded(now, slot, attempt.number, outcome);
             }
         }
     }
@@ -93,8 +93,8 @@ impl Edge {
         match delivering.delivery.retry(&client.registration, &response) {
             // Nothing was carried out: another format may do.
             Some(other) => {
-                let ask = Ask { tries: delivering.ask.tries + 1, resets: 0, ..delivering.ask };
-                self.ask(now, slot, ask, other);
+                let attempt = Attempt { tries: delivering.attempt.tries + 1, resets: 0, ..delivering.attempt };
+                self.ask(now, slot, attempt, other);
             }
             None => {
                 let outcome = delivering.delivery.outcome(&response);
@@ -107,7 +107,9 @@ impl Edge {
         let Some(number) = self.delivering(exchange, slot) else { return };
         self.lwm2m.exchanges.remove(&exchange);
         let Some(client) = self.lwm2m.clients.get_mut(slot) else { return };
-        if failure == Failure::Reset && client.delivering.as_ref().is_some_and(|known| known.ask.resets < RESETS_MAX) {
+        if failure == Failure::Reset
+            && client.delivering.as_ref().is_some_and(|known| known.attempt.resets < RESETS_MAX)
+        {
             self.lwm2m.resets.push_back((now + RESET_REST, slot, exchange));
             return self.gateway.handle_word(now, slot);
         }
@@ -135,8 +137,8 @@ impl Edge {
                 continue;
             }
             let delivering = self.lwm2m.clients.get_mut(slot).and_then(|client| client.delivering.take());
-            let Delivering { ask, delivery, .. } = *delivering.expect("it is being delivered");
-            self.ask(now, slot, Ask { resets: ask.resets + 1, ..ask }, delivery);
+            let Delivering { attempt, delivery, .. } = *delivering.expect("it is being delivered");
+            self.ask(now, slot, Attempt { resets: attempt.resets + 1, ..attempt }, delivery);
         }
     }
 
@@ -149,11 +151,11 @@ impl Edge {
     /// The number of the delivery that an exchange is.
     fn delivering(&self, exchange: ExchangeId, slot: Slot) -> Option<u16> {
         let delivering = self.lwm2m.clients.get(slot)?.delivering.as_ref()?;
-        (delivering.exchange == exchange).then_some(delivering.ask.number)
+        (delivering.exchange == exchange).then_some(delivering.attempt.number)
     }
 }
 
-impl Ask {
+impl Attempt {
     /// What the client recognises a repetition by.
     ///
     /// The message ids of the tries are far apart in the ring of 15 bits, so that none is that of another delivery
@@ -178,15 +180,15 @@ mod tests {
     #[test]
     fn every_try_of_every_delivery_has_an_identity_of_its_own_and_always_the_same() {
         let request = RequestId::compose(Time::from_millis(1_900_000_000_000), 7);
-        let ask = |number, tries, resets| Ask { request, number, tries, resets }.identity();
+        let identity = |number, tries, resets| Attempt { request, number, tries, resets }.identity();
         for number in [1, 0x7fff, 0x8000, u16::MAX] {
             let tries = 0..1 << TRY_BITS;
-            let message_ids: BTreeSet<_> = tries.clone().map(|tries| ask(number, tries, 0).message_id).collect();
-            let tokens: BTreeSet<_> = tries.clone().map(|tries| ask(number, tries, 0).token).collect();
+            let message_ids: BTreeSet<_> = tries.clone().map(|tries| identity(number, tries, 0).message_id).collect();
+            let tokens: BTreeSet<_> = tries.clone().map(|tries| identity(number, tries, 0).token).collect();
             assert_eq!((message_ids.len(), tokens.len()), (tries.len(), tries.len()));
-            assert_eq!(ask(number, 1, 0), ask(number, 1, 1));
+            assert_eq!(identity(number, 1, 0), identity(number, 1, 1));
             // The deliveries that follow keep clear of the tries of this one.
-            let after = (1..1_000).map(|step| ask(number.wrapping_add(step), 0, 0).message_id);
+            let after = (1..1_000).map(|step| identity(number.wrapping_add(step), 0, 0).message_id);
             assert!(after.into_iter().all(|other| !message_ids.contains(&other)));
         }
     }
