@@ -213,7 +213,7 @@ fn reason(error: webpki::Error) -> CertificateError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use rcgen::{
         BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
         SanType, date_time_ymd,
@@ -222,15 +222,15 @@ mod tests {
     use super::*;
 
     /// In the year 2030.
-    const NOW: Time = Time::from_millis(1_900_000_000_000);
+    pub(crate) const NOW: Time = Time::from_millis(1_900_000_000_000);
 
-    struct Authority {
+    pub(crate) struct Authority {
         issuer: Issuer<'static, KeyPair>,
         der: Vec<u8>,
     }
 
     impl Authority {
-        fn new() -> Self {
+        pub(crate) fn new() -> Self {
             let (params, key) = (authority("authority"), KeyPair::generate().expect("a key"));
             let der = params.self_signed(&key).expect("a certificate").der().to_vec();
             Self { issuer: Issuer::new(params, key), der }
@@ -248,7 +248,12 @@ mod tests {
             params.signed_by(&key, &self.issuer).expect("a certificate").der().to_vec()
         }
 
-        fn anchors(&self) -> TrustAnchors {
+        /// A certificate of this name, and every time another.
+        pub(crate) fn chain_of(&self, name: &str) -> CertificateChain {
+            chain(&[&self.issue(&named(name))])
+        }
+
+        pub(crate) fn anchors(&self) -> TrustAnchors {
             TrustAnchors::new([self.der.as_slice()]).expect("an authority")
         }
 

@@ -239,38 +239,10 @@ impl Authorizer for Policy {
 mod tests {
     use std::collections::BTreeSet;
 
-    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-
     use super::*;
-    use crate::certificate::CertificateChain;
+    use crate::certificate::tests::{Authority, NOW};
     use crate::credential::PasswordProof;
     use crate::{Description, Evidence, GatewayId, GroupId, Protocol, RegistrationAsked, RegistrationId};
-
-    /// In the year 2030.
-    const NOW: Time = Time::from_millis(1_900_000_000_000);
-
-    struct Authority {
-        issuer: Issuer<'static, KeyPair>,
-        der: Vec<u8>,
-    }
-
-    impl Authority {
-        fn new() -> Self {
-            let mut params = CertificateParams::default();
-            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-            let key = KeyPair::generate().expect("a key");
-            let der = params.self_signed(&key).expect("a certificate").der().to_vec();
-            Self { issuer: Issuer::new(params, key), der }
-        }
-
-        fn issue(&self, name: &str) -> CertificateChain {
-            let mut params = CertificateParams::default();
-            params.distinguished_name.push(DnType::CommonName, name);
-            let key = KeyPair::generate().expect("a key");
-            let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-            CertificateChain::new([certificate.der().to_vec()]).expect("a chain")
-        }
-    }
 
     fn policy(json: &str) -> Policy {
         let rules = serde_json::from_str(json).expect("rules");
@@ -376,19 +348,18 @@ mod tests {
         assert_eq!(error, PolicyError::NoAuthority { rule: 0 });
 
         let (trusted, other) = (Authority::new(), Authority::new());
-        let anchors = TrustAnchors::new([trusted.der.as_slice()]).expect("an authority");
-        let policy = Policy::new(application, rules, Some(anchors)).expect("a policy");
+        let policy = Policy::new(application, rules, Some(trusted.anchors())).expect("a policy");
         let shown = |chain| Evidence { attested: true, certificates: chain, ..Evidence::default() };
         let decide = |chain| {
             let asked = asked("m1", &["g"], shown(chain));
             policy.authorize(NOW, &RegistrationQuestion { gateway: &gateway("gw"), asked: &asked })
         };
-        assert_eq!(groups(decide(Some(trusted.issue("m1")))), ["g"]);
-        assert!(reason(decide(Some(other.issue("m1")))).contains("no authority"));
-        assert_eq!(reason(decide(Some(trusted.issue("m2")))), "the certificate is of another");
+        assert_eq!(groups(decide(Some(trusted.chain_of("m1")))), ["g"]);
+        assert!(reason(decide(Some(other.chain_of("m1")))).contains("no authority"));
+        assert_eq!(reason(decide(Some(trusted.chain_of("m2")))), "the certificate is of another");
         assert_eq!(reason(decide(None)), "the peripheral showed no certificate");
         // By the wall clock's time.
-        let asked = asked("m1", &["g"], shown(Some(trusted.issue("m1"))));
+        let asked = asked("m1", &["g"], shown(Some(trusted.chain_of("m1"))));
         let question = RegistrationQuestion { gateway: &gateway("gw"), asked: &asked };
         assert!(reason(policy.authorize(Time::ZERO, &question)).contains("not valid yet"));
     }

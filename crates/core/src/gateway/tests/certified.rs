@@ -3,16 +3,12 @@
 use super::super::*;
 use super::world::{World, allocation, application, peripheral, yes};
 use crate::certificate::CertificateChain;
+use crate::certificate::tests::Authority;
 use crate::{Allocation, Credential, Evidence, UpEntry};
 
 /// A certificate of this name, and every time another.
 fn certificate(name: &str) -> CertificateChain {
-    let mut params = rcgen::CertificateParams::default();
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(rcgen::DnType::CommonName, name);
-    let key = rcgen::KeyPair::generate().expect("a key");
-    let certificate = params.self_signed(&key).expect("a certificate");
-    CertificateChain::new([certificate.der().to_vec()]).expect("a chain")
+    Authority::new().chain_of(name)
 }
 
 fn shown(chain: &CertificateChain) -> Presented {
