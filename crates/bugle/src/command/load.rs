@@ -13,15 +13,13 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::Context;
 use crate::failure::{Ended, Failure, INTERRUPTED};
 use crate::load::{
-    Allocated, FanOutReport, MemoryReport, Named, Population, RawReport, Recovery, RecoveryReport, RegistrationsReport,
-    Security, Spoken, World, measure,
+    Allocated, FanOutReport, MemoryReport, Named, OTHER_FILES, Population, RawReport, Recovery, RecoveryReport,
+    RegistrationsReport, Security, Spoken, World, measure,
 };
 use crate::part::shutdown_on_signals;
 
 /// As many may ask the application within a second as want to.
 const UNBOUNDED: u32 = 0;
-/// Files that a process has open beside its connections.
-const OTHER_FILES: usize = 1_024;
 /// What CoAP and LwM2M add to the payload of a message: header, token, path, format.
 const MESSAGE_BYTES_BESIDE_PAYLOAD: usize = 32;
 /// What a record of DTLS adds under AES-GCM: header, nonce, tag.

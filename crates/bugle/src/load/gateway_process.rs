@@ -22,13 +22,20 @@ const LOG_LINES_SHOWN: usize = 10;
 
 /// What a gateway of a measurement is told.
 pub(super) struct Setup<'a> {
+    /// Where its configuration goes, and a folder with its store.
     pub(super) folder: &'a Path,
     pub(super) id: &'a str,
-    pub(super) allocations: &'a Path,
-    pub(super) platform: &'a str,
-    pub(super) enrollment_token: &'a str,
+    pub(super) allocations: Option<&'a Path>,
+    /// None if it is to find no platform.
+    pub(super) platform: Option<Enrolment<'a>>,
     /// How many may ask the application within a second; 0 for no bound.
     pub(super) admissions_per_second: u32,
+}
+
+/// How a gateway comes to its platform.
+pub(super) struct Enrolment<'a> {
+    pub(super) url: &'a str,
+    pub(super) token: &'a str,
 }
 
 /// A gateway at work. Dropping it ends it.
@@ -46,41 +53,32 @@ pub(super) struct GatewayProcess {
 impl GatewayProcess {
     /// Starts one, and waits until it serves.
     pub(super) async fn start(setup: Setup<'_>) -> Result<Self, Failure> {
-        let (http, mqtt, lwm2m, lwm2m_dtls) = (free_tcp()?, free_tcp()?, free_udp()?, free_udp()?);
-        let text = |path: &Path| Value::from(path.display().to_string());
-        let config = setup.folder.join("gateway.toml");
-        let written = format!(
-            "id = \"{}\"\ndata_folder = {}\nallocations = {}\nhttp_listen = \"{http}\"\n\n\
-             [platform]\nurl = \"{}\"\nenrollment_token = \"{}\"\n\n[pacing]\nmembers_per_second = 0\n\
-             members_in_flight = 0\nactivations_per_minute = 0\n\n[registration]\nadmissions_per_second = {}\n\n\
-             [mqtt]\nlisten = \"{mqtt}\"\n\n[lwm2m]\nlisten = \"{lwm2m}\"\ndtls_listen = \"{lwm2m_dtls}\"\n",
-            setup.id,
-            text(&setup.folder.join("gateway")),
-            text(setup.allocations),
-            setup.platform,
-            setup.enrollment_token,
-            setup.admissions_per_second,
-        );
-        fs::write(&config, written).context("the gateway's configuration cannot be written")?;
-        let log = setup.folder.join("gateway.log");
-        let mut gateway = Self { child: None, config, log, http, mqtt, lwm2m, lwm2m_dtls };
+        let mut gateway = Self::configure(&setup)?;
         gateway.restart().await?;
         Ok(gateway)
     }
 
-    /// One that is not started yet, and finds no platform when it is. Its store is in its folder in this one.
-    pub(super) fn configured_alone(folder: &Path, id: &str) -> Result<Self, Failure> {
-        let (http, mqtt, nobody) = (free_tcp()?, free_tcp()?, free_tcp()?);
-        let (lwm2m, lwm2m_dtls) = (free_udp()?, free_udp()?);
-        let config = folder.join("gateway.toml");
+    /// One that is not started yet.
+    pub(super) fn configure(setup: &Setup<'_>) -> Result<Self, Failure> {
+        let (http, mqtt, lwm2m, lwm2m_dtls) = (free_tcp()?, free_tcp()?, free_udp()?, free_udp()?);
+        let text = |path: &Path| Value::from(path.display().to_string());
+        let allocations = setup.allocations.map(|path| format!("allocations = {}\n", text(path))).unwrap_or_default();
+        let platform = match &setup.platform {
+            Some(Enrolment { url, token }) => format!("url = \"{url}\"\nenrollment_token = \"{token}\"\n"),
+            None => format!("url = \"http://{}\"\n", free_tcp()?),
+        };
         let written = format!(
-            "id = \"{id}\"\ndata_folder = {}\nhttp_listen = \"{http}\"\n\n[platform]\nurl = \"http://{nobody}\"\n\n\
+            "id = \"{}\"\ndata_folder = {}\nhttp_listen = \"{http}\"\n{allocations}\n[platform]\n{platform}\n\
              [pacing]\nmembers_per_second = 0\nmembers_in_flight = 0\nactivations_per_minute = 0\n\n\
-             [mqtt]\nlisten = \"{mqtt}\"\n",
-            Value::from(folder.join("gateway").display().to_string()),
+             [registration]\nadmissions_per_second = {}\n\n[mqtt]\nlisten = \"{mqtt}\"\n\n\
+             [lwm2m]\nlisten = \"{lwm2m}\"\ndtls_listen = \"{lwm2m_dtls}\"\n",
+            setup.id,
+            text(&setup.folder.join("gateway")),
+            setup.admissions_per_second,
         );
+        let (config, log) = (setup.folder.join("gateway.toml"), setup.folder.join("gateway.log"));
         fs::write(&config, written).context("the gateway's configuration cannot be written")?;
-        Ok(Self { child: None, config, log: folder.join("gateway.log"), http, mqtt, lwm2m, lwm2m_dtls })
+        Ok(Self { child: None, config, log, http, mqtt, lwm2m, lwm2m_dtls })
     }
 
     /// Ends it, if it runs, and starts it again.

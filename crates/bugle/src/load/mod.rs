@@ -12,4 +12,4 @@ pub(crate) use named::Named;
 pub(crate) use progress::measure;
 pub(crate) use recovery::Recovery;
 pub(crate) use report::{FanOutReport, MemoryReport, RawReport, RecoveryReport, RegistrationsReport, Spoken};
-pub(crate) use world::{Allocated, Population, Security, World};
+pub(crate) use world::{Allocated, OTHER_FILES, Population, Security, World};

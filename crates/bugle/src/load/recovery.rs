@@ -24,9 +24,9 @@ use serde::Serialize;
 use tempfile::TempDir;
 use thiserror::Error;
 
-use super::gateway_process::GatewayProcess;
+use super::gateway_process::{GatewayProcess, Setup};
 use super::progress::measure;
-use super::world::{GATEWAY, application_id, group_id};
+use super::world::{GATEWAY, application_id, group_id, member_id};
 use crate::failure::Failure;
 use crate::output::Output as Shown;
 
@@ -74,7 +74,9 @@ impl Recovery {
         // Both the file and its write-ahead log, as a gateway that died leaves them.
         let files = fs::read_dir(&data).context("the store")?.filter_map(|file| file.ok()?.metadata().ok());
         let store_bytes = files.map(|file| file.len()).sum();
-        let mut gateway = GatewayProcess::configured_alone(folder.path(), GATEWAY)?;
+        let alone =
+            Setup { folder: folder.path(), id: GATEWAY, allocations: None, platform: None, admissions_per_second: 0 };
+        let mut gateway = GatewayProcess::configure(&alone)?;
         let began = Instant::now();
         gateway.spawn()?;
         let served = self.first_served(&gateway).await?.saturating_duration_since(began);
@@ -96,7 +98,7 @@ impl Recovery {
         let soon = Duration::from_millis(20);
         let reconnecting = Reconnecting { first: soon, most: soon, tries: None };
         let peripheral = Peripheral {
-            id: peripheral(0),
+            id: member_id(0),
             server: gateway.mqtt(),
             credentials: None,
             behaviour: Arc::new(Behaviour { reconnecting, ..Behaviour::steady(MqttVersion::Mqtt5) }),
@@ -196,7 +198,7 @@ impl Filling {
             objects: String::new(),
         };
         let request = RegistrationRequest {
-            peripheral: peripheral(number),
+            peripheral: member_id(number),
             asker: number as u64,
             presented: Presented::default(),
             description,
@@ -213,7 +215,7 @@ impl Filling {
     }
 
     fn sleep(&mut self, number: usize) {
-        let Some(slot) = self.gateway.slot(&peripheral(number)) else { return };
+        let Some(slot) = self.gateway.slot(&member_id(number)) else { return };
         self.gateway.handle_standby(self.now, slot, None);
         self.gateway.handle_connection_lost(self.now, slot, Duration::ZERO, LONG);
     }
@@ -257,13 +259,9 @@ impl Filling {
     }
 }
 
-fn peripheral(number: usize) -> PeripheralId {
-    PeripheralId::new(format!("member-{number}")).expect("the name is plain")
-}
-
 fn allocation(number: usize) -> Allocation {
     Allocation {
-        peripheral: peripheral(number),
+        peripheral: member_id(number),
         application: application_id(),
         groups: [group_id()].into(),
         initial_state: InitialState::Allocated,

@@ -19,7 +19,7 @@ use bugle_runtime::{Shutdown, tls};
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::gateway_process::{GatewayProcess, Setup};
+use super::gateway_process::{Enrolment, GatewayProcess, Setup};
 use super::group_service::{Receipt, group_service};
 use crate::failure::Failure;
 
@@ -38,8 +38,8 @@ lease = 86400
 ";
 /// Connections that a gateway lets wait while they are being made.
 pub(super) const CONNECTING_MAX: NonZeroUsize = NonZeroUsize::new(900).expect("not zero");
-/// Files that a gateway needs beside its connections.
-const OTHER_FILES: usize = 1_024;
+/// Files that a process needs beside its connections.
+pub(crate) const OTHER_FILES: usize = 1_024;
 const KEY_BYTES: usize = 16;
 
 /// Whether the gateway knows its peripherals from the start.
@@ -120,9 +120,8 @@ impl World {
         let setup = Setup {
             folder: path,
             id: GATEWAY,
-            allocations: &allocations,
-            platform: &url,
-            enrollment_token: &enrollment_token,
+            allocations: Some(&allocations),
+            platform: Some(Enrolment { url: &url, token: &enrollment_token }),
             admissions_per_second,
         };
         let gateway = GatewayProcess::start(setup).await?;
@@ -237,7 +236,7 @@ fn allocations_of(residents: &[Resident]) -> String {
 /// So many peripherals, with new keys where they need some.
 fn residents(peripherals: usize, security: Security) -> Result<Vec<Resident>, Failure> {
     let resident = |number| {
-        let id = PeripheralId::new(format!("member-{number}")).expect("the name is plain");
+        let id = member_id(number);
         let key = match security {
             Security::Plain => None,
             Security::Dtls => Some(new_key()?),
@@ -251,6 +250,11 @@ fn new_key() -> Result<PreSharedKey, Failure> {
     let mut bytes = [0; KEY_BYTES];
     getrandom::fill(&mut bytes).map_err(|error| anyhow!("the system gives no random numbers: {error}"))?;
     Ok(PreSharedKey::new(&bytes).context("a new key")?)
+}
+
+/// What the peripheral of this number is called.
+pub(super) fn member_id(number: usize) -> PeripheralId {
+    PeripheralId::new(format!("member-{number}")).expect("the name is plain")
 }
 
 pub(super) fn application_id() -> ApplicationId {
