@@ -1,6 +1,7 @@
 //! More at once than a part is made for, over real sockets: bounded, and nobody else's loss.
 
 mod flood;
+mod full_disks;
 mod readers;
 mod registering;
 mod silence;

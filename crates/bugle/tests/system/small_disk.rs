@@ -18,6 +18,18 @@ impl SmallDisk {
         Self(path)
     }
 
+    /// Mounts one where there is a folder, with what is in that.
+    pub(crate) fn mount_with_content(path: PathBuf, mebibytes: u32) -> Self {
+        let former = path.with_extension("former");
+        fs::rename(&path, &former).expect("the folder is there");
+        let disk = Self::mount(path, mebibytes);
+        for file in fs::read_dir(&former).expect("the folder is there") {
+            let file = file.expect("the folder is there");
+            fs::copy(file.path(), disk.0.join(file.file_name())).expect("it is a file, and there is room for it");
+        }
+        disk
+    }
+
     /// Fills it to the last byte.
     pub(crate) fn fill(&self) {
         let full = File::create(self.filler()).and_then(|mut file| {
