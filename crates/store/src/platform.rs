@@ -144,17 +144,19 @@ impl PlatformStore {
 
 /// The logs.
 impl PlatformStore {
-    /// Events after a sequence, or all that are kept; none if the application is unknown.
+    /// Events after a sequence, or all that are kept; none if the application is unknown. No more than `limit`, and
+    /// none after the one that reaches `bytes_max`, so that what is read is small whatever the events hold.
     pub fn events(
         &self,
         application: &ApplicationId,
         after: Option<u64>,
         limit: u32,
+        bytes_max: usize,
     ) -> Answer<Option<EventLog>, StoreError> {
         let application = application.clone();
         self.read(move |connection| {
             let number = Names::new(connection).application(&application)?;
-            number.map(|number| logs::events_after(connection, number, after, limit)).transpose()
+            number.map(|number| logs::events_after(connection, number, after, limit, bytes_max)).transpose()
         })
     }
 

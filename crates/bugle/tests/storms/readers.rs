@@ -21,7 +21,7 @@ const DEAD: usize = 100;
 const REPORTS: usize = 200;
 const REPORT_BYTES: usize = 4 * 1024;
 /// The reports once, for whoever reads them, and what a process needs besides. A copy for each reader is more by far.
-const GROWTH_MAX: u64 = 96 << 20;
+const GROWTH_MAX: u64 = 64 << 20;
 
 /// Asks for the event log as a stream, and reads none of it.
 fn dead_reader(system: &System, token: &str) -> TcpStream {

@@ -23,6 +23,10 @@ use crate::Platform;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a client waits before it comes back for a stream that broke.
 const RECONNECT: Duration = Duration::from_secs(1);
+/// Bytes of events that a page holds.
+const PAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of events that are held for a stream whose client does not take them.
+const STREAM_BYTES_MAX: usize = 64 * 1024;
 
 pub(crate) async fn events(
     State(platform): State<Platform>,
@@ -35,8 +39,9 @@ pub(crate) async fn events(
     let is_stream = accepts_stream(&headers);
     // Before the first look, so that nothing new goes unnoticed after it.
     let news = platform.watch_application(&application);
-    let limit = if is_stream { PAGE_DEFAULT } else { paging.limit() };
-    let log = read(&platform, &application, after, limit).await?;
+    let (limit, bytes_max) =
+        if is_stream { (PAGE_DEFAULT, STREAM_BYTES_MAX) } else { (paging.limit(), PAGE_BYTES_MAX) };
+    let log = read(&platform, &application, after, limit, bytes_max).await?;
     let after = after.unwrap_or(log.gone);
     if !is_stream {
         return Ok(page(&log, after));
@@ -66,8 +71,9 @@ async fn read(
     application: &ApplicationId,
     after: Option<u64>,
     limit: u32,
+    bytes_max: usize,
 ) -> Result<EventLog, ApiError> {
-    let log = platform.store().events(application, after, limit).recv().await?;
+    let log = platform.store().events(application, after, limit, bytes_max).recv().await?;
     let log = log.ok_or_else(|| ApiError::unknown_application(application))?;
     match after {
         // A cursor from the future is one of a platform that was restored from a backup since.
@@ -128,7 +134,7 @@ impl Reader {
             let events = log.events.into_iter().map(|(sequence, body)| {
                 Ok(sse::Event::default().id(sequence.to_string()).retry(RECONNECT).data(record(sequence, &body)))
             });
-            Some((stream::iter(events.collect::<Vec<_>>()), (reader, None)))
+            Some((stream::iter(events), (reader, None)))
         })
         .flatten()
     }
@@ -137,7 +143,8 @@ impl Reader {
     async fn next_page(&mut self) -> Option<EventLog> {
         loop {
             self.news.mark_unchanged();
-            let log = read(&self.platform, &self.application, Some(self.after), PAGE_DEFAULT).await.ok()?;
+            let after = Some(self.after);
+            let log = read(&self.platform, &self.application, after, PAGE_DEFAULT, STREAM_BYTES_MAX).await.ok()?;
             if !log.events.is_empty() {
                 return Some(log);
             }

@@ -140,7 +140,7 @@ fn up(store: &PlatformStore, at: &str, first: u64, entries: Vec<UpEntry>) -> App
 }
 
 fn events(store: &PlatformStore, after: u64) -> Vec<Event> {
-    let log = store.events(&application(), Some(after), 1_000).wait().expect("read").expect("known");
+    let log = store.events(&application(), Some(after), 1_000, usize::MAX).wait().expect("read").expect("known");
     log.events.iter().map(|(_, body)| serde_json::from_str(body).expect("an event")).collect()
 }
 

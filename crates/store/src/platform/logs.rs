@@ -11,8 +11,8 @@ use super::names::Names;
 use super::row::{self, select_requests};
 use crate::sqlite::{Connection, Row, StoreError, params};
 
-/// Bytes of entries that are read at once, so that a page stays small whatever its entries hold.
-const PAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a down log that are read at once, whatever its entries hold.
+const DOWN_BYTES_MAX: usize = 1024 * 1024;
 
 /// A page of an event log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -64,6 +64,7 @@ pub(super) fn events_after(
     application: i64,
     after: Option<u64>,
     limit: u32,
+    bytes_max: usize,
 ) -> Result<EventLog, StoreError> {
     let (last, gone) = event_bounds(connection, application)?;
     let after = after.unwrap_or(gone);
@@ -72,7 +73,7 @@ pub(super) fn events_after(
     let mut rows = statement.query(params![log_key(application, after), log_key(application, last), limit])?;
     let mut log = EventLog { events: Vec::new(), last, gone };
     let mut bytes = 0;
-    while bytes < PAGE_BYTES_MAX
+    while bytes < bytes_max
         && let Some(row) = rows.next()?
     {
         let body: String = plain(row, "body")?;
@@ -121,7 +122,7 @@ pub(super) fn down_after(
     let mut rows = statement.query(key)?;
     let mut entries = Vec::new();
     let mut bytes = 0;
-    while bytes < PAGE_BYTES_MAX
+    while bytes < DOWN_BYTES_MAX
         && let Some(row) = rows.next()?
     {
         let entry = down_entry(connection, row)?;
@@ -179,7 +180,7 @@ mod tests {
         let nearly = limits::EVENTS_PER_APPLICATION_MAX - 1;
         connection.execute("UPDATE application SET event_last = ?1", [nearly]).expect("updates");
         append_events(&connection, &mut names, &[lost(3), lost(4)]).expect("appends");
-        let log = events_after(&connection, number, None, 9).expect("reads");
+        let log = events_after(&connection, number, None, 9, usize::MAX).expect("reads");
         assert_eq!((log.last, log.gone), (nearly + 2, 1));
         let kept: Vec<_> = log.events.iter().map(|(sequence, _)| *sequence).collect();
         assert_eq!(kept, [2, nearly + 1, nearly + 2]);

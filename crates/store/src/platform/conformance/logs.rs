@@ -18,7 +18,7 @@ pub(super) fn events_are_numbered_from_one_without_gaps_for_each_application(sto
     let lost = |application: &ApplicationId| UpEntry::ReportsLost { application: application.clone(), count: 1 };
     up(store, "gw1", 1, vec![allocated("m1", &["east"]), report(1), lost(&other), report(2)]);
     let numbers = |application: &ApplicationId, after| {
-        let log = store.events(application, after, 9).wait().expect("read").expect("known");
+        let log = store.events(application, after, 9, usize::MAX).wait().expect("read").expect("known");
         (log.events.into_iter().map(|(sequence, _)| sequence).collect::<Vec<_>>(), log.last, log.gone)
     };
     assert_eq!(numbers(&application(), None), (vec![1, 2], 2, 0));
@@ -27,7 +27,7 @@ pub(super) fn events_are_numbered_from_one_without_gaps_for_each_application(sto
     assert_eq!(numbers(&other, None), (vec![1], 1, 0));
     assert!(matches!(events(store, 1).as_slice(), [Event::Report { .. }]));
     let unknown = "nobody".parse().expect("an application id");
-    assert_eq!(store.events(&unknown, None, 9).wait(), Ok(None));
+    assert_eq!(store.events(&unknown, None, 9, usize::MAX).wait(), Ok(None));
 }
 
 pub(super) fn a_page_of_large_events_is_cut_short(store: &PlatformStore) {
@@ -35,9 +35,11 @@ pub(super) fn a_page_of_large_events_is_cut_short(store: &PlatformStore) {
     let large = limits::PERIPHERAL_PAYLOAD_BYTES_MAX;
     let reports = (0..40).map(|_| report(large));
     up(store, "gw1", 1, std::iter::once(allocated("m1", &["east"])).chain(reports).collect());
-    let log = store.events(&application(), None, 1_000).wait().expect("read").expect("known");
-    assert!((16..40).contains(&log.events.len()), "{}", log.events.len());
+    let read = |bytes_max| store.events(&application(), None, 1_000, bytes_max).wait().expect("read").expect("known");
+    let log = read(4 * large);
+    assert!((1..=4).contains(&log.events.len()), "{}", log.events.len());
     assert_eq!(log.last, 40);
+    assert_eq!(read(1).events.len(), 1, "one event however large it is");
 }
 
 pub(super) fn a_down_log_is_read_after_any_entry_and_goes_as_it_is_acknowledged(store: &PlatformStore) {
