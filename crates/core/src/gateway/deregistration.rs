@@ -41,7 +41,7 @@ impl Gateway {
         if registration.held == Held::ByConnection {
             return;
         }
-        let over = registration.last_word + registration.lifetime;
+        let over = registration.over_at();
         if over > now {
             self.timers.set(Timer::Lifetime(slot), over);
         } else {
@@ -63,7 +63,7 @@ impl Gateway {
             self.timers.clear(timer);
         }
         if registration.in_flight.is_some() {
-            self.deliveries.end(now, registration.waiting.front().map(|waiting| waiting.request));
+            self.deliveries.end(now, registration.waiting.first().map(|waiting| waiting.request));
         }
         self.outbox.record(Change::Deregistered { slot });
         self.refuse_renewal(slot, registration.id);

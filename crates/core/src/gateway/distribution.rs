@@ -15,7 +15,7 @@
 //! The number of each delivery is durable before the first transmission, so that a repetition after
 //! a crash carries the same identifier and is recognised as one.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -129,7 +129,8 @@ impl Gateway {
     /// Keeps a request until all `members` have their outcome.
     pub(super) fn hold(&mut self, request: Arc<GroupRequest>, members: Vec<Slot>, deliveries: Meter, wakes: Meter) {
         let id = request.id;
-        self.timers.set(Timer::Deadline(id), request.deadline);
+        self.deadlines.insert((request.deadline, id));
+        self.await_deadline();
         self.deliveries.open(Some(id), request.priority, deliveries);
         self.wakes.open(Some(id), request.priority, wakes);
         let unsettled = members.len();
@@ -248,7 +249,7 @@ impl Gateway {
 
     fn deliver(&mut self, now: Time, slot: Slot, request: RequestId) {
         let registration = self.registry.registration_mut(slot).expect("only the registered are ready");
-        let waiting = registration.waiting.front_mut().expect("who is ready has something waiting");
+        let waiting = registration.waiting.first_mut().expect("who is ready has something waiting");
         if waiting.tries >= limits::DELIVERY_TRIES_MAX {
             let reason = format!("no answer after {} tries", limits::DELIVERY_TRIES_MAX);
             self.settle(now, slot, request, Outcome::Failed { reason });
@@ -279,7 +280,7 @@ impl Gateway {
 
     fn set_out(&mut self, now: Time, slot: Slot, delivery: u16) -> bool {
         let Some(registration) = self.registry.registration_mut(slot) else { return false };
-        let Some(waiting) = registration.waiting.front_mut().filter(|waiting| waiting.delivery == delivery) else {
+        let Some(waiting) = registration.waiting.first_mut().filter(|waiting| waiting.delivery == delivery) else {
             return false;
         };
         let Some(in_flight) = &mut registration.in_flight else { return false };
@@ -303,7 +304,7 @@ impl Gateway {
     /// The transport has acknowledged a delivery.
     pub fn handle_acknowledged(&mut self, now: Time, slot: Slot, delivery: u16) {
         let Some(registration) = self.registry.registration_mut(slot) else { return };
-        let Some(waiting) = registration.waiting.front().filter(|waiting| waiting.delivery == delivery) else { return };
+        let Some(waiting) = registration.waiting.first().filter(|waiting| waiting.delivery == delivery) else { return };
         let Some(in_flight) = &mut registration.in_flight else { return };
         let request = waiting.request;
         in_flight.is_acknowledged = true;
@@ -344,7 +345,7 @@ impl Gateway {
     /// The peripheral, or its protocol, says no to a delivery.
     pub fn handle_rejected(&mut self, now: Time, slot: Slot, delivery: u16, rejection: Rejection) {
         let Some(registration) = self.registry.registration(slot) else { return };
-        let Some(waiting) = registration.waiting.front().filter(|waiting| waiting.delivery == delivery) else { return };
+        let Some(waiting) = registration.waiting.first().filter(|waiting| waiting.delivery == delivery) else { return };
         if registration.in_flight.is_some() {
             self.settle(now, slot, waiting.request, rejection.into());
             self.pump_all(now);
@@ -354,7 +355,7 @@ impl Gateway {
     /// A delivery has come to its end in one step, with acknowledgement and answer together or without any.
     pub fn handle_concluded(&mut self, now: Time, slot: Slot, delivery: u16, outcome: Outcome) {
         let Some(registration) = self.registry.registration(slot) else { return };
-        let Some(waiting) = registration.waiting.front().filter(|waiting| waiting.delivery == delivery) else { return };
+        let Some(waiting) = registration.waiting.first().filter(|waiting| waiting.delivery == delivery) else { return };
         if registration.in_flight.is_some() {
             self.settle(now, slot, waiting.request, outcome);
             self.pump_all(now);
@@ -376,7 +377,7 @@ impl Gateway {
     /// A peripheral has not acknowledged, or not answered, in time.
     pub(super) fn on_answer_overdue(&mut self, now: Time, slot: Slot) {
         let Some(registration) = self.registry.registration(slot) else { return };
-        let (Some(in_flight), Some(waiting)) = (&registration.in_flight, registration.waiting.front()) else { return };
+        let (Some(in_flight), Some(waiting)) = (&registration.in_flight, registration.waiting.first()) else { return };
         if in_flight.is_acknowledged {
             let reason = format!("no answer within {} s", self.config.answer_time.as_secs());
             self.withdraw(now, slot, waiting.request, Outcome::Failed { reason });
@@ -392,7 +393,7 @@ impl Gateway {
         if registration.in_flight.take().is_none() {
             return;
         }
-        let request = registration.waiting.front().map(|waiting| waiting.request);
+        let request = registration.waiting.first().map(|waiting| waiting.request);
         self.timers.clear(Timer::Answer(slot));
         self.deliveries.end(now, request);
         if let Some(request) = request
@@ -402,7 +403,19 @@ impl Gateway {
         }
     }
 
-    pub(super) fn on_deadline(&mut self, now: Time, request: RequestId) {
+    pub(super) fn on_deadlines(&mut self, now: Time) {
+        while let Some((at, request)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
+            self.deadlines.remove(&(at, request));
+            self.on_deadline(now, request);
+        }
+        self.await_deadline();
+    }
+
+    fn await_deadline(&mut self) {
+        self.timers.set_or_clear(Timer::Deadline, self.deadlines.first().map(|(at, _)| *at));
+    }
+
+    fn on_deadline(&mut self, now: Time, request: RequestId) {
         self.close_to_late_joiners(request);
         for slot in self.unsettled_members(request) {
             let cause = match self.registry.registration(slot).map(|registration| registration.presence) {
@@ -417,7 +430,7 @@ impl Gateway {
     fn withdraw(&mut self, now: Time, slot: Slot, request: RequestId, outcome: Outcome) {
         let is_with_it = self.registry.registration(slot).is_some_and(|registration| {
             registration.in_flight.is_some()
-                && registration.waiting.front().is_some_and(|waiting| waiting.request == request)
+                && registration.waiting.first().is_some_and(|waiting| waiting.request == request)
         });
         self.settle(now, slot, request, outcome);
         if is_with_it {
@@ -455,7 +468,7 @@ impl Gateway {
     }
 
     /// The registration ended under what waited for the peripheral.
-    pub(super) fn settle_left(&mut self, now: Time, slot: Slot, waiting: VecDeque<Waiting>) {
+    pub(super) fn settle_left(&mut self, now: Time, slot: Slot, waiting: Vec<Waiting>) {
         for waiting in waiting {
             self.conclude(now, slot, waiting.request, Outcome::Left);
         }
@@ -466,8 +479,8 @@ impl Gateway {
     pub(super) fn partition_waiting(
         &self,
         groups: &BTreeSet<GroupId>,
-        waiting: VecDeque<Waiting>,
-    ) -> (VecDeque<Waiting>, VecDeque<Waiting>) {
+        waiting: Vec<Waiting>,
+    ) -> (Vec<Waiting>, Vec<Waiting>) {
         waiting
             .into_iter()
             .partition(|waiting| self.requests.get(&waiting.request).is_some_and(|taken| taken.request.is_for(groups)))
@@ -487,7 +500,8 @@ impl Gateway {
 
     pub(super) fn let_go(&mut self, request: RequestId) {
         let Some(taken) = self.requests.remove(&request) else { return };
-        self.timers.clear(Timer::Deadline(request));
+        self.deadlines.remove(&(taken.request.deadline, request));
+        self.await_deadline();
         self.deliveries.close(Some(request));
         self.wakes.close(Some(request));
         self.forget_collapse(&taken.request);

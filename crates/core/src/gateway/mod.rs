@@ -250,6 +250,8 @@ pub struct Gateway {
     admission: Admission,
     registrations: registration::Numbers,
     requests: BTreeMap<RequestId, TakenRequest>,
+    /// When each of them ends.
+    deadlines: BTreeSet<(Time, RequestId)>,
     /// What applications want to hear of, whether or not the peripheral is registered.
     observed: BTreeMap<Slot, BTreeSet<ResourcePath>>,
     late_joining: LateJoining,
@@ -288,6 +290,7 @@ impl Gateway {
             admission,
             registrations: registration::Numbers::default(),
             requests: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
             observed: BTreeMap::new(),
             late_joining: LateJoining::default(),
             noted: Noted::default(),
@@ -362,7 +365,7 @@ impl Gateway {
                 Timer::Presence(slot) => self.on_silent(now, slot),
                 Timer::Lifetime(slot) => self.on_lifetime_over(now, slot),
                 Timer::Answer(slot) => self.on_answer_overdue(now, slot),
-                Timer::Deadline(request) => self.on_deadline(now, request),
+                Timer::Deadline => self.on_deadlines(now),
                 Timer::Wake(slot) => self.on_wake_due(now, slot),
                 // What is due is begun below.
                 Timer::Deliveries | Timer::Wakes => {}

@@ -366,7 +366,7 @@ impl Gateway {
         let registration = Registration {
             id: ask.registration,
             groups,
-            lifetime: ask.lifetime,
+            lifetime: ask.lifetime.into(),
             lease_until,
             presented: ask.presented,
             presence: Presence::Active,
@@ -396,12 +396,10 @@ impl Gateway {
         let Some(peripheral) = self.registry.registered(slot) else { return };
         let longest = peripheral.profile.lifetime.unwrap_or(Duration::MAX);
         let registration = self.registry.registration_mut(slot).expect("it is registered");
-        let lifetime = lifetime.map_or(registration.lifetime, |lifetime| lifetime.min(longest));
-        if registration.lifetime == lifetime {
-            self.record_word(slot);
-        } else {
-            registration.lifetime = lifetime;
+        if lifetime.is_some_and(|lifetime| registration.set_lifetime(lifetime.min(longest))) {
             self.record_registration(slot);
+        } else {
+            self.record_word(slot);
         }
         self.watch(now, slot);
         self.outbox.effect(Effect::Taken { slot, token });
@@ -413,8 +411,7 @@ impl Gateway {
         registration.held = hold.into();
         registration.reach = Reach::Closed;
         registration.last_word = now;
-        let has_new_lifetime = registration.lifetime != lifetime;
-        registration.lifetime = lifetime;
+        let has_new_lifetime = registration.set_lifetime(lifetime);
         self.forget_in_flight(now, slot);
         if has_new_lifetime {
             self.record_registration(slot);

@@ -1,6 +1,6 @@
 //! Who is allocated, who is registered, and who is in which group.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,7 +70,7 @@ pub(super) struct Peripheral {
 pub(super) struct Registration {
     pub(super) id: RegistrationId,
     pub(super) groups: Arc<BTreeSet<GroupId>>,
-    pub(super) lifetime: Duration,
+    pub(super) lifetime: Millis,
     pub(super) lease_until: Time,
     pub(super) presented: [u8; 16],
     pub(super) presence: Presence,
@@ -83,8 +83,24 @@ pub(super) struct Registration {
     /// How it is being woken, which mostly it is not.
     pub(super) waking: Option<Box<Waking>>,
     /// Requests for it, by priority and in order of acceptance; the first may be in flight.
-    pub(super) waiting: VecDeque<Waiting>,
+    pub(super) waiting: Vec<Waiting>,
     pub(super) in_flight: Option<InFlight>,
+}
+
+/// A duration in half the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Millis(u64);
+
+impl From<Duration> for Millis {
+    fn from(duration: Duration) -> Self {
+        Self(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+impl From<Millis> for Duration {
+    fn from(Millis(millis): Millis) -> Self {
+        Self::from_millis(millis)
+    }
 }
 
 /// What keeps a registration alive now.
@@ -108,10 +124,25 @@ impl From<Hold> for Held {
 }
 
 impl Registration {
+    pub(super) fn lifetime(&self) -> Duration {
+        self.lifetime.into()
+    }
+
+    /// Whether it is another than before.
+    pub(super) fn set_lifetime(&mut self, lifetime: Duration) -> bool {
+        let lifetime = lifetime.into();
+        std::mem::replace(&mut self.lifetime, lifetime) != lifetime
+    }
+
+    /// When it is over, if nothing is heard of the peripheral before.
+    pub(super) fn over_at(&self) -> Time {
+        self.last_word + self.lifetime()
+    }
+
     /// Puts a request behind all that it does not overtake: those of its own priority, and one that the
     /// peripheral may have already.
     pub(super) fn wait(&mut self, waiting: Waiting) {
-        let is_begun = self.waiting.front().is_some_and(|first| self.in_flight.is_some() || first.tries > 0);
+        let is_begun = self.waiting.first().is_some_and(|first| self.in_flight.is_some() || first.tries > 0);
         let last = self.waiting.iter().rposition(|other| other.priority <= waiting.priority);
         let position = last.map_or(0, |last| last + 1).max(usize::from(is_begun));
         self.waiting.insert(position, waiting);
@@ -120,7 +151,7 @@ impl Registration {
     /// The request that can be put to it now, if one can.
     pub(super) fn ready_for(&self) -> Option<RequestId> {
         let is_ready = self.presence == Presence::Active && self.reach == Reach::Open && self.in_flight.is_none();
-        self.waiting.front().filter(|_| is_ready).map(|waiting| waiting.request)
+        self.waiting.first().filter(|_| is_ready).map(|waiting| waiting.request)
     }
 
     pub(super) fn position_of(&self, request: RequestId) -> Option<usize> {
@@ -409,5 +440,15 @@ impl Registry {
     fn first_delivery(&self, slot: Slot) -> u16 {
         let mixed = (self.seed ^ u64::from(slot.0)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         (mixed >> 48) as u16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registration_is_small() {
+        assert!(size_of::<Registration>() <= 160, "{}", size_of::<Registration>());
     }
 }

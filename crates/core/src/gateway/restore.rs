@@ -135,7 +135,7 @@ impl From<StoredRegistration> for Registration {
         Self {
             id: stored.id,
             groups: stored.groups,
-            lifetime: stored.lifetime,
+            lifetime: stored.lifetime.into(),
             lease_until: stored.lease_until,
             presented: stored.presented,
             presence: stored.presence,
@@ -145,7 +145,7 @@ impl From<StoredRegistration> for Registration {
             is_sleeper: stored.presence != Presence::Active,
             last_activated: Time::ZERO,
             waking: None,
-            waiting: VecDeque::new(),
+            waiting: Vec::new(),
             in_flight: None,
         }
     }

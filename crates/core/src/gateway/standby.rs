@@ -61,8 +61,7 @@ impl Gateway {
         registration.reach = Reach::Closed;
         registration.last_word = now;
         let lifetime = lifetime.max(grace);
-        let has_new_lifetime = registration.lifetime != lifetime;
-        registration.lifetime = lifetime;
+        let has_new_lifetime = registration.set_lifetime(lifetime);
         let is_active = registration.presence == Presence::Active;
         self.forget_in_flight(now, slot);
         if has_new_lifetime {
@@ -136,7 +135,7 @@ impl Gateway {
         let is_held = registration.held == Held::ByConnection;
         match silent_at {
             Some(at) if at > now => self.timers.set(Timer::Presence(slot), at),
-            Some(_) if registration.last_word + registration.lifetime > now || is_held => {
+            Some(_) if registration.over_at() > now || is_held => {
                 self.change_presence(now, slot, Presence::Standby { next_wake: None });
                 self.recall(now, slot);
             }
@@ -161,7 +160,7 @@ impl Gateway {
         if registration.held == Held::ByConnection {
             self.timers.clear(Timer::Lifetime(slot));
         } else {
-            self.timers.set(Timer::Lifetime(slot), registration.last_word + registration.lifetime);
+            self.timers.set(Timer::Lifetime(slot), registration.over_at());
         }
     }
 
@@ -208,7 +207,7 @@ impl Gateway {
         let registration = StoredRegistration {
             id: registration.id,
             groups: registration.groups.clone(),
-            lifetime: registration.lifetime,
+            lifetime: registration.lifetime(),
             lease_until: registration.lease_until,
             presented: registration.presented,
             presence: registration.presence,

@@ -1,9 +1,12 @@
-//! One table of all that is due later.
+//! One table of all that is due later, in few bytes: every registered peripheral has timers of its own.
+//!
+//! A timer that is set to another time, or cleared, is not looked for in the queue: what stands there is stale, and
+//! passed over when its time comes. When more than half of the queue is stale, all of that goes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::Slot;
-use crate::{RequestId, Time};
+use crate::Time;
 
 /// What is due. There is at most one of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,7 +20,7 @@ pub(super) enum Timer {
     /// A peripheral has not acknowledged, or not answered, a delivery.
     Answer(Slot),
     /// A group request ends.
-    Deadline(RequestId),
+    Deadline,
     /// Where members were seen is to be told.
     Progress,
     /// A wake-up has taken its time, or the pause after it is over.
@@ -28,47 +31,178 @@ pub(super) enum Timer {
     Wakes,
 }
 
+/// So many stale ones are no reason to look through the queue.
+const STALE_KEPT: usize = 1_024;
+
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    by_time: BTreeSet<(Time, Timer)>,
-    by_timer: HashMap<Timer, Time>,
+    queue: BTreeMap<Time, Vec<Timer>>,
+    queued: usize,
+    set: usize,
+    /// When those are due that a registered peripheral has nearly always, by slot.
+    lasting: Vec<Lasting>,
+    /// When all others are due.
+    passing: HashMap<Timer, Time>,
 }
+
+#[derive(Debug, Clone, Copy)]
+struct Lasting {
+    presence: Time,
+    lifetime: Time,
+}
+
+/// When a timer is due that is not set.
+const NEVER: Time = Time::MAX;
 
 impl Timers {
     /// Has `timer` due at `at`, and no longer at the time it had before.
     pub(super) fn set(&mut self, timer: Timer, at: Time) {
-        if let Some(before) = self.by_timer.insert(timer, at) {
-            self.by_time.remove(&(before, timer));
+        let before = self.note(timer, at);
+        if before == at {
+            return;
         }
-        self.by_time.insert((at, timer));
+        self.set += usize::from(before == NEVER);
+        self.queue.entry(at).or_default().push(timer);
+        self.queued += 1;
+        if self.queued > 2 * self.set + STALE_KEPT {
+            self.drop_stale();
+        }
     }
 
     /// Has `timer` due at `at`, or not at all.
     pub(super) fn set_or_clear(&mut self, timer: Timer, at: Option<Time>) {
         match at {
-            Some(at) if self.by_timer.get(&timer) == Some(&at) => {}
             Some(at) => self.set(timer, at),
             None => self.clear(timer),
         }
     }
 
     pub(super) fn clear(&mut self, timer: Timer) {
-        if let Some(at) = self.by_timer.remove(&timer) {
-            self.by_time.remove(&(at, timer));
-        }
+        let before = self.note(timer, NEVER);
+        self.set -= usize::from(before != NEVER);
     }
 
     pub(super) fn pop_due(&mut self, now: Time) -> Option<Timer> {
-        let (at, timer) = *self.by_time.first()?;
-        if at > now {
-            return None;
+        loop {
+            let mut first = self.queue.first_entry().filter(|first| *first.key() <= now)?;
+            let at = *first.key();
+            let Some(timer) = first.get_mut().pop() else {
+                first.remove();
+                continue;
+            };
+            self.queued -= 1;
+            if self.due(timer) == at {
+                self.clear(timer);
+                return Some(timer);
+            }
         }
-        self.by_time.pop_first();
-        self.by_timer.remove(&timer);
-        Some(timer)
     }
 
+    /// When there may be one that is due.
     pub(super) fn next(&self) -> Option<Time> {
-        self.by_time.first().map(|(at, _)| *at)
+        self.queue.first_key_value().map(|(at, _)| *at)
+    }
+
+    fn due(&self, timer: Timer) -> Time {
+        let lasting = |slot: Slot| self.lasting.get(slot.number() as usize);
+        match timer {
+            Timer::Presence(slot) => lasting(slot).map_or(NEVER, |lasting| lasting.presence),
+            Timer::Lifetime(slot) => lasting(slot).map_or(NEVER, |lasting| lasting.lifetime),
+            _ => self.passing.get(&timer).copied().unwrap_or(NEVER),
+        }
+    }
+
+    /// Notes when a timer is due, and says when it was before.
+    fn note(&mut self, timer: Timer, at: Time) -> Time {
+        match timer {
+            Timer::Presence(slot) | Timer::Lifetime(slot) => {
+                let place = slot.number() as usize;
+                if place >= self.lasting.len() {
+                    if at == NEVER {
+                        return NEVER;
+                    }
+                    self.lasting.resize(place + 1, Lasting { presence: NEVER, lifetime: NEVER });
+                }
+                let lasting = &mut self.lasting[place];
+                let is_presence = matches!(timer, Timer::Presence(_));
+                std::mem::replace(if is_presence { &mut lasting.presence } else { &mut lasting.lifetime }, at)
+            }
+            _ if at == NEVER => self.passing.remove(&timer).unwrap_or(NEVER),
+            _ => self.passing.insert(timer, at).unwrap_or(NEVER),
+        }
+    }
+
+    fn drop_stale(&mut self) {
+        let mut queue = std::mem::take(&mut self.queue);
+        queue.retain(|at, timers| {
+            // What was cleared and set to the same time again is there twice.
+            timers.sort_unstable();
+            timers.dedup();
+            timers.retain(|timer| self.due(*timer) == *at);
+            !timers.is_empty()
+        });
+        self.queued = queue.values().map(Vec::len).sum();
+        self.queue = queue;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Time = Time::from_millis(10);
+    const LATE: Time = Time::from_millis(1_000_000);
+
+    fn lifetime(number: u32) -> Timer {
+        Timer::Lifetime(Slot::new(number))
+    }
+
+    #[test]
+    fn a_timer_is_due_at_the_time_that_was_set_last_and_once() {
+        let mut timers = Timers::default();
+        for timer in [lifetime(7), Timer::Presence(Slot::new(7)), Timer::Answer(Slot::new(7)), Timer::Deadline] {
+            timers.set(timer, LATE);
+            timers.set(timer, SOON);
+            timers.set(timer, LATE);
+            assert_eq!(timers.pop_due(SOON), None);
+            assert_eq!(timers.pop_due(LATE), Some(timer));
+            assert_eq!(timers.pop_due(LATE), None);
+        }
+        assert_eq!((timers.next(), timers.queued, timers.set), (None, 0, 0));
+    }
+
+    #[test]
+    fn a_timer_that_is_cleared_is_not_due() {
+        let mut timers = Timers::default();
+        for timer in [lifetime(7), Timer::Wake(Slot::new(7)), Timer::Progress] {
+            timers.clear(timer);
+            timers.set(timer, SOON);
+            timers.clear(timer);
+            assert_eq!(timers.pop_due(LATE), None);
+        }
+    }
+
+    #[test]
+    fn timers_come_by_time_and_none_too_early() {
+        let mut timers = Timers::default();
+        for (number, at) in [(1, 30), (2, 10), (3, 20)] {
+            timers.set(lifetime(number), Time::from_millis(at));
+        }
+        assert_eq!(timers.next(), Some(Time::from_millis(10)));
+        let now = Time::from_millis(20);
+        assert_eq!([timers.pop_due(now), timers.pop_due(now)], [Some(lifetime(2)), Some(lifetime(3))]);
+        assert_eq!((timers.pop_due(now), timers.next()), (None, Some(Time::from_millis(30))));
+    }
+
+    #[test]
+    fn timers_that_are_set_again_and_again_do_not_fill_the_queue() {
+        let mut timers = Timers::default();
+        for later in 0..100_000 {
+            timers.set(lifetime(1), LATE + std::time::Duration::from_millis(later));
+            timers.set(lifetime(2), LATE);
+            timers.clear(lifetime(2));
+        }
+        assert!(timers.queued <= 2 * timers.set + STALE_KEPT, "{}", timers.queued);
+        assert_eq!(timers.pop_due(LATE + std::time::Duration::from_millis(99_999)), Some(lifetime(1)));
     }
 }

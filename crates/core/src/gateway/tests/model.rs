@@ -365,7 +365,7 @@ impl Seen {
         let registrations = slots.filter_map(|slot| self.world.gateway.registry.registration(slot));
         let in_flight: Vec<RequestId> = registrations
             .filter(|registration| registration.in_flight.is_some())
-            .filter_map(|registration| Some(registration.waiting.front()?.request))
+            .filter_map(|registration| Some(registration.waiting.first()?.request))
             .collect();
         assert!(in_flight.len() <= IN_FLIGHT as usize);
         for (id, taken) in &self.world.gateway.requests {
