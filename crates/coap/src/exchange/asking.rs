@@ -27,8 +27,8 @@ pub(crate) struct Asking {
     offset: Option<usize>,
     /// What came down of the body, and the response that its first block came with.
     body: Vec<u8>,
-    head: Option<Response>,
-    echo: Option<Vec<u8>>,
+    head: Option<Box<Response>>,
+    echo: Option<Box<[u8]>>,
     restarts: u8,
 }
 
@@ -111,7 +111,7 @@ impl Asking {
         if response.code != Code::UNAUTHORIZED || self.echo.is_some() {
             return None;
         }
-        self.echo = Some(value.to_vec());
+        self.echo = Some(value.into());
         Some(Step::Ask)
     }
 
@@ -162,13 +162,13 @@ impl Asking {
             return Step::Failed(Failure::BodyTooLarge);
         }
         self.body.extend_from_slice(&response.payload);
-        let head = self.head.get_or_insert(response);
+        let head = self.head.get_or_insert_with(|| Box::new(response));
         if block.has_more {
             head.payload = Bytes::new();
             self.down_size = self.down_size.min(block.size);
             return Step::Ask;
         }
-        let mut whole = head.clone();
+        let mut whole = Response::clone(head);
         whole.payload = Bytes::from(std::mem::take(&mut self.body));
         whole.options.remove(OptionNumber::BLOCK2);
         whole.options.remove(OptionNumber::SIZE2);

@@ -6,10 +6,11 @@ mod incoming;
 mod notifying;
 mod outgoing;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bugle_core::Time;
+use smallvec::SmallVec;
 
 pub(crate) use asking::Asking;
 pub(crate) use incoming::Incoming;
@@ -109,7 +110,8 @@ pub(crate) struct Lanes {
 #[derive(Debug, Default)]
 struct Lane {
     in_progress: Option<ExchangeId>,
-    waiting: VecDeque<ExchangeId>,
+    /// Mostly one, and only until its turn has come.
+    waiting: SmallVec<[ExchangeId; 1]>,
 }
 
 impl Lanes {
@@ -128,8 +130,8 @@ impl Lanes {
     fn push(&mut self, peer: PeerIndex, exchange: ExchangeId, place: Place) {
         let lane = self.by_peer.entry(peer).or_default();
         match place {
-            Place::First => lane.waiting.push_front(exchange),
-            Place::Last => lane.waiting.push_back(exchange),
+            Place::First => lane.waiting.insert(0, exchange),
+            Place::Last => lane.waiting.push(exchange),
         }
     }
 
@@ -149,11 +151,11 @@ impl Lanes {
     /// The exchange to be begun now, if none is in progress.
     fn advance(&mut self, peer: PeerIndex) -> Option<ExchangeId> {
         let lane = self.by_peer.get_mut(&peer)?;
-        if lane.in_progress.is_none() {
-            lane.in_progress = lane.waiting.pop_front();
-            return lane.in_progress;
+        if lane.in_progress.is_some() || lane.waiting.is_empty() {
+            return None;
         }
-        None
+        lane.in_progress = Some(lane.waiting.remove(0));
+        lane.in_progress
     }
 
     /// All exchanges in progress or waiting.

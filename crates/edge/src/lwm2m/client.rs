@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bugle_coap::ExchangeId;
 use bugle_core::gateway::{Hold, Slot};
 use bugle_core::{RequestId, ResourcePath};
-use bugle_lwm2m::operation::Delivery;
 use bugle_lwm2m::registration::{RESOURCE, Register, Registration};
 use bugle_lwm2m::{ContentFormat, Method, Request, Version};
 use serde::{Deserialize, Serialize};
 
 use super::peer::{DatagramSocket, Peer, Security};
+use super::prepared::Prepared;
 use super::{AWAKE_TIME, VERSION_NEWEST};
 
 /// A registered client.
@@ -46,7 +47,7 @@ pub(super) enum Observed {
 pub(super) struct Delivering {
     pub(super) exchange: ExchangeId,
     pub(super) attempt: Attempt,
-    pub(super) delivery: Delivery,
+    pub(super) prepared: Arc<Prepared>,
 }
 
 /// Which delivery it is, and how often it was tried.

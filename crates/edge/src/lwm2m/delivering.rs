@@ -14,11 +14,11 @@ use std::time::Duration;
 use bugle_coap::{ExchangeId, Failure, Identity, MessageId, Reliability, RequestError, Token};
 use bugle_core::gateway::Slot;
 use bugle_core::{GroupRequest, Outcome, Time};
-use bugle_lwm2m::operation::Delivery;
 
 use super::Purpose;
 use super::client::{Attempt, Delivering};
-use crate::carriage::{from_coap_response, to_coap_request};
+use super::prepared::Prepared;
+use crate::carriage::from_coap_response;
 use crate::edge::Edge;
 
 /// After how long a client that has reset a request is asked again,
@@ -34,13 +34,13 @@ impl Edge {
     /// Puts a group request to a client.
     pub(crate) fn deliver_to_client(&mut self, now: Time, slot: Slot, number: u16, request: &Arc<GroupRequest>) {
         let Some(client) = self.lwm2m.clients.get(slot) else { return };
-        match Delivery::new(&request.operation, &client.registration) {
-            Ok(delivery) => self.ask(now, slot, Attempt { request: request.id, number, tries: 0, resets: 0 }, delivery),
+        match self.lwm2m.latest.prepare(request, &client.registration) {
+            Ok(prepared) => self.ask(now, slot, Attempt { request: request.id, number, tries: 0, resets: 0 }, prepared),
             Err(error) => self.gateway.handle_concluded(now, slot, number, error.outcome()),
         }
     }
 
-    fn ask(&mut self, now: Time, slot: Slot, attempt: Attempt, delivery: Delivery) {
+    fn ask(&mut self, now: Time, slot: Slot, attempt: Attempt, prepared: Arc<Prepared>) {
         self.abandon(now, slot);
         let Some(peer) = self.lwm2m.clients.get(slot).map(|client| client.peer) else { return };
         if !self.is_reachable(peer) {
@@ -49,10 +49,10 @@ impl Edge {
         let Some(client) = self.lwm2m.clients.get_mut(slot) else { return };
         let (reliability, identity) = (Reliability::Confirmable, Some(attempt.identity()));
         let manner = bugle_coap::Delivery { reliability, identity, response_timeout: None };
-        let asked = self.lwm2m.endpoint.request(now, client.peer, to_coap_request(delivery.request()), manner);
+        let asked = self.lwm2m.endpoint.request(now, client.peer, prepared.request.clone(), manner);
         match asked {
             Ok(exchange) => {
-                client.delivering = Some(Box::new(Delivering { exchange, attempt, delivery }));
+                client.delivering = Some(Box::new(Delivering { exchange, attempt, prepared }));
                 self.lwm2m.exchanges.insert(exchange, Purpose::Delivery(slot));
                 self.counters.deliveries += 1;
             }
@@ -90,14 +90,14 @@ impl Edge {
         let Some(delivering) = client.delivering.take() else { return };
         self.lwm2m.exchanges.remove(&exchange);
         let response = from_coap_response(response);
-        match delivering.delivery.retry(&client.registration, &response) {
+        match delivering.prepared.delivery.retry(&client.registration, &response) {
             // Nothing was carried out: another format may do.
             Some(other) => {
                 let attempt = Attempt { tries: delivering.attempt.tries + 1, resets: 0, ..delivering.attempt };
-                self.ask(now, slot, attempt, other);
+                self.ask(now, slot, attempt, Arc::new(other.into()));
             }
             None => {
-                let outcome = delivering.delivery.outcome(&response);
+                let outcome = delivering.prepared.delivery.outcome(&response);
                 self.gateway.handle_concluded(now, slot, number, outcome);
             }
         }
@@ -137,8 +137,8 @@ impl Edge {
                 continue;
             }
             let delivering = self.lwm2m.clients.get_mut(slot).and_then(|client| client.delivering.take());
-            let Delivering { attempt, delivery, .. } = *delivering.expect("it is being delivered");
-            self.ask(now, slot, Attempt { resets: attempt.resets + 1, ..attempt }, delivery);
+            let Delivering { attempt, prepared, .. } = *delivering.expect("it is being delivered");
+            self.ask(now, slot, Attempt { resets: attempt.resets + 1, ..attempt }, prepared);
         }
     }
 

@@ -6,6 +6,7 @@ mod clients;
 mod delivering;
 mod observing;
 mod peer;
+mod prepared;
 mod registering;
 mod reporting;
 mod secured;
@@ -27,6 +28,7 @@ use crate::counters::Counters;
 use crate::edge::Edge;
 use client::Asking;
 use clients::Clients;
+use prepared::Latest;
 use secured::Secured;
 
 /// How long a client in queue mode is awake after its last word, unless its allocation says otherwise:
@@ -48,6 +50,8 @@ pub(crate) struct Lwm2m {
     askings: HashMap<u64, Asking>,
     /// What is answered once something is durable, by the token that the gateway's machine hands back.
     confirmations: HashMap<u64, (RequestHandle, Response)>,
+    /// The delivery that was prepared last.
+    latest: Latest,
     /// What the exchanges that are under way are for.
     exchanges: HashMap<ExchangeId, Purpose>,
     /// The exchanges in which clients that were dismissed are asked to leave.
@@ -65,6 +69,7 @@ impl Lwm2m {
             clients: Clients::default(),
             askings: HashMap::new(),
             confirmations: HashMap::new(),
+            latest: Latest::default(),
             exchanges: HashMap::new(),
             farewells: HashMap::new(),
             resets: VecDeque::new(),

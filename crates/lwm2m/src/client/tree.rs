@@ -79,7 +79,9 @@ impl Tree {
         }
         let typed: Vec<Record> = records.iter().map(|record| self.accept(record)).collect::<Result<_, _>>()?;
         if mode == WriteMode::Replace {
-            self.values.retain(|at, _| !at.is_within(path) || !access(at).is_writable());
+            let within = self.values.range(path..).map(|(at, _)| *at).take_while(|at| at.is_within(path));
+            let replaced: Vec<Path> = within.filter(|at| access(at).is_writable()).collect();
+            replaced.iter().for_each(|at| drop(self.values.remove(at)));
         }
         for record in &typed {
             self.values.insert(record.path, record.value.clone());

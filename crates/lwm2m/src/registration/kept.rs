@@ -103,6 +103,15 @@ impl Registration {
         self.rare.as_ref().map(|rare| rare.sms.as_str()).filter(|sms| !sms.is_empty())
     }
 
+    /// Whether every operation is put to both clients in the same way.
+    #[must_use]
+    pub fn is_asked_like(&self, other: &Self) -> bool {
+        let Self { objects, version, formats, rare: _, lifetime_seconds: _, binding: _ } = self;
+        (version, formats) == (&other.version, &other.formats)
+            && objects == &other.objects
+            && self.root() == other.root()
+    }
+
     /// The bytes that it takes on the heap.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
