@@ -253,7 +253,7 @@ impl Gateway {
     /// A datagram has come.
     pub(crate) fn handle_datagram(&mut self, now: Time, address: SocketAddr, datagram: &[u8], out: &mut Vec<Output>) {
         let Some(process) = &mut self.process else { return };
-        process.edge.handle_datagram(process.clock.show(now), Peer { socket: SOCKET, address }, datagram);
+        process.edge.handle_datagram(process.clock.show(now), Peer::new(SOCKET, address), datagram);
         self.turn(now, out);
     }
 
@@ -353,7 +353,7 @@ impl Gateway {
                     }
                 }
                 EdgeOutput::Datagram { peer, datagram } => {
-                    out.push(Output::Datagram { address: peer.address, datagram: datagram.to_vec() });
+                    out.push(Output::Datagram { address: peer.address(), datagram: datagram.to_vec() });
                 }
                 EdgeOutput::Wake(call) => out.push(Output::Wake(Box::new(call))),
                 // Nobody directs anything at the gateway itself in this world.

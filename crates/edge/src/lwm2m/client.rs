@@ -110,9 +110,9 @@ impl Client {
         let register =
             Register { endpoint: None, registration: self.registration.clone(), profiles: None }.to_request();
         StoredClient {
-            socket: self.peer.socket.number,
-            is_secured: self.peer.socket.security == Security::Dtls,
-            address: self.peer.address,
+            socket: self.peer.socket().number,
+            is_secured: self.peer.socket().security == Security::Dtls,
+            address: self.peer.address(),
             secret: self.secret,
             query: register.query.join("&"),
             links: String::from_utf8(register.payload).expect("links are text"),
@@ -165,7 +165,7 @@ impl StoredClient {
         let security = if self.is_secured { Security::Dtls } else { Security::Plain };
         let socket = DatagramSocket { number: self.socket, security };
         let registration = Register::from_request(&request, VERSION_NEWEST).ok()?.registration;
-        Some(Client::new(Peer { socket, address: self.address }, registration, self.secret))
+        Some(Client::new(Peer::new(socket, self.address), registration, self.secret))
     }
 }
 
@@ -194,7 +194,7 @@ pub(super) mod tests {
         let request = Request { query, ..Request::new(Method::Post, vec![RESOURCE.to_owned()]) }
             .with_payload(ContentFormat::LINK_FORMAT, links.as_bytes().to_vec());
         let socket = DatagramSocket { number: 1, security: Security::Plain };
-        let peer = Peer { socket, address: address.parse().expect("an address") };
+        let peer = Peer::new(socket, address.parse().expect("an address"));
         let register = Register::from_request(&request, VERSION_NEWEST).expect("a registration");
         Client::new(peer, register.registration, 0x00c0_ffee)
     }

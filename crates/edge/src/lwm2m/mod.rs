@@ -154,7 +154,7 @@ fn secret(seed: u64) -> [u8; 16] {
 impl Edge {
     /// A datagram came.
     pub fn handle_datagram(&mut self, now: Time, peer: Peer, datagram: &[u8]) {
-        match peer.socket.security {
+        match peer.socket().security {
             Security::Plain => self.lwm2m.endpoint.handle_datagram(now, peer, datagram),
             Security::Dtls => self.handle_secured(now, peer, datagram),
         }

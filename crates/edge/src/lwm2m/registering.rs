@@ -47,7 +47,7 @@ impl Edge {
         let registration = register.registration;
         let description = Description {
             protocol: protocol(registration.version()),
-            address: peer.address.to_string(),
+            address: peer.address().to_string(),
             lifetime: registration.lifetime(),
             objects: registration.to_links(),
         };
@@ -153,7 +153,7 @@ impl Edge {
         let (slot, secret) = parse_location(location)?;
         let client = self.lwm2m.clients.get(slot).filter(|client| client.secret == secret)?;
         let is_same = || self.gateway.has_presented(slot, &self.presented_by(peer));
-        let is_at_home = client.peer == peer && peer.socket.security == Security::Plain;
+        let is_at_home = client.peer == peer && peer.socket().security == Security::Plain;
         (is_at_home || is_same()).then_some(slot)
     }
 

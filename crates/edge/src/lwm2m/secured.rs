@@ -46,7 +46,7 @@ impl Edge {
 
     /// Sends what CoAP has to say to a peer. Without a session it says nothing: the client has to begin one.
     pub(super) fn send_to(&mut self, peer: Peer, datagram: Datagram) {
-        match peer.socket.security {
+        match peer.socket().security {
             Security::Plain => self.outputs.push_back(edge::Output::Datagram { peer, datagram }),
             Security::Dtls => {
                 let sent = self.lwm2m.secured.as_mut().map(|secured| secured.server.send(peer, &datagram));
@@ -74,7 +74,7 @@ impl Edge {
 
     /// Whether anything can be sent to a peer.
     pub(super) fn is_reachable(&self, peer: Peer) -> bool {
-        match peer.socket.security {
+        match peer.socket().security {
             Security::Plain => true,
             Security::Dtls => self.lwm2m.secured.as_ref().is_some_and(|secured| secured.server.is_established(peer)),
         }

@@ -220,7 +220,7 @@ impl Site {
             self.world.run();
             self.world.decide_all();
             for (peer, datagram) in self.world.take_datagrams() {
-                self.send(peer.address, Direction::Down, datagram);
+                self.send(peer.address(), Direction::Down, datagram);
             }
             let now = self.world.now;
             for number in 0..self.clients.len() {
@@ -262,7 +262,7 @@ impl Site {
                 Direction::Up => {
                     let client = self.clients.iter().find(|client| client.address == address);
                     if let Some(socket) = client.map(Client::socket) {
-                        self.world.edge.handle_datagram(now, Peer { socket, address }, &datagram);
+                        self.world.edge.handle_datagram(now, Peer::new(socket, address), &datagram);
                     }
                 }
                 Direction::Down => {

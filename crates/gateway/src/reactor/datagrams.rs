@@ -85,9 +85,9 @@ impl Datagrams {
     /// Has a datagram sent with the next [`flush`](Self::flush).
     pub(super) fn transmit(&mut self, peer: Peer, datagram: Datagram) {
         // A peer of a socket that the configuration no longer has is heard of when it speaks elsewhere.
-        let Some(known) = self.0.get_mut(usize::from(peer.socket.number)) else { return };
-        if known.waiting.len() < WAITING_MAX && known.name == peer.socket {
-            known.waiting.push_back((peer.address, datagram));
+        let Some(known) = self.0.get_mut(usize::from(peer.socket().number)) else { return };
+        if known.waiting.len() < WAITING_MAX && known.name == peer.socket() {
+            known.waiting.push_back((peer.address(), datagram));
         } else {
             known.dropped += 1;
         }
@@ -115,7 +115,7 @@ impl Socket {
         for _ in 0..BATCHES_PER_TURN_MAX {
             let socket = self.name;
             let received = batches.receive(&self.socket, |address, datagram| {
-                edge.handle_datagram(now, Peer { socket, address }, datagram);
+                edge.handle_datagram(now, Peer::new(socket, address), datagram);
             });
             match received {
                 Ok(received) => self.oversized += received.oversized as u64,
