@@ -186,17 +186,22 @@ struct RegistrationsArgs {
 /// What a registered peripheral costs the gateway in memory
 ///
 /// The gateway is a process of its own. Its memory is told without any peripheral, with all of them
-/// allocated, and with all of them registered.
+/// allocated, and with all of them registered; and with --rest once more when they have been left alone for a
+/// while. What CoAP has to remember of an exchange it remembers for 247 seconds (RFC 7252 §4.8.2).
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   bugle load memory --peripherals 10000
   bugle load memory --protocol lwm2m --peripherals 100000 --patience 10m
+  bugle load memory --protocol lwm2m --peripherals 100000 --rest 6m
   bugle load memory --protocol lwm2m --dtls --peripherals 10000
   bugle load memory --gateway north --at 127.0.0.1:1883 --group lamps --process $(pidof -s bugle)")]
 struct MemoryArgs {
     #[command(flatten)]
     scale: Scale,
+    /// How long they are left alone before the memory is told once more, as 6m
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    rest: Option<Duration>,
     #[command(flatten)]
     named: Named,
 }
@@ -405,7 +410,8 @@ impl MemoryArgs {
                 (Some(world), Some(empty), target)
             }
         };
-        let residence = Residence { peripherals: scale.count(), protocol, patience: scale.patience };
+        let (peripherals, patience, rest) = (scale.count(), scale.patience, self.rest);
+        let residence = Residence { peripherals, protocol, patience, rest };
         let measured = measure(context.output, move |watch| residence.run(&target, watch)).await;
         stop(world).await?;
         let spoken = Spoken { protocol, security: scale.security() };

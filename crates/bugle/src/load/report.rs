@@ -158,10 +158,15 @@ pub(crate) struct MemoryReport {
     /// With all of them registered, in bytes.
     registered: u64,
     bytes_per_registered_peripheral: u64,
+    /// When they had been left alone, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_rest: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes_per_registered_peripheral_at_rest: Option<u64>,
 }
 
 impl MemoryReport {
-    pub(crate) const fn new(spoken: Spoken, empty: Option<u64>, result: ResidenceResult) -> Self {
+    pub(crate) fn new(spoken: Spoken, empty: Option<u64>, result: ResidenceResult) -> Self {
         Self {
             spoken,
             peripherals: result.peripherals,
@@ -169,6 +174,8 @@ impl MemoryReport {
             allocated: result.before,
             registered: result.after,
             bytes_per_registered_peripheral: result.per_peripheral(),
+            at_rest: result.at_rest,
+            bytes_per_registered_peripheral_at_rest: result.per_peripheral_at_rest(),
         }
     }
 
@@ -176,13 +183,16 @@ impl MemoryReport {
     pub(crate) fn tell(&self) -> String {
         let each = |bytes: u64| bytes.checked_div(self.peripherals as u64).unwrap_or_default();
         let allocation = self.empty.map(|empty| format!("{} B", each(self.allocated.saturating_sub(empty))));
+        let more = |bytes: u64| format!("{bytes} B more");
         facts([
             ("peripherals", Some(format!("{}{}", self.peripherals, self.spoken.manner()))),
             ("gateway without any", self.empty.map(bytes)),
             ("with all allocated", Some(bytes(self.allocated))),
             ("with all registered", Some(bytes(self.registered))),
+            ("when they had rested", self.at_rest.map(bytes)),
             ("an allocation", allocation),
-            ("a registered peripheral", Some(format!("{} B more", self.bytes_per_registered_peripheral))),
+            ("a registered peripheral", Some(more(self.bytes_per_registered_peripheral))),
+            ("one that has rested", self.bytes_per_registered_peripheral_at_rest.map(more)),
         ])
     }
 }
@@ -300,7 +310,7 @@ mod tests {
 
     #[test]
     fn memory_is_told_for_one_peripheral() {
-        let result = ResidenceResult { target: "bugle", peripherals: 10, before: 20_000, after: 26_000 };
+        let result = ResidenceResult { target: "bugle", peripherals: 10, before: 20_000, after: 26_000, at_rest: None };
         let text = MemoryReport::new(MQTT, Some(15_000), result).tell();
         assert!(text.contains("600 B more") && text.contains("500 B"), "{text}");
     }

@@ -25,6 +25,8 @@ pub struct Residence {
     pub protocol: Protocol,
     /// How long it may take for all.
     pub patience: Duration,
+    /// How long they are then left alone before the memory is read once more; if not at all, none.
+    pub rest: Option<Duration>,
 }
 
 /// What was measured.
@@ -38,6 +40,8 @@ pub struct ResidenceResult {
     pub before: u64,
     /// Its memory with all of them registered, in bytes.
     pub after: u64,
+    /// Its memory when they had been left alone, in bytes.
+    pub at_rest: Option<u64>,
 }
 
 impl Residence {
@@ -52,7 +56,12 @@ impl Residence {
         let fleet = Fleet::start(target, members, &conduct, self.patience, watch)?;
         fleet.wait(&mut [conduct.ready(self.peripherals)])?;
         let after = settled_memory(target)?;
-        Ok(ResidenceResult { target: target.name(), peripherals: self.peripherals, before, after })
+        let at_rest = self.rest.map(|rest| {
+            thread::sleep(rest);
+            settled_memory(target)
+        });
+        let at_rest = at_rest.transpose()?;
+        Ok(ResidenceResult { target: target.name(), peripherals: self.peripherals, before, after, at_rest })
     }
 }
 
@@ -60,7 +69,17 @@ impl ResidenceResult {
     /// What each has cost, in bytes.
     #[must_use]
     pub const fn per_peripheral(&self) -> u64 {
-        let grown = self.after.saturating_sub(self.before);
+        self.share_of(self.after)
+    }
+
+    /// What each costs when it is left alone, in bytes.
+    #[must_use]
+    pub fn per_peripheral_at_rest(&self) -> Option<u64> {
+        self.at_rest.map(|memory| self.share_of(memory))
+    }
+
+    const fn share_of(&self, memory: u64) -> u64 {
+        let grown = memory.saturating_sub(self.before);
         if self.peripherals == 0 { 0 } else { grown / self.peripherals as u64 }
     }
 }
@@ -85,9 +104,16 @@ mod tests {
 
     #[test]
     fn the_cost_is_shared_by_all() {
-        let result = |peripherals, before, after| ResidenceResult { target: "bugle", peripherals, before, after };
+        let result = |peripherals, before, after| ResidenceResult {
+            target: "bugle",
+            peripherals,
+            before,
+            after,
+            at_rest: Some(after - before / 2),
+        };
         assert_eq!(result(10, 1_000, 6_000).per_peripheral(), 500);
-        assert_eq!(result(10, 6_000, 1_000).per_peripheral(), 0);
+        assert_eq!(result(10, 1_000, 6_000).per_peripheral_at_rest(), Some(450));
+        assert_eq!(result(10, 1_500, 1_000).per_peripheral(), 0);
         assert_eq!(result(0, 1_000, 6_000).per_peripheral(), 0);
     }
 }
