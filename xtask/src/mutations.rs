@@ -83,8 +83,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     mutation(
         "let nothing expire at its deadline",
         "crates/core/src/gateway/mod.rs",
-        "Timer::Deadline(request) => self.on_deadline(now, request),",
-        "Timer::Deadline(_) => {}",
+        "Timer::Deadline => self.on_deadlines(now),",
+        "Timer::Deadline => {}",
     ),
     mutation(
         "give out numbers of registrations again after a restart",

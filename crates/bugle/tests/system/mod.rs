@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bugle_api::{EventQuery, PAGE_MAX, Submission};
@@ -180,15 +180,21 @@ const PORTS: Range<u16> = 20_000..32_000;
 /// How far apart processes begin to take them.
 const PORTS_PER_PROCESS: u32 = 40;
 
-/// A port that nobody listens on, for datagrams neither, and that is given out only once: tests run at the same time,
-/// mostly in processes of their own, and each begins to listen a little later.
+/// Where a port is held while it is ours: nobody listens there for anything else.
+const HELD_AT: Ipv4Addr = Ipv4Addr::new(127, 77, 0, 1);
+
+/// A port that nobody listens on, for datagrams neither, and that no other test is given while this process lives:
+/// tests run at the same time, each begins to listen a little later, and parts that are killed come back to theirs.
 pub(crate) fn free_port() -> u16 {
-    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    static HELD: Mutex<Vec<TcpListener>> = Mutex::new(Vec::new());
     loop {
-        let place = process::id().wrapping_mul(PORTS_PER_PROCESS).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
+        let place = process::id().wrapping_mul(PORTS_PER_PROCESS).wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed));
         let port = PORTS.start + (place % PORTS.len() as u32) as u16;
+        let Ok(held) = TcpListener::bind((HELD_AT, port)) else { continue };
         let address = (Ipv4Addr::LOCALHOST, port);
         if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
+            HELD.lock().expect("nobody fails with it").push(held);
             return port;
         }
     }
