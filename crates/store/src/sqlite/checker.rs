@@ -20,7 +20,7 @@ pub(super) struct Checker {
 impl Checker {
     /// Looks through the file at `path`; what is wrong with it goes into `damage`.
     pub(super) fn start(path: &Path, kind: &str, damage: Arc<OnceLock<String>>) -> Result<Self, OpenError> {
-        let connection = Layout::open_to_read(path)?;
+        let connection = Layout::open_to_check(path)?;
         let interrupt = connection.get_interrupt_handle();
         let shown = path.display().to_string();
         let look = move || {

@@ -88,7 +88,7 @@ impl Database {
         let (reads, waiting) = sync_channel(READS_WAITING_MAX);
         let waiting = Arc::new(Mutex::new(waiting));
         for number in 0..READERS {
-            let reader = Layout::open_to_read(path)?;
+            let reader = layout.open_to_read(path)?;
             let (waiting, counted) = (Arc::clone(&waiting), Arc::clone(&counts));
             let run = Box::new(move || read(&reader, &waiting, &counted.reads_waiting));
             threads.push(spawn(format!("{}-reader-{number}", layout.kind), run)?);

@@ -20,6 +20,8 @@ const JOURNAL_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// than a second. Larger ones are looked through beside the work (`checker.rs`), as a start must not
 /// take minutes.
 pub(super) const CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// What a connection that reads keeps in memory, as a part of what the one that writes keeps.
+const READER_CACHE_SHARE: u32 = 16;
 /// Statements that a connection keeps prepared.
 const STATEMENTS_MAX: usize = 256;
 
@@ -30,7 +32,7 @@ pub struct Layout {
     pub kind: &'static str,
     /// Marks the file as one of this kind (`PRAGMA application_id`); never zero.
     pub application_id: i32,
-    /// How much of it the connection that writes keeps in memory, in KiB.
+    /// How much of it the connection that writes keeps in memory, in KiB. Each of those that read keeps a sixteenth.
     pub cache_kib: u32,
     /// The statements that lead from each layout to the next, the first from an empty file. Those
     /// released are never changed; new ones are added at the end.
@@ -59,7 +61,15 @@ impl Layout {
     }
 
     /// Opens one of the connections that read.
-    pub(super) fn open_to_read(path: &Path) -> Result<Connection, OpenError> {
+    pub(super) fn open_to_read(&self, path: &Path) -> Result<Connection, OpenError> {
+        let connection = Self::open_to_check(path)?;
+        let kept = limit_cache(&connection, self.cache_kib / READER_CACHE_SHARE);
+        kept.map_err(|error| OpenError::from_sqlite(path, error))?;
+        Ok(connection)
+    }
+
+    /// Opens a connection that reads all of a file once.
+    pub(super) fn open_to_check(path: &Path) -> Result<Connection, OpenError> {
         let failed = |error| OpenError::from_sqlite(path, error);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
@@ -120,10 +130,14 @@ fn configure(connection: &Connection, cache_kib: u32) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    // Below nought it is KiB; above, it would be pages.
-    connection.pragma_update(None, "cache_size", -i64::from(cache_kib))?;
+    limit_cache(connection, cache_kib)?;
     connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", JOURNAL_BYTES_MAX, |_| Ok(()))
+}
+
+fn limit_cache(connection: &Connection, kib: u32) -> rusqlite::Result<()> {
+    // Below nought it is KiB; above, it would be pages.
+    connection.pragma_update(None, "cache_size", -i64::from(kib))
 }
 
 fn pragma<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> rusqlite::Result<T> {
