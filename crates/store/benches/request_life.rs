@@ -2,7 +2,10 @@
 //! many members there are.
 //!
 //! `cargo bench -p bugle-store --bench request_life`, with numbers of members after `--` for others than the
-//! usual. The members are at ten gateways, and told and settled by the thousand, as gateways do it.
+//! usual. The members are told by the thousand, as gateways do it, and settled by the thousand where all of them
+//! answer at once, by the hundred where they take their time. Of as many requests as there are rounds the median is
+//! shown: by the clock, which waits for the disk and for other work on the same machine, and of the processor for the
+//! thread that writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -11,24 +14,83 @@ use bugle_core::platform::{ApplyUp, Procedure, RequestState, Submit, Submitted};
 use bugle_core::{
     Activation, AllocationNotice, ApplicationId, Content, GatewayId, GroupId, InitialState, LateJoiners, MemberOutcome,
     Operation, Origin, Outcome, Pacing, PeripheralId, Presence, PresenceChanged, Priority, Receipt, RegistrationId,
-    RequestId, Sleepers, Time, UpEntry, limits,
+    RequestId, Sighting, Sleepers, Stage, Time, UpEntry, limits,
 };
 use bugle_store::platform::{MemberCursor, MembersShown, PlatformStore};
 
 const MEMBERS: &[usize] = &[1_000, 10_000, 100_000];
 const GATEWAYS: usize = 10;
+/// Gateways, and receipts in an entry.
+const MANNERS: &[(usize, usize)] = &[(GATEWAYS, limits::RECEIPTS_PER_ENTRY_MAX), (1, 1_000), (1, 100)];
+const ROUNDS: u32 = 5;
 const NOW: Time = Time::from_millis(1_700_000_000_000);
 
 fn main() {
     let asked: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
-    println!("microseconds for each member; {GATEWAYS} gateways, one request, one fsync a batch");
-    println!("{:>9}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}", "members", "accepted", "fixed", "settled", "read", "all");
+    println!("microseconds for each member, by the clock / of the processor; one fsync an entry");
+    println!(
+        "{:>9}  {:>8}  {:>8}  {:>13}  {:>13}  {:>13}  {:>13}  {:>13}",
+        "members", "gateways", "an entry", "accepted", "fixed", "settled", "read", "all"
+    );
     for &members in if asked.is_empty() { MEMBERS } else { &asked } {
-        let life = Bench::new(members).live();
-        let each = |time: Duration| format!("{:.2}", time.as_secs_f64() * 1e6 / members as f64);
-        let [accepted, fixed, settled, read] = life.map(each);
-        println!("{members:>9}  {accepted:>9}  {fixed:>9}  {settled:>9}  {read:>9}  {:>9}", each(life.iter().sum()));
+        for &(gateways, an_entry) in MANNERS {
+            let mut bench = Bench::new(members, gateways);
+            let lives: Vec<[Spent; 4]> = (1..=ROUNDS).map(|number| bench.live(number, an_entry)).collect();
+            let [accepted, fixed, settled, read] =
+                std::array::from_fn(|part| Spent::median(lives.iter().map(|life| life[part])).each(members));
+            let all = Spent::median(lives.iter().map(Spent::sum)).each(members);
+            println!(
+                "{members:>9}  {gateways:>8}  {an_entry:>8}  {accepted:>13}  {fixed:>13}  {settled:>13}  {read:>13}  {all:>13}"
+            );
+        }
     }
+}
+
+/// What something has cost.
+#[derive(Clone, Copy)]
+struct Spent {
+    time: Duration,
+    /// Of the processor, for the thread that writes; none where that is not told.
+    processor: Duration,
+}
+
+impl Spent {
+    fn on<T>(work: impl FnOnce() -> T) -> (Self, T) {
+        let (processor, begin) = (processor_time(), Instant::now());
+        let done = work();
+        (Self { time: begin.elapsed(), processor: processor_time().saturating_sub(processor) }, done)
+    }
+
+    fn sum(life: &[Self; 4]) -> Self {
+        Self {
+            time: life.iter().map(|spent| spent.time).sum(),
+            processor: life.iter().map(|spent| spent.processor).sum(),
+        }
+    }
+
+    fn median(all: impl Iterator<Item = Self>) -> Self {
+        let (mut times, mut processors): (Vec<_>, Vec<_>) = all.map(|spent| (spent.time, spent.processor)).unzip();
+        times.sort_unstable();
+        processors.sort_unstable();
+        Self { time: times[times.len() / 2], processor: processors[processors.len() / 2] }
+    }
+
+    fn each(self, members: usize) -> String {
+        let each = |time: Duration| time.as_secs_f64() * 1e6 / members as f64;
+        format!("{:.2} / {:.2}", each(self.time), each(self.processor))
+    }
+}
+
+/// What the thread that writes has had of the processor, on Linux.
+fn processor_time() -> Duration {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten();
+    let of_thread = |task: std::io::Result<std::fs::DirEntry>| {
+        let folder = task.ok()?.path();
+        let is_writer = std::fs::read_to_string(folder.join("comm")).ok()?.trim() == "platform-writer";
+        let told = std::fs::read_to_string(folder.join("schedstat")).ok()?;
+        told.split_whitespace().next()?.parse().ok().filter(|_| is_writer).map(Duration::from_nanos)
+    };
+    tasks.filter_map(of_thread).sum()
 }
 
 /// A store with the members of one group, and where the up log of each gateway stands.
@@ -36,15 +98,15 @@ struct Bench {
     store: PlatformStore,
     _folder: tempfile::TempDir,
     members: usize,
-    up_applied: [u64; GATEWAYS],
+    up_applied: Vec<u64>,
 }
 
 impl Bench {
-    fn new(members: usize) -> Self {
+    fn new(members: usize, gateways: usize) -> Self {
         let folder = tempfile::TempDir::new().expect("a folder");
         let store = PlatformStore::open(&folder.path().join("platform.db")).expect("opens");
-        let mut bench = Self { store, _folder: folder, members, up_applied: [0; GATEWAYS] };
-        for number in 0..GATEWAYS {
+        let mut bench = Self { store, _folder: folder, members, up_applied: vec![0; gateways] };
+        for number in 0..gateways {
             let hash = [number as u8; 32];
             bench
                 .store
@@ -59,33 +121,33 @@ impl Bench {
         bench
     }
 
-    /// Accepts a request, has it fixed and settled, and reads what became of it; how long each took.
-    fn live(mut self) -> [Duration; 4] {
-        let begin = Instant::now();
-        let request = self.perform(submission());
-        let accepted = begin.elapsed();
-        let begin = Instant::now();
-        for number in 0..GATEWAYS {
-            let names = self.names(number);
-            let mut pages = names.chunks(limits::RECEIPTS_PER_ENTRY_MAX).peekable();
-            while let Some(page) = pages.next() {
-                let is_last = pages.peek().is_none();
-                self.up(number, vec![UpEntry::MembersFixed { request, members: page.to_vec(), is_last }]);
+    /// Accepts a request, has it fixed and settled, and reads what became of it; what each has cost.
+    fn live(&mut self, number: u32, an_entry: usize) -> [Spent; 4] {
+        let gateways: Vec<Vec<PeripheralId>> = (0..self.up_applied.len()).map(|number| self.names(number)).collect();
+        let (accepted, request) = Spent::on(|| self.perform(submission(number)));
+        let (fixed, ()) = Spent::on(|| {
+            for (number, names) in gateways.iter().enumerate() {
+                let mut pages = names.chunks(limits::RECEIPTS_PER_ENTRY_MAX).peekable();
+                while let Some(page) = pages.next() {
+                    let is_last = pages.peek().is_none();
+                    self.up(number, vec![UpEntry::MembersFixed { request, members: page.to_vec(), is_last }]);
+                }
             }
-        }
-        let fixed = begin.elapsed();
-        let begin = Instant::now();
-        for number in 0..GATEWAYS {
-            for page in self.names(number).chunks(limits::RECEIPTS_PER_ENTRY_MAX) {
-                self.up(number, vec![UpEntry::Receipts { request, receipts: page.iter().map(delivered).collect() }]);
+        });
+        let (settled, ()) = Spent::on(|| {
+            for (number, names) in gateways.iter().enumerate() {
+                for page in names.chunks(an_entry) {
+                    let receipts = page.iter().map(delivered).collect();
+                    self.up(number, vec![UpEntry::Receipts { request, receipts }]);
+                }
             }
-        }
-        let settled = begin.elapsed();
-        let begin = Instant::now();
-        let record = self.store.request(&application(), request).wait().expect("read").expect("there");
-        assert_eq!((record.row.state, record.row.totals.delivered), (RequestState::Complete, self.members as u64));
-        assert_eq!(self.read_members(request), self.members);
-        [accepted, fixed, settled, begin.elapsed()]
+        });
+        let (read, ()) = Spent::on(|| {
+            let record = self.store.request(&application(), request).wait().expect("read").expect("there");
+            assert_eq!((record.row.state, record.row.totals.delivered), (RequestState::Complete, self.members as u64));
+            assert_eq!(self.read_members(request), self.members);
+        });
+        [accepted, fixed, settled, read]
     }
 
     fn read_members(&self, request: RequestId) -> usize {
@@ -99,7 +161,7 @@ impl Bench {
     }
 
     fn names(&self, number: usize) -> Vec<PeripheralId> {
-        let here = (0..self.members).filter(|member| member % GATEWAYS == number);
+        let here = (number..self.members).step_by(self.up_applied.len());
         here.map(|member| format!("meter-{member:07}").parse().expect("a peripheral id")).collect()
     }
 
@@ -154,13 +216,14 @@ fn active(peripheral: &PeripheralId) -> UpEntry {
 }
 
 fn delivered(peripheral: &PeripheralId) -> MemberOutcome {
-    MemberOutcome { peripheral: peripheral.clone(), outcome: Outcome::Delivered, at: NOW, seen: Vec::new() }
+    let seen = vec![Sighting { stage: Stage::Sent, at: NOW }];
+    MemberOutcome { peripheral: peripheral.clone(), outcome: Outcome::Delivered, at: NOW, seen }
 }
 
-fn submission() -> Submit {
+fn submission(number: u32) -> Submit {
     Submit {
         application: application(),
-        id: RequestId::compose(NOW, 1),
+        id: RequestId::compose(NOW, number),
         idempotency_key: None,
         schedule: None,
         submitted: Submitted {
