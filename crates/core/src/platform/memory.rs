@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rows::{
-    ApplicationGroup, GatewayRow, GroupCount, IdempotencyRow, MemberKey, MemberRow, PeripheralKey, PeripheralRow,
-    RequestGatewayRow, RequestRow, RequestState,
+    ApplicationGroup, GatewayRow, GroupCount, IdempotencyRow, MemberKey, MemberRow, PartKey, PeripheralKey,
+    PeripheralRow, RequestGatewayRow, RequestRow, RequestState,
 };
 use super::{
     Changes, Closing, IdempotencyKey, Membership, Needs, NestingKey, Procedure, Put, ScheduleKey, ScheduleRow,
@@ -23,7 +23,7 @@ pub struct Memory {
     pub(super) counts: BTreeMap<(ApplicationGroup, GatewayId), GroupCount>,
     pub(super) requests: BTreeMap<RequestId, RequestRow>,
     pub(super) submitted: BTreeMap<RequestId, Submitted>,
-    pub(super) request_gateways: BTreeMap<(RequestId, GatewayId), RequestGatewayRow>,
+    pub(super) request_gateways: BTreeMap<PartKey, RequestGatewayRow>,
     pub(super) members: BTreeMap<MemberKey, MemberRow>,
     pub(super) idempotency: BTreeMap<(ApplicationId, IdempotencyKey), IdempotencyRow>,
     pub(super) schedules: BTreeMap<ScheduleKey, ScheduleRow>,
@@ -211,8 +211,8 @@ impl Memory {
         for key in &needs.joinable {
             self.load_joinable(key, work);
         }
-        for key in &needs.members {
-            work.load_member(key.clone(), self.members.get(key).cloned());
+        for (part, peripherals) in &needs.members {
+            self.load_members(part, peripherals, work);
         }
         if let Some(row) = needs.idempotency.as_ref().and_then(|key| self.idempotency.get(key)) {
             work.load_idempotency(row.clone());
@@ -220,6 +220,17 @@ impl Memory {
         if let Some(closing) = &needs.closing {
             self.load_closing(closing, work);
         }
+    }
+
+    fn load_members<'a>(
+        &self,
+        part: &PartKey,
+        peripherals: impl IntoIterator<Item = &'a PeripheralId>,
+        work: &mut Work,
+    ) {
+        let row = |peripheral: &PeripheralId| self.members.get(&(part.0, part.1.clone(), peripheral.clone())).cloned();
+        let rows = peripherals.into_iter().map(|peripheral| (peripheral.clone(), row(peripheral)));
+        work.load_members(part.clone(), rows);
     }
 
     fn load_joinable(&self, key: &(ApplicationId, GatewayId), work: &mut Work) {
@@ -244,8 +255,9 @@ impl Memory {
         let waiting = next.filter(|(_, member)| member.outcome.is_none()).take(limit);
         let mut page = Vec::new();
         for (key, row) in waiting {
-            work.load_member(key.clone(), Some(row.clone()));
-            page.push((key.1.clone(), key.2.clone()));
+            let (_, gateway, peripheral) = key.clone();
+            work.load_members((request, gateway.clone()), [(peripheral.clone(), Some(row.clone()))]);
+            page.push((gateway, peripheral));
         }
         work.load_unsettled(page);
         let mut parts = self.request_gateways.iter().filter(|((of, _), _)| *of == request);
@@ -260,10 +272,7 @@ impl Memory {
         });
         let recorded: BTreeSet<_> = recorded.map(|((_, key), _)| key.1.clone()).collect();
         let page: Vec<_> = recorded.into_iter().take(limit).collect();
-        for member in &page {
-            let key = (request, gateway.clone(), member.clone());
-            work.load_member(key.clone(), self.members.get(&key).cloned());
-        }
+        self.load_members(&(request, gateway.clone()), &page, work);
         work.load_on_record(gateway.clone(), page);
     }
 
@@ -295,7 +304,15 @@ impl Memory {
         self.submitted.extend(changes.submitted.iter().cloned());
         put_all(&mut self.requests, &changes.requests);
         put_all(&mut self.request_gateways, &changes.request_gateways);
-        put_all(&mut self.members, &changes.members);
+        for ((request, gateway), puts) in &changes.members {
+            let key = |peripheral: &PeripheralId| (*request, gateway.clone(), peripheral.clone());
+            let puts = puts.iter().map(|Put { key: peripheral, is_new, row }| Put {
+                key: key(peripheral),
+                is_new: *is_new,
+                row: row.clone(),
+            });
+            put_all(&mut self.members, &puts.collect::<Vec<_>>());
+        }
         if let Some((application, key, request)) = &changes.idempotency {
             let row = IdempotencyRow { request: *request, at: now, submitted: self.submitted[request].clone() };
             self.idempotency.insert((application.clone(), key.clone()), row);

@@ -64,8 +64,8 @@ pub use memory::Memory;
 pub use needs::{Closing, Needs};
 pub use nesting::{GroupPath, Nest, NestRefusal, NestingKey, NotNested, Unnest};
 pub use rows::{
-    ApplicationGroup, GatewayRow, GroupCount, IdempotencyRow, MemberKey, MemberRow, PeripheralKey, PeripheralRow,
-    RequestGatewayRow, RequestRow, RequestState,
+    ApplicationGroup, GatewayRow, GroupCount, IdempotencyRow, MemberKey, MemberRow, PartKey, PeripheralKey,
+    PeripheralRow, RequestGatewayRow, RequestRow, RequestState,
 };
 pub use scheduling::{
     CancelSchedule, Fire, Fired, Firing, PutSchedule, PutScheduleRefusal, Recurrence, ScheduleKey, ScheduleRow, Timing,

@@ -1,8 +1,8 @@
 //! Which rows a procedure reads.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::rows::{ApplicationGroup, MemberKey, PeripheralKey};
+use super::rows::{ApplicationGroup, PartKey, PeripheralKey};
 use super::scheduling::ScheduleKey;
 use super::submission::IdempotencyKey;
 use crate::{ApplicationId, GatewayId, PeripheralId, RequestId};
@@ -27,7 +27,7 @@ pub struct Needs {
     /// Group requests.
     pub requests: BTreeSet<RequestId>,
     /// The part of a group request at one gateway.
-    pub request_gateways: BTreeSet<(RequestId, GatewayId)>,
+    pub request_gateways: BTreeSet<PartKey>,
     /// Group requests whose parts at all gateways are read, and these gateways.
     pub request_all_gateways: BTreeSet<RequestId>,
     /// Group requests whose parts at all gateways are read, if they are open and may be aborted.
@@ -35,8 +35,8 @@ pub struct Needs {
     /// Applications, and gateways that may come to have a part of their open group requests which include late
     /// joiners: these requests with what they ask are read, unless the gateway has its part of them.
     pub joinable: BTreeSet<(ApplicationId, GatewayId)>,
-    /// Members of group requests.
-    pub members: BTreeSet<MemberKey>,
+    /// Members of group requests, by the part that they are of: there are many, and few parts.
+    pub members: BTreeMap<PartKey, BTreeSet<PeripheralId>>,
     /// An idempotency key, and what was submitted under it.
     pub idempotency: Option<(ApplicationId, IdempotencyKey)>,
     /// Schedules.

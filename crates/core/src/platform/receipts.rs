@@ -42,17 +42,15 @@ pub(super) fn on_progress(
         Some(row) if row.state != RequestState::Complete => row.stages,
         _ => return Taken::Ignored,
     };
+    let rows = work.members.entry((request, gateway.clone())).or_default();
     for progress in members {
-        let key = (request, gateway.clone(), progress.peripheral.clone());
+        let Some(last) = progress.seen.last() else { continue };
         // A member that has its outcome is on the way no more.
-        let is_waiting = work.members.get(&key).is_some_and(|member| member.outcome.is_none());
-        let (Some(last), true) = (progress.seen.last(), is_waiting) else { continue };
-        if let Some(member) = work.members.get_mut(&key) {
-            stages.leave(member.stage);
-            stages.enter(last.stage, 1);
-            member.stage = last.stage;
-            progress.seen.iter().for_each(|sighting| member.seen.note(*sighting));
-        }
+        let Some(member) = rows.get_mut_if(&progress.peripheral, MemberRow::is_waiting) else { continue };
+        stages.leave(member.stage);
+        stages.enter(last.stage, 1);
+        member.stage = last.stage;
+        progress.seen.iter().for_each(|sighting| member.seen.note(*sighting));
         new.push(progress.clone());
     }
     let Some(row) = work.requests.get_mut(&request).filter(|_| !new.is_empty()) else { return Taken::Ignored };
@@ -91,14 +89,8 @@ pub(super) fn add_members(
     members: &[PeripheralId],
     now: Time,
 ) -> u64 {
-    let mut added = 0;
-    for member in members {
-        let key = (request, gateway.clone(), member.clone());
-        if work.members.get(&key).is_none() {
-            work.members.put(key, MemberRow::told(now));
-            added += 1;
-        }
-    }
+    let rows = work.members.entry((request, gateway.clone())).or_default();
+    let added = members.iter().filter(|member| rows.add(member, MemberRow::told(now))).count() as u64;
     if let Some(row) = work.requests.get_mut(&request) {
         row.totals.members += added;
         row.stages.enter(Stage::AtGateway, added);
@@ -131,17 +123,13 @@ pub(super) fn settle(
 ) {
     let mut new = Vec::new();
     let mut stages = work.requests.get(&request).map_or_else(Default::default, |row| row.stages);
+    let rows = work.members.entry((request, gateway.clone())).or_default();
     for receipt in receipts {
-        let key = (request, gateway.clone(), receipt.peripheral.clone());
         // Who is no member has no outcome, and the first outcome of a member stands.
-        if work.members.get(&key).is_none_or(|member| member.outcome.is_some()) {
-            continue;
-        }
-        if let Some(member) = work.members.get_mut(&key) {
-            stages.leave(member.stage);
-            receipt.seen.iter().for_each(|sighting| member.seen.note(*sighting));
-            member.outcome = Some((receipt.outcome.clone(), receipt.at));
-        }
+        let Some(member) = rows.get_mut_if(&receipt.peripheral, MemberRow::is_waiting) else { continue };
+        stages.leave(member.stage);
+        receipt.seen.iter().for_each(|sighting| member.seen.note(*sighting));
+        member.outcome = Some((receipt.outcome.clone(), receipt.at));
         new.push(receipt);
     }
     let Some(row) = work.requests.get_mut(&request).filter(|_| !new.is_empty()) else { return };

@@ -17,6 +17,8 @@ use crate::{
 pub type PeripheralKey = (GatewayId, PeripheralId);
 /// A group of one application.
 pub type ApplicationGroup = (ApplicationId, GroupId);
+/// The part of a group request at one gateway.
+pub type PartKey = (RequestId, GatewayId);
 /// A member of a group request, at one gateway.
 pub type MemberKey = (RequestId, GatewayId, PeripheralId);
 
@@ -243,6 +245,11 @@ pub struct MemberRow {
 }
 
 impl MemberRow {
+    /// Whether it has no outcome yet.
+    pub(super) const fn is_waiting(&self) -> bool {
+        self.outcome.is_none()
+    }
+
     /// A member that its gateway has told now.
     pub(super) fn told(now: Time) -> Self {
         Self { stage: Stage::AtGateway, seen: Seen { at_gateway: Some(now), ..Seen::default() }, outcome: None }

@@ -137,8 +137,9 @@ impl ApplyUp {
         needs: &mut Needs,
     ) {
         needs.requests.insert(request);
-        needs.request_gateways.insert((request, self.gateway.clone()));
-        needs.members.extend(members.map(|member| (request, self.gateway.clone(), member.clone())));
+        let part = (request, self.gateway.clone());
+        needs.request_gateways.insert(part.clone());
+        needs.members.entry(part).or_default().append(&mut members.cloned().collect());
     }
 
     fn apply(&self, work: &mut Work, entry: &UpEntry, now: Time) -> Taken {

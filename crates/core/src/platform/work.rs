@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::nesting::NestingKey;
 use super::rows::{
-    ApplicationGroup, GatewayRow, GroupCount, IdempotencyRow, MemberKey, MemberRow, PeripheralKey, PeripheralRow,
+    ApplicationGroup, GatewayRow, GroupCount, IdempotencyRow, MemberRow, PartKey, PeripheralKey, PeripheralRow,
     RequestGatewayRow, RequestRow,
 };
 use super::scheduling::{ScheduleKey, ScheduleRow};
@@ -23,8 +23,9 @@ pub struct Work {
     pub(super) contained: BTreeMap<ApplicationGroup, BTreeSet<GroupId>>,
     pub(super) nestings: Table<NestingKey, ()>,
     pub(super) requests: Table<RequestId, RequestRow>,
-    pub(super) request_gateways: Table<(RequestId, GatewayId), RequestGatewayRow>,
-    pub(super) members: Table<MemberKey, MemberRow>,
+    pub(super) request_gateways: Table<PartKey, RequestGatewayRow>,
+    /// By the part that they are of: there are many, and few parts.
+    pub(super) members: BTreeMap<PartKey, Table<PeripheralId, MemberRow>>,
     pub(super) joinable: BTreeMap<(ApplicationId, GatewayId), Vec<(RequestId, Submitted)>>,
     pub(super) idempotency: Option<IdempotencyRow>,
     pub(super) schedules: Table<ScheduleKey, ScheduleRow>,
@@ -55,9 +56,9 @@ pub struct Changes {
     /// Group requests.
     pub requests: Vec<Put<RequestId, RequestRow>>,
     /// Parts of group requests at gateways.
-    pub request_gateways: Vec<Put<(RequestId, GatewayId), RequestGatewayRow>>,
-    /// Members of group requests.
-    pub members: Vec<Put<MemberKey, MemberRow>>,
+    pub request_gateways: Vec<Put<PartKey, RequestGatewayRow>>,
+    /// Members of group requests, by the part that they are of.
+    pub members: Vec<(PartKey, Vec<Put<PeripheralId, MemberRow>>)>,
     /// An idempotency key and the group request that it stands for from now on.
     pub idempotency: Option<(ApplicationId, IdempotencyKey, RequestId)>,
     /// Schedules.
@@ -159,7 +160,7 @@ impl Work {
     }
 
     /// The part of a group request at a gateway, or that there is none.
-    pub fn load_request_gateway(&mut self, key: (RequestId, GatewayId), row: Option<RequestGatewayRow>) {
+    pub fn load_request_gateway(&mut self, key: PartKey, row: Option<RequestGatewayRow>) {
         self.request_gateways.load(key, row);
     }
 
@@ -170,9 +171,9 @@ impl Work {
         self.joinable.entry(key).or_default().push((request, submitted));
     }
 
-    /// A member of a group request, or that it is none.
-    pub fn load_member(&mut self, key: MemberKey, row: Option<MemberRow>) {
-        self.members.load(key, row);
+    /// Members of a part of a group request, or that they are none.
+    pub fn load_members(&mut self, part: PartKey, rows: impl IntoIterator<Item = (PeripheralId, Option<MemberRow>)>) {
+        self.members.entry(part).or_default().load_all(rows);
     }
 
     /// What the idempotency key asked for stands for.
@@ -191,14 +192,14 @@ impl Work {
     }
 
     /// For closing: members without outcome, at most a page of them. They are loaded with
-    /// [`load_member`](Self::load_member) too.
+    /// [`load_members`](Self::load_members) too.
     pub fn load_unsettled(&mut self, members: Vec<(GatewayId, PeripheralId)>) {
         self.unsettled = members;
     }
 
     /// For closing: a gateway that is not fixed, if there is one, and members of the group on record
     /// there, by id from where the last page ended, at most a page of them. They are loaded with
-    /// [`load_member`](Self::load_member) too, as far as they are members of the request.
+    /// [`load_members`](Self::load_members) too, as far as they are members of the request.
     pub fn load_on_record(&mut self, gateway: GatewayId, peripherals: Vec<PeripheralId>) {
         self.on_record = Some((gateway, peripherals));
     }
@@ -214,7 +215,8 @@ impl Work {
         changes.groups.retain(|_, delta| *delta != GroupDelta::default());
         changes.requests = puts(self.requests);
         changes.request_gateways = puts(self.request_gateways);
-        changes.members = puts(self.members);
+        let members = self.members.into_iter().map(|(part, members)| (part, puts(members)));
+        changes.members = members.filter(|(_, puts)| !puts.is_empty()).collect();
         changes.schedules = puts(self.schedules);
         changes.nestings = puts(self.nestings);
         changes
@@ -339,6 +341,10 @@ impl<K: Ord, V: Clone + PartialEq> Table<K, V> {
         self.0.insert(key, Slot { now: row, before: None });
     }
 
+    fn load_all(&mut self, rows: impl IntoIterator<Item = (K, Option<V>)>) {
+        self.0.append(&mut rows.into_iter().map(|(key, now)| (key, Slot { now, before: None })).collect());
+    }
+
     pub(super) fn get(&self, key: &K) -> Option<&V> {
         self.0.get(key).expect("a procedure's needs name every row that it reads").now.as_ref()
     }
@@ -347,6 +353,25 @@ impl<K: Ord, V: Clone + PartialEq> Table<K, V> {
         let slot = self.0.get_mut(key).expect("a procedure's needs name every row that it changes");
         slot.before.get_or_insert_with(|| slot.now.clone());
         slot.now.as_mut()
+    }
+
+    /// The row, to be changed, if it is as asked.
+    pub(super) fn get_mut_if(&mut self, key: &K, is_asked: impl FnOnce(&V) -> bool) -> Option<&mut V> {
+        let slot = self.0.get_mut(key).expect("a procedure's needs name every row that it changes");
+        let row = slot.now.as_mut().filter(|row| is_asked(row))?;
+        slot.before.get_or_insert_with(|| Some(row.clone()));
+        Some(row)
+    }
+
+    /// Puts a row where there is none, and says whether there was none.
+    pub(super) fn add(&mut self, key: &K, row: V) -> bool {
+        let slot = self.0.get_mut(key).expect("a procedure's needs name every row that it changes");
+        if slot.now.is_some() {
+            return false;
+        }
+        slot.before.get_or_insert(None);
+        slot.now = Some(row);
+        true
     }
 
     pub(super) fn put(&mut self, key: K, row: V) {

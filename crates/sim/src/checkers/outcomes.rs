@@ -62,12 +62,15 @@ impl Checker for Outcomes {
                         return Err(format!("{told} of {of} gateways hear that request {} is cancelled", put.key));
                     }
                 }
-                for put in &changes.members {
-                    let row = put.row.as_ref().ok_or_else(|| format!("member {:?} is gone", put.key))?;
-                    let outcome = row.outcome.as_ref().map(|(outcome, _)| outcome.clone());
-                    let before = self.members.insert(put.key.clone(), outcome.clone()).flatten();
-                    if before.is_some() && before != outcome {
-                        return Err(format!("the outcome of {:?} was {before:?} and became {outcome:?}", put.key));
+                for ((request, gateway), puts) in &changes.members {
+                    for put in puts {
+                        let key = (*request, gateway.clone(), put.key.clone());
+                        let row = put.row.as_ref().ok_or_else(|| format!("member {key:?} is gone"))?;
+                        let outcome = row.outcome.as_ref().map(|(outcome, _)| outcome.clone());
+                        let before = self.members.insert(key.clone(), outcome.clone()).flatten();
+                        if before.is_some() && before != outcome {
+                            return Err(format!("the outcome of {key:?} was {before:?} and became {outcome:?}"));
+                        }
                     }
                 }
                 for (_, event) in &changes.events {

@@ -59,6 +59,8 @@ conformance! {
     requests::every_outcome_is_kept_with_its_detail,
     requests::members_are_listed_by_outcome_in_pages,
     requests::members_are_kept_with_where_they_were_seen_on_the_way,
+    requests::receipts_find_their_members_wherever_these_lie,
+    requests::members_are_added_among_those_that_are_there,
     requests::requests_are_listed_the_latest_first,
     requests::an_idempotency_key_is_remembered,
     requests::a_request_that_includes_late_joiners_is_kept_as_one,

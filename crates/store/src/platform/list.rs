@@ -13,7 +13,7 @@ use super::column::{from_word, json, plain, time, time_option};
 use super::load::{all, count, one};
 use super::names::Names;
 use super::nesting;
-use super::row::{self, select_peripherals, select_requests};
+use super::row::{self, select_members, select_peripherals, select_requests};
 use crate::sqlite::{Connection, Row, StoreError, params};
 
 /// A page of rows, each with its number, by which the next page is asked for.
@@ -420,11 +420,12 @@ pub(super) fn members(
     after: &MemberCursor,
     limit: u32,
 ) -> Result<Vec<(MemberCursor, MemberRecord)>, StoreError> {
-    let sql = "SELECT member.*, gateway.id AS gateway_id FROM member
-        JOIN gateway ON gateway.number = member.gateway
+    let sql = select_members!(
+        ", request, gateway, gateway.id AS gateway_id FROM member JOIN gateway ON gateway.number = member.gateway
         WHERE request = ?1 AND (gateway, peripheral) > (?2, ?3)
         AND CASE ?4 WHEN 'all' THEN TRUE WHEN 'waiting' THEN kind IS NULL AND coalesce(stage = ?6, TRUE) ELSE kind = ?4 END
-        ORDER BY gateway, peripheral LIMIT ?5";
+        ORDER BY gateway, peripheral LIMIT ?5"
+    );
     let (shown, stage) = match shown {
         MembersShown::All => ("all", None),
         MembersShown::Waiting => ("waiting", None),

@@ -7,7 +7,9 @@ use bugle_core::platform::{
 };
 use bugle_core::{GatewayId, Outcome, PeripheralId, RegistrationId, RequestId, ScheduleId, Seen, Time};
 
-use super::column::{damaged, from_json, from_json_option, from_word, from_word_option, plain, time, time_option};
+use super::column::{
+    damaged, from_json, from_json_option, from_word, from_word_option, plain, text_option, time, time_option,
+};
 use crate::sqlite::{Row, StoreError};
 
 /// A query for rows that [`peripheral`] reads, with the rest of the statement.
@@ -34,6 +36,14 @@ macro_rules! select_requests {
     };
 }
 pub(super) use select_requests;
+
+/// A query for rows that [`member_row`] reads, with the rest of the statement, which may begin with more columns.
+macro_rules! select_members {
+    ($rest:literal) => {
+        concat!("SELECT peripheral, kind, detail, at, stage, at_gateway, asleep, activating, sent", $rest)
+    };
+}
+pub(super) use select_members;
 
 pub(super) fn gateway(row: &Row<'_>) -> Result<GatewayRow, StoreError> {
     Ok(GatewayRow {
@@ -124,26 +134,26 @@ pub(super) fn request_gateway(row: &Row<'_>) -> Result<(GatewayId, RequestGatewa
     Ok((from_word(row, "gateway_id")?, RequestGatewayRow { is_fixed: plain(row, "is_fixed")?, recorded_to }))
 }
 
-/// Needs `gateway_id` beside the columns of the table.
+/// Needs `request` and `gateway_id` beside what [`member_row`] reads.
 pub(super) fn member(row: &Row<'_>) -> Result<(MemberKey, MemberRow), StoreError> {
     let key = (request_id(row, "request")?, from_word(row, "gateway_id")?, from_word(row, "peripheral")?);
     Ok((key, member_row(row)?))
 }
 
+/// Reads by position: [`select_members`] says what is where.
 pub(super) fn member_row(row: &Row<'_>) -> Result<MemberRow, StoreError> {
     let seen = Seen {
         accepted: None,
-        at_gateway: time_option(row, "at_gateway")?,
-        asleep: time_option(row, "asleep")?,
-        activating: time_option(row, "activating")?,
-        sent: time_option(row, "sent")?,
+        at_gateway: time_option(row, 5)?,
+        asleep: time_option(row, 6)?,
+        activating: time_option(row, 7)?,
+        sent: time_option(row, 8)?,
     };
-    Ok(MemberRow { stage: from_word(row, "stage")?, seen, outcome: outcome(row)? })
+    Ok(MemberRow { stage: from_word(row, 4)?, seen, outcome: outcome(row)? })
 }
 
 fn outcome(row: &Row<'_>) -> Result<Option<(Outcome, Time)>, StoreError> {
-    let kind: Option<String> = plain(row, "kind")?;
-    let outcome = match kind.as_deref() {
+    let outcome = match text_option(row, 1)? {
         None => return Ok(None),
         Some("delivered") => Outcome::Delivered,
         Some("skipped") => Outcome::Skipped,
@@ -151,7 +161,7 @@ fn outcome(row: &Row<'_>) -> Result<Option<(Outcome, Time)>, StoreError> {
         Some("cancelled") => Outcome::Cancelled,
         Some("aborted") => Outcome::Aborted,
         Some("replaced") => Outcome::Replaced,
-        Some(_) => from_json(row, "detail")?,
+        Some(_) => from_json(row, 2)?,
     };
-    Ok(Some((outcome, time(row, "at")?)))
+    Ok(Some((outcome, time(row, 3)?)))
 }

@@ -1,7 +1,7 @@
 //! Writes what a procedure has decided.
 
 use bugle_core::platform::{
-    ApplicationGroup, Changes, GroupDelta, MemberKey, MemberRow, Membership, PeripheralKey, PeripheralRow, Put,
+    ApplicationGroup, Changes, GroupDelta, MemberRow, Membership, PartKey, PeripheralKey, PeripheralRow, Put,
     RequestGatewayRow, RequestRow, Submitted,
 };
 use bugle_core::{GatewayId, Outcome, PeripheralId, RegistrationId, RequestId, ScheduleId, Stranger, Time, limits};
@@ -192,8 +192,8 @@ impl Writer<'_> {
                 params![request.number(), gateway, is_fixed, recorded_to],
             )?;
         }
-        for put in &changes.members {
-            self.write_member(put)?;
+        for (part, puts) in &changes.members {
+            self.write_members(part, puts)?;
         }
         if let Some((application, key, request)) = &changes.idempotency {
             let application = self.names.known_application(application)?;
@@ -252,29 +252,32 @@ impl Writer<'_> {
         )
     }
 
-    fn write_member(&mut self, put: &Put<MemberKey, MemberRow>) -> Result<(), StoreError> {
-        let (request, gateway, peripheral) = &put.key;
-        let Some(MemberRow { stage, seen, outcome }) = &put.row else { return Ok(()) };
-        let gateway = self.names.known_gateway(gateway)?;
-        let (kind, detail, at) = match outcome {
-            Some((outcome, at)) => (Some(outcome.kind().as_str()), detail(outcome)?, Some(millis(*at))),
-            None => (None, None, None),
-        };
-        let sql = if put.is_new { INSERT_MEMBER } else { UPDATE_MEMBER };
-        let columns = params![
-            request.number(),
-            gateway,
-            peripheral.as_str(),
-            kind,
-            detail,
-            at,
-            stage.as_str(),
-            seen.at_gateway.map(millis),
-            seen.asleep.map(millis),
-            seen.activating.map(millis),
-            seen.sent.map(millis),
-        ];
-        self.execute(sql, columns)
+    fn write_members(&mut self, part: &PartKey, puts: &[Put<PeripheralId, MemberRow>]) -> Result<(), StoreError> {
+        let (request, gateway) = (part.0.number(), self.names.known_gateway(&part.1)?);
+        let mut insert = self.connection.prepare_cached(INSERT_MEMBER)?;
+        let mut update = self.connection.prepare_cached(UPDATE_MEMBER)?;
+        for put in puts {
+            let Some(MemberRow { stage, seen, outcome }) = &put.row else { continue };
+            let (kind, detail, at) = match outcome {
+                Some((outcome, at)) => (Some(outcome.kind().as_str()), detail(outcome)?, Some(millis(*at))),
+                None => (None, None, None),
+            };
+            let statement = if put.is_new { &mut insert } else { &mut update };
+            statement.execute(params![
+                request,
+                gateway,
+                put.key.as_str(),
+                kind,
+                detail,
+                at,
+                stage.as_str(),
+                seen.at_gateway.map(millis),
+                seen.asleep.map(millis),
+                seen.activating.map(millis),
+                seen.sent.map(millis),
+            ])?;
+        }
+        Ok(())
     }
 
     fn write_strangers(&mut self, changes: &Changes) -> Result<(), StoreError> {

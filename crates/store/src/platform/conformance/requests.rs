@@ -101,6 +101,46 @@ pub(super) fn members_are_kept_with_where_they_were_seen_on_the_way(store: &Plat
     assert_eq!(record.accepted, 1, "the other gateway has not told its members");
 }
 
+/// Members close together and far apart, peripherals that are none before, between and after them, and the same at
+/// another gateway.
+pub(super) fn receipts_find_their_members_wherever_these_lie(store: &PlatformStore) {
+    world(store);
+    add_gateway(store, "gw2");
+    up(store, "gw2", 1, vec![allocated("m1", &["east"])]);
+    let id = perform(store, submission(1), NOW);
+    let even: Vec<String> = (0..100).step_by(2).map(|number| format!("m{number:02}")).collect();
+    let even: Vec<&str> = even.iter().map(String::as_str).collect();
+    assert_eq!(up(store, "gw1", 2, vec![members_fixed(id, &even)]).ignored, 0);
+    assert_eq!(up(store, "gw2", 2, vec![members_fixed(id, &even)]).ignored, 0);
+    let names = ["a", "m00", "m01", "m02", "m04", "m40", "m43", "m44", "m96", "m97", "m98", "m99", "z"];
+    let delivered = names.map(|name| (name, Outcome::Delivered)).to_vec();
+    up(store, "gw1", 3, vec![receipts(id, delivered)]);
+    let delivered = MembersShown::Ended(OutcomeKind::Delivered);
+    let members = store.members(id, delivered, MemberCursor::default(), 100).wait().expect("read");
+    let found: Vec<_> = members.iter().map(|(_, (at, name, _))| (at.as_str(), name.as_str())).collect();
+    assert_eq!(found, ["m00", "m02", "m04", "m40", "m44", "m96", "m98"].map(|name| ("gw1", name)));
+    let record = store.request(&application(), id).wait().expect("read").expect("there");
+    assert_eq!((record.row.totals.members, record.row.totals.delivered), (100, 7));
+}
+
+/// As members that register late are told: one by one, among those that are there.
+pub(super) fn members_are_added_among_those_that_are_there(store: &PlatformStore) {
+    world(store);
+    let id = perform(store, submission(1), NOW);
+    let told = |names: &[&str]| UpEntry::MembersFixed {
+        request: id,
+        members: names.iter().map(|name| peripheral(name)).collect(),
+        is_last: false,
+    };
+    up(store, "gw1", 2, vec![told(&["m2", "m4", "m6"])]);
+    up(store, "gw1", 3, vec![told(&["m1", "m2", "m3", "m6", "m7"]), told(&["m5", "m7"])]);
+    let members = store.members(id, MembersShown::All, MemberCursor::default(), 100).wait().expect("read");
+    let names: Vec<_> = members.iter().map(|(_, (_, name, _))| name.as_str()).collect();
+    assert_eq!(names, ["m1", "m2", "m3", "m4", "m5", "m6", "m7"]);
+    let record = store.request(&application(), id).wait().expect("read").expect("there");
+    assert_eq!((record.row.totals.members, record.row.stages.at_gateway), (7, 7));
+}
+
 pub(super) fn requests_are_listed_the_latest_first(store: &PlatformStore) {
     world(store);
     let ids: Vec<_> = (1..=3).map(|number| perform(store, submission(number), NOW)).collect();
