@@ -27,10 +27,10 @@ const INSERT_REQUEST: &str = "INSERT INTO request (number, application, \"group\
      receipt, accepted_at, deadline, state, completed_at, gateways, gateways_fixed, totals, stages, \
      schedule, late_joiners, contained, priority, pacing, abort, collapse_key) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
-const INSERT_MEMBER: &str = "INSERT INTO member (request, gateway, peripheral, kind, detail, at, stage, at_gateway, \
-     asleep, activating, sent) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-const UPDATE_MEMBER: &str = "UPDATE member SET kind = ?4, detail = ?5, at = ?6, stage = ?7, at_gateway = ?8, \
-     asleep = ?9, activating = ?10, sent = ?11 WHERE request = ?1 AND gateway = ?2 AND peripheral = ?3";
+/// Serves for a new member as for one that was there: the rows lie in the one tree of their key, so that SQLite goes
+/// down it once and reads nothing of what was there.
+const PUT_MEMBER: &str = "INSERT OR REPLACE INTO member (request, gateway, peripheral, kind, detail, at, stage, \
+     at_gateway, asleep, activating, sent) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 /// Writes `changes`, and says for whom there is something new.
 pub(super) fn write(connection: &Connection, changes: &Changes, now: Time) -> Result<News, StoreError> {
@@ -254,15 +254,13 @@ impl Writer<'_> {
 
     fn write_members(&mut self, part: &PartKey, puts: &[Put<PeripheralId, MemberRow>]) -> Result<(), StoreError> {
         let (request, gateway) = (part.0.number(), self.names.known_gateway(&part.1)?);
-        let mut insert = self.connection.prepare_cached(INSERT_MEMBER)?;
-        let mut update = self.connection.prepare_cached(UPDATE_MEMBER)?;
+        let mut statement = self.connection.prepare_cached(PUT_MEMBER)?;
         for put in puts {
             let Some(MemberRow { stage, seen, outcome }) = &put.row else { continue };
             let (kind, detail, at) = match outcome {
                 Some((outcome, at)) => (Some(outcome.kind().as_str()), detail(outcome)?, Some(millis(*at))),
                 None => (None, None, None),
             };
-            let statement = if put.is_new { &mut insert } else { &mut update };
             statement.execute(params![
                 request,
                 gateway,
