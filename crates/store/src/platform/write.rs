@@ -1,10 +1,14 @@
 //! Writes what a procedure has decided.
 
+use std::borrow::Cow;
+
 use bugle_core::platform::{
     ApplicationGroup, Changes, GroupDelta, MemberRow, Membership, PartKey, PeripheralKey, PeripheralRow, Put,
     RequestGatewayRow, RequestRow, Submitted,
 };
-use bugle_core::{GatewayId, Outcome, PeripheralId, RegistrationId, RequestId, ScheduleId, Stranger, Time, limits};
+use bugle_core::{
+    GatewayId, Outcome, OutcomeKind, PeripheralId, RegistrationId, RequestId, ScheduleId, Stranger, Time, limits,
+};
 
 use super::News;
 use super::column::{json, millis, word};
@@ -31,6 +35,10 @@ const INSERT_REQUEST: &str = "INSERT INTO request (number, application, \"group\
 /// down it once and reads nothing of what was there.
 const PUT_MEMBER: &str = "INSERT OR REPLACE INTO member (request, gateway, peripheral, kind, detail, at, stage, \
      at_gateway, asleep, activating, sent) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+
+/// What the kind and the times of a delivery take, six bytes each. A member that waits keeps this room in its detail,
+/// which says nothing yet: its row is then written over where it is, and does not grow out of its page.
+const ROOM_BYTES: usize = OutcomeKind::Delivered.as_str().len() + 2 * 6;
 
 /// Writes `changes`, and says for whom there is something new.
 pub(super) fn write(connection: &Connection, changes: &Changes, now: Time) -> Result<News, StoreError> {
@@ -254,12 +262,15 @@ impl Writer<'_> {
 
     fn write_members(&mut self, part: &PartKey, puts: &[Put<PeripheralId, MemberRow>]) -> Result<(), StoreError> {
         let (request, gateway) = (part.0.number(), self.names.known_gateway(&part.1)?);
+        let room = " ".repeat(ROOM_BYTES);
         let mut statement = self.connection.prepare_cached(PUT_MEMBER)?;
         for put in puts {
             let Some(MemberRow { stage, seen, outcome }) = &put.row else { continue };
             let (kind, detail, at) = match outcome {
-                Some((outcome, at)) => (Some(outcome.kind().as_str()), detail(outcome)?, Some(millis(*at))),
-                None => (None, None, None),
+                Some((outcome, at)) => {
+                    (Some(outcome.kind().as_str()), detail(outcome)?.map(Cow::Owned), Some(millis(*at)))
+                }
+                None => (None, Some(Cow::Borrowed(room.as_str())), None),
             };
             statement.execute(params![
                 request,
