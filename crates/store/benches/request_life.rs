@@ -3,7 +3,7 @@
 //!
 //! `cargo bench -p bugle-store --bench request_life`, with numbers of members after `--` for others than the
 //! usual. The members are told by the thousand, as gateways do it, and settled by the thousand where all of them
-//! answer at once, by the hundred where they take their time. Of as many requests as there are rounds the median is
+//! answer at once, by the hundred and in any order where they take their time. Of as many requests as there are rounds the median is
 //! shown: by the clock, which waits for the disk and for other work on the same machine, and of the processor for the
 //! thread that writes.
 
@@ -20,8 +20,8 @@ use bugle_store::platform::{MemberCursor, MembersShown, PlatformStore};
 
 const MEMBERS: &[usize] = &[1_000, 10_000, 100_000];
 const GATEWAYS: usize = 10;
-/// Gateways, and receipts in an entry.
-const MANNERS: &[(usize, usize)] = &[(GATEWAYS, limits::RECEIPTS_PER_ENTRY_MAX), (1, 1_000), (1, 100)];
+/// Gateways, receipts in an entry, and how far in the list of the members one is from the next.
+const MANNERS: &[(usize, usize, usize)] = &[(GATEWAYS, 1_000, 1), (1, 1_000, 1), (1, 100, 1), (1, 100, 3_571)];
 const ROUNDS: u32 = 5;
 const NOW: Time = Time::from_millis(1_700_000_000_000);
 
@@ -29,18 +29,18 @@ fn main() {
     let asked: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     println!("microseconds for each member, by the clock / of the processor; one fsync an entry");
     println!(
-        "{:>9}  {:>8}  {:>8}  {:>13}  {:>13}  {:>13}  {:>13}  {:>13}",
-        "members", "gateways", "an entry", "accepted", "fixed", "settled", "read", "all"
+        "{:>9}  {:>8}  {:>8}  {:>5}  {:>13}  {:>13}  {:>13}  {:>13}  {:>13}",
+        "members", "gateways", "an entry", "apart", "accepted", "fixed", "settled", "read", "all"
     );
     for &members in if asked.is_empty() { MEMBERS } else { &asked } {
-        for &(gateways, an_entry) in MANNERS {
+        for &(gateways, an_entry, apart) in MANNERS {
             let mut bench = Bench::new(members, gateways);
-            let lives: Vec<[Spent; 4]> = (1..=ROUNDS).map(|number| bench.live(number, an_entry)).collect();
+            let lives: Vec<[Spent; 4]> = (1..=ROUNDS).map(|number| bench.live(number, an_entry, apart)).collect();
             let [accepted, fixed, settled, read] =
                 std::array::from_fn(|part| Spent::median(lives.iter().map(|life| life[part])).each(members));
             let all = Spent::median(lives.iter().map(Spent::sum)).each(members);
             println!(
-                "{members:>9}  {gateways:>8}  {an_entry:>8}  {accepted:>13}  {fixed:>13}  {settled:>13}  {read:>13}  {all:>13}"
+                "{members:>9}  {gateways:>8}  {an_entry:>8}  {apart:>5}  {accepted:>13}  {fixed:>13}  {settled:>13}  {read:>13}  {all:>13}"
             );
         }
     }
@@ -122,7 +122,7 @@ impl Bench {
     }
 
     /// Accepts a request, has it fixed and settled, and reads what became of it; what each has cost.
-    fn live(&mut self, number: u32, an_entry: usize) -> [Spent; 4] {
+    fn live(&mut self, number: u32, an_entry: usize, apart: usize) -> [Spent; 4] {
         let gateways: Vec<Vec<PeripheralId>> = (0..self.up_applied.len()).map(|number| self.names(number)).collect();
         let (accepted, request) = Spent::on(|| self.perform(submission(number)));
         let (fixed, ()) = Spent::on(|| {
@@ -136,8 +136,9 @@ impl Bench {
         });
         let (settled, ()) = Spent::on(|| {
             for (number, names) in gateways.iter().enumerate() {
-                for page in names.chunks(an_entry) {
-                    let receipts = page.iter().map(delivered).collect();
+                let places: Vec<usize> = (0..names.len()).map(|at| at * apart % names.len()).collect();
+                for page in places.chunks(an_entry) {
+                    let receipts = page.iter().map(|place| delivered(&names[*place])).collect();
                     self.up(number, vec![UpEntry::Receipts { request, receipts }]);
                 }
             }
