@@ -57,6 +57,9 @@ impl Layout {
         self.check(path, &connection)?;
         configure(&connection, self.cache_kib).map_err(failed)?;
         self.migrate(path, &mut connection)?;
+        // What a job would be taken back with: each page that it changes, as it was. That is kept in memory, as files
+        // would double what is written. A migration may change all there is, so it is only for what comes after.
+        connection.pragma_update(None, "temp_store", "MEMORY").map_err(failed)?;
         Ok(connection)
     }
 
