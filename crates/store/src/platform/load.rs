@@ -15,7 +15,7 @@ use super::{nesting, schedules};
 use crate::sqlite::{Connection, Row, StoreError, params};
 
 /// Members that nobody asked for and that are read nonetheless, before the next is looked for: what that costs.
-const PASSED_MAX: usize = 4;
+const PASSED_MAX: usize = 2;
 
 pub(super) fn load(connection: &Connection, needs: &Needs) -> Result<Work, StoreError> {
     let mut loader = Loader { connection, names: Names::new(connection), work: Work::default() };
