@@ -3,7 +3,8 @@
 //! 1. The members are fixed as for any request (`distribution.rs`), but the platform is told that more may
 //!    come: `open_to_late_joiners`.
 //! 2. A peripheral that is admitted to the group and was no member before becomes one: `join_late`. It is
-//!    stored and told as one together with its registration, before anything is put to it.
+//!    stored and told as one together with its registration, before anything is put to it. What was accepted
+//!    first is put to it first.
 //! 3. At the deadline, or when the request is cancelled, the platform is told that no more come:
 //!    `close_to_late_joiners`. The request is over with the last outcome after that.
 //!
@@ -16,13 +17,25 @@ use super::distribution::too_many_waiting;
 use super::{Change, Gateway, Slot};
 use crate::{GroupRequest, LateJoiners, PeripheralId, RequestId, Time, UpEntry, limits};
 
-/// The requests to which members may yet come, with all that are or were members.
+/// The requests to which members may yet come.
 #[derive(Debug, Default)]
-pub(super) struct LateJoining(BTreeMap<RequestId, BTreeSet<PeripheralId>>);
+pub(super) struct LateJoining {
+    open: BTreeMap<RequestId, Open>,
+    /// How many there were since the start.
+    count: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// Its place in the order of acceptance, which the ids do not tell.
+    place: u64,
+    /// All that are or were members.
+    met: BTreeSet<PeripheralId>,
+}
 
 impl LateJoining {
     pub(super) fn is_open(&self, request: RequestId) -> bool {
-        self.0.contains_key(&request)
+        self.open.contains_key(&request)
     }
 }
 
@@ -30,7 +43,9 @@ impl Gateway {
     /// Step 1. `met` are those that are or were members.
     pub(super) fn open_to_late_joiners(&mut self, request: &GroupRequest, met: Vec<PeripheralId>) {
         if request.late_joiners == LateJoiners::Include {
-            self.late_joining.0.insert(request.id, met.into_iter().collect());
+            let LateJoining { open, count } = &mut self.late_joining;
+            *count += 1;
+            open.insert(request.id, Open { place: *count, met: met.into_iter().collect() });
         }
     }
 
@@ -44,15 +59,16 @@ impl Gateway {
             let taken = self.requests.get(request);
             taken.is_some_and(|taken| taken.request.application == application && taken.request.is_for(&groups))
         };
-        let open = self.late_joining.0.iter().filter(|(request, met)| !met.contains(&id) && is_for(request));
-        let open: Vec<RequestId> = open.map(|(request, _)| *request).collect();
-        for request in open {
+        let open = self.late_joining.open.iter().filter(|(request, open)| !open.met.contains(&id) && is_for(request));
+        let mut open: Vec<(u64, RequestId)> = open.map(|(request, open)| (open.place, *request)).collect();
+        open.sort_unstable();
+        for (_, request) in open {
             self.join(now, slot, request, id.clone());
         }
     }
 
     fn join(&mut self, now: Time, slot: Slot, request: RequestId, peripheral: PeripheralId) {
-        self.late_joining.0.entry(request).or_default().insert(peripheral.clone());
+        self.late_joining.open.get_mut(&request).expect("it is open").met.insert(peripheral.clone());
         let members = vec![peripheral.clone()];
         self.up_log.append(&mut self.outbox, UpEntry::MembersFixed { request, members, is_last: false });
         let registration = self.registry.registration(slot).expect("it was admitted");
@@ -74,7 +90,7 @@ impl Gateway {
 
     /// Step 3.
     pub(super) fn close_to_late_joiners(&mut self, request: RequestId) {
-        if self.late_joining.0.remove(&request).is_none() {
+        if self.late_joining.open.remove(&request).is_none() {
             return;
         }
         self.up_log.append(&mut self.outbox, UpEntry::MembersFixed { request, members: Vec::new(), is_last: true });

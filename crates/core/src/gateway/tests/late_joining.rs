@@ -47,6 +47,18 @@ fn a_late_joiner_waits_behind_what_it_is_given_first_and_in_order() {
 }
 
 #[test]
+fn a_late_joiner_gets_what_was_accepted_first_first_whatever_the_numbers() {
+    let mut world = World::new(vec![allocation("p", &["g"])]);
+    // The platform's clock, from which the numbers are, was set back in between.
+    world.send(open(2, world.now + HOUR));
+    world.send(open(1, world.now + HOUR));
+    world.register("p");
+    world.acknowledge("p");
+    world.acknowledge("p");
+    assert_eq!(world.deliveries("p").iter().map(|delivery| delivery.0).collect::<Vec<_>>(), [2, 1]);
+}
+
+#[test]
 fn who_was_a_member_once_is_none_again() {
     let mut world = World::with_members(1);
     world.send(open(1, world.now + HOUR));
