@@ -92,9 +92,13 @@ impl Gateway {
         for (slot, delivery, activates) in members {
             let Some(registration) = self.registry.registration_mut(slot) else { continue };
             // The first in line may have been sent before the process died; one of another priority may
-            // have overtaken it since, or it that one.
+            // have overtaken it since, or it that one. So may be what stands behind one that was joined
+            // late: it may have been the first until then.
             let priority = request.priority;
-            let is_repeat = registration.waiting.iter().all(|other| other.priority != priority);
+            let is_open =
+                |other: &Waiting| self.requests.get(&other.request).is_some_and(|taken| taken.includes_late_joiners());
+            let mut before = registration.waiting.iter().filter(|other| other.priority == priority);
+            let is_repeat = before.all(is_open);
             let stage = Stage::AtGateway;
             registration.wait(Waiting { request: id, priority, delivery, activates, is_repeat, tries: 0, stage });
             self.observe(now, slot);

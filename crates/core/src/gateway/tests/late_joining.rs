@@ -59,6 +59,34 @@ fn a_late_joiner_gets_what_was_accepted_first_first_whatever_the_numbers() {
 }
 
 #[test]
+fn what_was_sent_before_an_older_request_was_joined_is_a_repetition_after_a_crash() {
+    let mut world = World::new(vec![allocation("p", &["g", "h"])]);
+    let deadline = world.now + 3 * HOUR;
+    world.ask("p");
+    world.decide("p", yes(&["h"]));
+    world.open("p");
+    world.send(open(1, deadline));
+    world.send(GroupRequest { group: group("h"), ..request(2, deadline) });
+    assert_eq!(world.deliveries("p").iter().map(|delivery| (delivery.0, delivery.2)).collect::<Vec<_>>(), [(2, false)]);
+    // Its lease is over, and now it may join the other group as well.
+    let slot = world.slot("p");
+    world.gateway.handle_connection_lost(world.now, slot, Duration::from_secs(60), 3 * HOUR);
+    world.now += HOUR;
+    world.ask("p");
+    world.decide("p", yes(&["g", "h"]));
+    assert_eq!(world.members(1).len(), 1);
+    world.crash();
+    let slot = world.slot("p");
+    world.gateway.handle_connection_lost(world.now, slot, Duration::from_secs(60), 3 * HOUR);
+    world.register("p");
+    world.acknowledge("p");
+    world.acknowledge("p");
+    let deliveries = world.deliveries("p");
+    let second = deliveries.iter().find(|delivery| delivery.0 == 2).expect("it is put to it again");
+    assert!(second.2, "it had it before: {deliveries:?}");
+}
+
+#[test]
 fn who_was_a_member_once_is_none_again() {
     let mut world = World::with_members(1);
     world.send(open(1, world.now + HOUR));
