@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bugle_core::gateway::Change;
-use bugle_core::{DownEntry, GatewayId, PeripheralId, Priority, RequestId, UpEntry};
+use bugle_core::{DownEntry, GatewayId, PeripheralId, Priority, RequestId, Time, UpEntry};
 
 use super::Checker;
 use crate::fact::{Carrier, Fact};
@@ -23,14 +23,29 @@ pub(super) struct Once {
     cancelling: BTreeMap<GatewayId, Vec<Option<RequestId>>>,
     /// When a gateway's disk knew that a request is cancelled.
     cancelled: BTreeMap<(GatewayId, RequestId), Stamp>,
-    /// The requests in the order in which each gateway took them.
-    taken: BTreeMap<(GatewayId, RequestId), usize>,
-    /// The requests that took in a member later, by when they did.
-    joined: BTreeMap<(Member, RequestId), usize>,
+    /// The requests in the order in which each gateway took them, and when it did.
+    taken: BTreeMap<(GatewayId, RequestId), Position>,
+    /// When a request took in a member later.
+    joined: BTreeMap<(Member, RequestId), Time>,
     taken_count: BTreeMap<GatewayId, usize>,
     priorities: BTreeMap<RequestId, Priority>,
     /// The last of each priority that came.
-    last: BTreeMap<(Member, Priority), (usize, RequestId, Stamp)>,
+    last: BTreeMap<(Member, Priority), (Position, RequestId, Stamp)>,
+}
+
+/// Where a request stands among those of a member.
+#[derive(Debug, Clone, Copy)]
+struct Position {
+    /// In the order of acceptance.
+    place: usize,
+    /// Since when it is for the member. What was joined after a later one may come before or after that one.
+    since: Time,
+}
+
+impl Position {
+    const fn is_before(self, other: Self) -> bool {
+        self.place < other.place && self.since.as_millis() <= other.since.as_millis()
+    }
 }
 
 impl Checker for Once {
@@ -43,14 +58,13 @@ impl Checker for Once {
             Fact::GatewayKept { gateway, change: Change::Taken(stored) } => {
                 let count = self.taken_count.entry((*gateway).clone()).or_default();
                 *count += 1;
-                self.taken.insert(((*gateway).clone(), stored.request.id), *count);
+                let position = Position { place: *count, since: moment.at };
+                self.taken.insert(((*gateway).clone(), stored.request.id), position);
                 self.priorities.insert(stored.request.id, stored.request.priority);
             }
             Fact::GatewayKept { gateway, change: Change::Joined { request, peripheral, .. } } => {
-                let count = self.taken_count.entry((*gateway).clone()).or_default();
-                *count += 1;
                 let member = ((*gateway).clone(), peripheral.clone());
-                if self.joined.insert((member, *request), *count).is_some() {
+                if self.joined.insert((member, *request), moment.at).is_some() {
                     return Err(format!("{peripheral} joined request {request} of {gateway} twice"));
                 }
             }
@@ -119,22 +133,22 @@ impl Once {
         if self.settled.get(&(member.clone(), request)).is_some_and(|settled| *settled < sent) {
             return Err(format!("{peripheral} got request {request} after its outcome was settled at {gateway}"));
         }
-        let joined = self.joined.get(&(member.clone(), request));
-        let Some(position) = joined.or_else(|| self.taken.get(&(gateway.clone(), request))).copied() else {
+        let Some(mut position) = self.taken.get(&(gateway.clone(), request)).copied() else {
             return Err(format!("{peripheral} got request {request} before {gateway} had it on disk"));
         };
+        position.since = self.joined.get(&(member.clone(), request)).copied().unwrap_or(position.since);
         // A late datagram is overtaken on its way; what counts is when it was sent.
         let priority = self.priorities.get(&request).copied().unwrap_or_default();
         let line = (member.clone(), priority);
         if let Some((last, before, sent_before)) = self.last.get(&line)
-            && position < *last
+            && position.is_before(*last)
             && sent > *sent_before
         {
             return Err(format!(
                 "{peripheral} got request {request} of {gateway} after {before}, which is a later one"
             ));
         }
-        if self.last.get(&line).is_none_or(|(last, ..)| position >= *last) {
+        if self.last.get(&line).is_none_or(|(last, ..)| position.place >= last.place) {
             self.last.insert(line, (position, request, sent));
         }
         let text = format!("{peripheral} got request {request} of {gateway} twice as new");
