@@ -10,6 +10,8 @@ use crate::network::Place;
 pub(crate) enum Fault {
     /// A process dies after so many more outputs, and starts again after a while.
     Crash { place: Place, outputs: u32, down_for: Duration, manner: Manner },
+    /// A process dies when something of consequence happens there next, or soon after.
+    Ambush { place: Place, ambush: Ambush },
     /// Nothing gets through from one place to another.
     Partition { from: Place, to: Place, ways: Ways, lasts: Duration },
     /// A disk takes nothing.
@@ -24,6 +26,41 @@ pub(crate) enum Fault {
     Idle { application: usize, lasts: Duration },
     /// The platform keeps no events of an application but the last few.
     Forgetting { application: usize },
+}
+
+/// A death that waits for its occasion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ambush {
+    pub(crate) occasion: Occasion,
+    pub(crate) after: After,
+    pub(crate) down_for: Duration,
+    pub(crate) manner: Manner,
+}
+
+/// Something of consequence that happens at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// A group request, the end of one before its time, a decision, or anything else came down to a gateway.
+    Request,
+    Cancellation,
+    Decision,
+    Direction,
+    /// A delivery or a wake-up left a gateway.
+    Delivery,
+    WakeUp,
+    /// An outcome, a registration or its end, or who sleeps came to be on a gateway's disk.
+    Outcome,
+    Registration,
+    Presence,
+    /// Anything came to be on the disk of the platform or of an application.
+    Commit,
+}
+
+/// How long after its occasion a process dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    Outputs(u32),
+    Time(Duration),
 }
 
 /// How a process dies.

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bugle_core::gateway::{Batch, Change, Memory, Slot, WakeUp};
-use bugle_core::{Allocation, GatewayId, Pacing, PeripheralId, State, Time};
+use bugle_core::{Allocation, DownEntry, GatewayId, Pacing, PeripheralId, State, Time};
 use bugle_edge::{ConnectionId, DatagramSocket, Edge, Output as EdgeOutput, Peer, Security, Settings, Store, WakeCall};
 
 use crate::clock::Clock;
@@ -54,6 +54,11 @@ pub(crate) enum Output {
     /// Begins a commit that takes so long.
     Commit {
         takes: Duration,
+    },
+    /// An entry of the down log has come.
+    Came {
+        sequence: u64,
+        entry: Box<DownEntry>,
     },
     /// A change is on disk.
     Kept(Box<Change>),
@@ -401,8 +406,8 @@ impl Gateway {
                     process.edge.handle_link(bugle_core::gateway::Link::Down);
                 }
                 LinkOutput::Entry { sequence, entry } => {
-                    out.push(Output::Note(format!("takes {sequence} of the down log: {entry:?}")));
-                    process.edge.handle_down(shown, sequence, *entry);
+                    process.edge.handle_down(shown, sequence, DownEntry::clone(&entry));
+                    out.push(Output::Came { sequence, entry });
                 }
                 LinkOutput::UpAcknowledged { through } => process.edge.handle_up_acknowledged(through),
                 LinkOutput::Broken(what) => out.push(Output::Broken(what)),

@@ -46,6 +46,8 @@ pub(crate) struct Character {
     pub(crate) calm_seconds: u64,
     /// How long it is away, at most, in seconds.
     pub(crate) away_seconds: u64,
+    /// How often in a thousand it sleeps when it could do something else.
+    pub(crate) sleepiness: u64,
 }
 
 /// What it does with a request.
@@ -274,7 +276,9 @@ impl Peripheral {
 
     /// A wake-up has come.
     pub(crate) fn handle_wake_up(&mut self, now: Time) {
-        let stirs_at = now + self.random.millis(50..3_000);
+        // Some boot for so long that they are called again.
+        let longest = *self.random.pick(&[500, 3_000, 20_000]);
+        let stirs_at = now + self.random.millis(50..longest);
         match &mut self.phase {
             Phase::Away { until } if self.stream.is_none() => *until = (*until).min(stirs_at),
             _ => {}
@@ -303,8 +307,11 @@ impl Peripheral {
             FromGateway::Refused { code } => {
                 self.tell(Word::Refused { code });
                 self.hang_up(now);
-                if self.mood == Mood::Calm && !PASSING.contains(&code) {
-                    self.phase = Phase::Away { until: now + LONG_WAIT };
+                if !PASSING.contains(&code) {
+                    match self.mood {
+                        Mood::Wild => self.turn_away(),
+                        Mood::Calm => self.phase = Phase::Away { until: now + LONG_WAIT },
+                    }
                 }
             }
             FromGateway::Subscribed => self.on_subscribed(now),
@@ -378,6 +385,9 @@ impl Peripheral {
     /// Does something of its own.
     fn act(&mut self, now: Time) {
         self.phase = Phase::Present { until: now + self.next_deed() };
+        if self.mood == Mood::Wild && self.random.chance(self.character.sleepiness) {
+            return self.leave(now, "goes to sleep", Parting::KeepSession);
+        }
         match (self.mood, self.random.of(0..100)) {
             (Mood::Calm, _) | (_, 0..35) => self.report(now),
             (_, 35..55) => self.leave(now, "goes to sleep", Parting::KeepSession),
@@ -427,6 +437,11 @@ impl Peripheral {
     fn roam(&mut self, now: Time) {
         self.tell(Word::Did("roams"));
         self.hang_up(now);
+        self.turn_away();
+    }
+
+    /// To the next of its gateways.
+    fn turn_away(&mut self) {
         self.turn = (self.turn + 1) % self.character.gateways.len();
     }
 

@@ -16,7 +16,7 @@ use crate::application::Habits;
 use crate::clock;
 use crate::device;
 use crate::disk::DiskConditions;
-use crate::fault::{Fault, Manner, Ways};
+use crate::fault::{After, Ambush, Fault, Manner, Occasion, Ways};
 use crate::network::{Conditions, Place};
 use crate::peripheral::{Answering, Character};
 use crate::random::Random;
@@ -58,6 +58,10 @@ struct Draw {
     devices: usize,
     words: u64,
     groups: usize,
+    /// How many in a thousand peripherals sleep most of the time.
+    sleepers: u64,
+    /// How many in a thousand peripherals the file of a gateway allocates.
+    allocated: u64,
     safety: Duration,
 }
 
@@ -77,7 +81,20 @@ impl Plan {
             1 => peripherals,
             _ => random.index(peripherals + 1),
         };
-        let mut draw = Draw { random, gateways, applications, peripherals, devices, words: 0, groups, safety };
+        let sleepers = *random.pick(&[0, 300, 900]);
+        let allocated = *random.pick(&[700, 950]);
+        let mut draw = Draw {
+            random,
+            gateways,
+            applications,
+            peripherals,
+            devices,
+            words: 0,
+            groups,
+            sleepers,
+            allocated,
+            safety,
+        };
         draw.plan()
     }
 
@@ -87,8 +104,18 @@ impl Plan {
         let random = Random::new(seed);
         let safety = Duration::from_secs(60);
         let devices = (seed % 2) as usize;
-        let mut draw =
-            Draw { random, gateways: 1, applications: 1, peripherals: 1, devices, words: 0, groups: 1, safety };
+        let mut draw = Draw {
+            random,
+            gateways: 1,
+            applications: 1,
+            peripherals: 1,
+            devices,
+            words: 0,
+            groups: 1,
+            sleepers: 300,
+            allocated: 700,
+            safety,
+        };
         let mut plan = draw.plan();
         plan.network = Conditions { delay: 1..20, stall: 0, split: 0, loss: 0, duplication: 0 };
         plan.disks = DiskConditions { commit: 1..10, stall: 0, failure: 0 };
@@ -112,8 +139,8 @@ impl Draw {
         };
         let (network, disks) = (self.network(), self.disks());
         let mut faults = self.faults();
+        faults.extend(self.ambushes());
         let works = self.works();
-        faults.extend(self.crashes_on(&works));
         let safety = self.safety;
         Plan { gateways, platform, applications, peripherals, devices, network, disks, safety, faults, works }
     }
@@ -138,7 +165,7 @@ impl Draw {
             gateway::Windows { ahead: random.of(1..200), message: random.of(1..50), undone: random.of(1..100) };
         let mut file = Vec::new();
         for peripheral in 0..self.peripherals {
-            if self.random.chance(700) {
+            if self.random.chance(self.allocated) {
                 file.push(self.allocation(peripheral));
             }
         }
@@ -164,6 +191,7 @@ impl Draw {
         if random.chance(500) {
             gateways = vec![*random.pick(&gateways)];
         }
+        let is_sleeper = random.chance(self.sleepers);
         let character = Character {
             version: *random.pick(&[Version::Mqtt5, Version::Mqtt5, Version::Mqtt311]),
             keep_alive: if random.chance(100) { Duration::ZERO } else { random.seconds(3..40) },
@@ -176,8 +204,9 @@ impl Draw {
                 Answering::Deaf,
             ]),
             gateways,
-            calm_seconds: random.of(1..20),
-            away_seconds: random.of(1..40),
+            calm_seconds: if is_sleeper { random.of(1..5) } else { random.of(1..20) },
+            away_seconds: if is_sleeper { random.of(10..60) } else { random.of(1..40) },
+            sleepiness: if is_sleeper { 700 } else { 0 },
         };
         (peripheral_id(number), character)
     }
@@ -188,12 +217,12 @@ impl Draw {
         if random.chance(500) {
             gateways = vec![*random.pick(&gateways)];
         }
-        let sleep = if random.chance(500) {
-            Sleep::Never
-        } else {
+        let sleep = if random.chance(self.sleepers.max(400)) {
             let awake = Duration::from_secs(*random.pick(&[20, 93]));
             let wakes_with = *random.pick(&[WakesWith::Update, WakesWith::Register]);
             Sleep::QueueMode { awake, every: random.seconds(10..60), wakes_with }
+        } else {
+            Sleep::Never
         };
         let character = device::Character {
             version: *random.pick(&[
@@ -234,27 +263,51 @@ impl Draw {
         (0..count).map(|_| (self.moment(), self.fault())).collect()
     }
 
-    /// Some gateways die when they have just been told that a request is cancelled, or to wake a group.
-    fn crashes_on(&mut self, works: &[(Duration, Work)]) -> Vec<(Duration, Fault)> {
-        let mut crashes = Vec::new();
-        let is_urgent = |work: &Work| matches!(work, Work::Cancel { .. } | Work::DirectGroup { .. });
-        for (at, _) in works.iter().filter(|(_, work)| is_urgent(work)) {
-            for gateway in 0..self.gateways {
-                if self.random.chance(600) {
-                    crashes.push((*at + self.random.millis(200..5_000), self.crash(Place::Gateway(gateway))));
-                }
-            }
-        }
-        crashes
+    /// Deaths in moments that no draw of times would often hit. Who dies so is back before what was in
+    /// progress is over.
+    fn ambushes(&mut self) -> Vec<(Duration, Fault)> {
+        let most = *self.random.pick(&[4, 16, 40]);
+        let count = self.random.index(most);
+        (0..count).map(|_| (self.moment(), self.ambush())).collect()
+    }
+
+    fn ambush(&mut self) -> Fault {
+        let place =
+            if self.random.chance(700) { Place::Gateway(self.random.index(self.gateways)) } else { self.node() };
+        let random = &mut self.random;
+        let occasion = match place {
+            Place::Gateway(_) => *random.pick(&[
+                Occasion::Request,
+                Occasion::Cancellation,
+                Occasion::Cancellation,
+                Occasion::Decision,
+                Occasion::Direction,
+                Occasion::Delivery,
+                Occasion::WakeUp,
+                Occasion::WakeUp,
+                Occasion::Outcome,
+                Occasion::Registration,
+                Occasion::Presence,
+            ]),
+            _ => Occasion::Commit,
+        };
+        let after = if random.chance(400) {
+            After::Outputs(random.of(0..4) as u32)
+        } else {
+            let longest = *random.pick(&[1, 20, 300, 2_000]);
+            After::Time(random.millis(0..longest))
+        };
+        let (down_for, manner) = (random.millis(10..1_000), self.manner());
+        Fault::Ambush { place, ambush: Ambush { occasion, after, down_for, manner } }
     }
 
     fn crash(&mut self, place: Place) -> Fault {
-        Fault::Crash {
-            place,
-            outputs: self.random.of(0..12) as u32,
-            down_for: self.random.millis(10..15_000),
-            manner: if self.random.chance(500) { Manner::ProcessOnly } else { Manner::Power },
-        }
+        let (outputs, down_for) = (self.random.of(0..12) as u32, self.random.millis(10..15_000));
+        Fault::Crash { place, outputs, down_for, manner: self.manner() }
+    }
+
+    fn manner(&mut self) -> Manner {
+        if self.random.chance(500) { Manner::ProcessOnly } else { Manner::Power }
     }
 
     fn fault(&mut self) -> Fault {

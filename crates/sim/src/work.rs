@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use bugle_core::Allocation;
 use bugle_core::platform::{Direct, DirectGroup, Nest, Submitted, Unnest};
+use bugle_core::{Allocation, RequestId};
 
 /// Something that somebody wants.
 #[derive(Debug, Clone)]
 pub(crate) enum Work {
-    /// A group request.
-    Submit { application: usize, submitted: Submitted },
+    /// A group request, which may be regretted.
+    Submit { application: usize, submitted: Submitted, regret: Option<Regret> },
     /// A group request that is to come after so long.
     Schedule { application: usize, not_before: Duration, submitted: Box<Submitted> },
-    /// The end of a group request of this application: one of those that were accepted.
-    Cancel { application: usize, choice: u64 },
+    /// The end of a group request of this application.
+    Cancel { application: usize, choice: Choice },
     /// Something is to be done with one peripheral.
     Direct { application: usize, direct: Direct },
     /// Something is to be done with all members of a group.
@@ -24,6 +24,29 @@ pub(crate) enum Work {
     Unnest { application: usize, unnest: Unnest },
     /// A gateway's own file is edited: this allocation is put in or, if it is there, taken out.
     Edit { gateway: usize, allocation: Allocation },
+}
+
+/// Which group request is to end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Choice {
+    /// One of the last that were accepted.
+    OfLast(u64),
+    This(RequestId),
+}
+
+/// Somebody thinks better of a group request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Regret {
+    pub(crate) since: Since,
+    pub(crate) after: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// It was accepted, and waits for many members yet.
+    Accepted,
+    /// It left for a member, and is with that one, likely.
+    Sent,
 }
 
 /// How what group requests carry begins.

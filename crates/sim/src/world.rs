@@ -24,7 +24,7 @@ use crate::checkers::{Checkers, Violation};
 use crate::device::Device;
 use crate::disk::Disk;
 use crate::fact::Fact;
-use crate::fault::Fault;
+use crate::fault::{Ambush, Fault, Manner};
 use crate::gateway::Gateway;
 use crate::network::{Arrival, Moment, Network, Place, Stamp, StreamId};
 use crate::peripheral::Peripheral;
@@ -35,7 +35,7 @@ use crate::schedule::Schedule;
 use crate::state::State;
 use crate::trace::{Keep, Trace};
 use crate::waiting_line::WaitingLine;
-use crate::work::Work;
+use crate::work::{Regret, Work};
 use asking::{Caller, Wish};
 use carrying::device_at;
 
@@ -80,6 +80,13 @@ enum Happening {
     },
     Fault(Fault),
     Mended(Fault),
+    /// A process dies, if it is still the one that was struck.
+    Dies {
+        place: Place,
+        start: u32,
+        down_for: Duration,
+        manner: Manner,
+    },
     Work(Work),
     WakeUpArrives {
         place: Place,
@@ -107,11 +114,15 @@ pub(crate) struct World {
     devices: Vec<Device>,
     /// What group requests carry, each another content.
     contents: BTreeMap<Vec<u8>, RequestId>,
+    /// What somebody thinks better of, by what it carries.
+    regrets: BTreeMap<Vec<u8>, (usize, Regret)>,
     waiting_line: WaitingLine,
     /// Streams whose dialler is gone without a word.
     orphans: BTreeSet<StreamId>,
     /// For how long, and how, a process that dies stays down.
-    dooms: BTreeMap<Place, (Duration, crate::fault::Manner)>,
+    dooms: BTreeMap<Place, (Duration, Manner)>,
+    /// Deaths that wait for their occasion.
+    ambushes: Vec<(Place, Ambush)>,
     /// Systems that are without power.
     dark: BTreeSet<Place>,
     calls: BTreeMap<CallId, Caller>,
@@ -183,9 +194,11 @@ impl World {
             peripherals,
             devices,
             contents: BTreeMap::new(),
+            regrets: BTreeMap::new(),
             waiting_line: WaitingLine::default(),
             orphans: BTreeSet::new(),
             dooms: BTreeMap::new(),
+            ambushes: Vec::new(),
             dark: BTreeSet::new(),
             calls: BTreeMap::new(),
             calls_made: 0,
@@ -331,6 +344,7 @@ impl World {
             Happening::Starts { place } => self.start(place),
             Happening::Fault(fault) => self.go_wrong(fault),
             Happening::Mended(fault) => self.mend(fault),
+            Happening::Dies { place, start, down_for, manner } => self.die_of_ambush(place, start, down_for, manner),
             Happening::Work(work) => self.want(work),
             Happening::Wish(number) => self.look_after(number),
         }

@@ -11,7 +11,7 @@ use bugle_core::{
 };
 
 use super::{Draw, application_id, gateway_id, group_id, peripheral_id};
-use crate::work::Work;
+use crate::work::{Choice, Regret, Since, Work};
 
 impl Draw {
     pub(super) fn works(&mut self) -> Vec<(Duration, Work)> {
@@ -22,8 +22,8 @@ impl Draw {
     fn work(&mut self) -> Work {
         let application = self.random.index(self.applications);
         match self.random.of(0..100) {
-            0..46 => Work::Submit { application, submitted: self.submitted() },
-            46..56 => Work::Cancel { application, choice: self.random.next() },
+            0..46 => Work::Submit { application, submitted: self.submitted(), regret: self.regret() },
+            46..56 => Work::Cancel { application, choice: Choice::OfLast(self.random.next()) },
             56..70 => Work::Direct { application, direct: self.direct(application) },
             70..83 => Work::DirectGroup { application, direct: self.direct_group(application) },
             83..87 => Work::Nest { application, nest: self.nest(application) },
@@ -43,6 +43,14 @@ impl Draw {
         }
     }
 
+    fn regret(&mut self) -> Option<Regret> {
+        let random = &mut self.random;
+        let longest = *random.pick(&[1, 300, 3_000, 15_000]);
+        let after = random.millis(0..longest);
+        let since = *random.pick(&[Since::Accepted, Since::Sent]);
+        random.chance(300).then_some(Regret { since, after })
+    }
+
     fn submitted(&mut self) -> Submitted {
         let group = group_id(self.random.index(self.groups));
         // Each another and none a part of another, so that who sees it knows the request by it.
@@ -59,6 +67,7 @@ impl Draw {
             operation: Operation::Message { content },
             activation: random
                 .pick(&[
+                    Activation::All,
                     Activation::All,
                     Activation::All,
                     Activation::None,

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use bugle_core::platform::{Cancel, IdempotencyKey, PutSchedule, Submitted, Timing};
-use bugle_core::{ApplicationId, ScheduleId};
+use bugle_core::platform::{Cancel, IdempotencyKey, PutSchedule, RequestState, Submitted, Timing};
+use bugle_core::{ApplicationId, Operation, RequestId, ScheduleId};
 
 use super::{Happening, World};
 use crate::call::{Ask, CallId, Reply};
 use crate::fact::Fact;
 use crate::network::Place;
-use crate::work::Work;
+use crate::work::{Choice, Since, Work};
 
 /// After how long somebody asks again who has no answer.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -74,20 +74,21 @@ impl World {
     /// Somebody wants something.
     pub(super) fn want(&mut self, work: Work) {
         let (application, ask) = match work {
-            Work::Submit { application, submitted } => {
+            Work::Submit { application, submitted, regret } => {
+                if let (Some(regret), Operation::Message { content }) = (regret, &submitted.operation) {
+                    self.regrets.insert(content.bytes.clone(), (application, regret));
+                }
                 let key = format!("wish-{}", self.wishes.len());
                 let key = IdempotencyKey::new(key).expect("visible ASCII");
                 let of = self.applications[application].id().clone();
                 (application, Ask::Submit { application: of, key, submitted })
             }
             Work::Cancel { application, choice } => {
-                // One of the last, because those before are over mostly.
-                let accepted = &self.accepted[application];
-                let last = &accepted[accepted.len().saturating_sub(LAST_ACCEPTED)..];
-                if last.is_empty() {
-                    return;
-                }
-                let request = last[(choice % last.len() as u64) as usize];
+                let request = match choice {
+                    Choice::OfLast(choice) => self.one_of_last(application, choice),
+                    Choice::This(request) => Some(request),
+                };
+                let Some(request) = request else { return };
                 let of = self.applications[application].id().clone();
                 (application, Ask::Cancel(Cancel { application: of, request }))
             }
@@ -103,6 +104,29 @@ impl World {
         self.note(&Place::Application(application), format_args!("wants {ask:?}"));
         self.wishes.push(Wish { application, ask, answer: None });
         self.look_after(self.wishes.len() - 1);
+    }
+
+    /// One of the last that are not over or, if all are, one that is.
+    fn one_of_last(&self, application: usize, choice: u64) -> Option<RequestId> {
+        let rows = self.platform.kept().requests();
+        let accepted = &self.accepted[application];
+        let is_open = |request: &&RequestId| rows.get(*request).is_some_and(|row| row.state == RequestState::Open);
+        let mut last: Vec<RequestId> = accepted.iter().rev().filter(is_open).take(LAST_ACCEPTED).copied().collect();
+        if last.is_empty() {
+            last.extend(accepted.last());
+        }
+        (!last.is_empty()).then(|| last[(choice % last.len() as u64) as usize])
+    }
+
+    /// A request has been accepted, or has left for a member: who regrets it cancels it soon.
+    pub(super) fn regret(&mut self, content: &[u8], request: RequestId, since: Since) {
+        if let Some((application, regret)) = self.regrets.get(content).copied()
+            && regret.since == since
+        {
+            self.regrets.remove(content);
+            let cancel = Work::Cancel { application, choice: Choice::This(request) };
+            self.schedule.plan(self.now + regret.after, Happening::Work(cancel));
+        }
     }
 
     /// A schedule that is due once.

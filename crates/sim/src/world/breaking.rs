@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Happening, World};
 use crate::fact::Fact;
-use crate::fault::{Fault, Manner, Ways};
+use crate::fault::{After, Ambush, Fault, Manner, Occasion, Ways};
 use crate::network::{Piece, Place};
 
 /// How long a process stays down that nobody has doomed.
@@ -20,6 +20,7 @@ impl World {
                 self.dooms.insert(*place, (*down_for, *manner));
                 self.doom(*place, *outputs);
             }
+            Fault::Ambush { place, ambush } => self.ambushes.push((*place, ambush.clone())),
             Fault::Partition { from, to, ways, lasts } => {
                 self.network.block(*from, *to);
                 if *ways == Ways::Both {
@@ -80,6 +81,7 @@ impl World {
     pub(super) fn heal(&mut self) {
         self.note(&"world", format_args!("HEALED"));
         self.is_healed = true;
+        self.ambushes.clear();
         self.network.calm();
         for (from, to) in self.network.blocked_ways() {
             self.unblock(from, to);
@@ -125,6 +127,51 @@ impl World {
                 self.carry_application(number, out);
             }
             _ => {}
+        }
+    }
+
+    /// Something of consequence has happened at a place: one death that waited for it comes.
+    pub(super) fn strike(&mut self, place: Place, occasion: Occasion) {
+        let waits = |(at, ambush): &(Place, Ambush)| *at == place && ambush.occasion == occasion;
+        let Some(position) = self.ambushes.iter().position(waits) else { return };
+        let (_, Ambush { after, down_for, manner, .. }) = self.ambushes.remove(position);
+        self.note(&place, format_args!("is struck by its {occasion:?}, after {after:?}"));
+        match after {
+            After::Outputs(outputs) => {
+                self.dooms.insert(place, (down_for, manner));
+                self.doom(place, outputs);
+            }
+            After::Time(time) => {
+                let start = self.starts(place);
+                self.schedule.plan(self.now + time, Happening::Dies { place, start, down_for, manner });
+            }
+        }
+    }
+
+    /// The time of an ambush has come. Who has died meanwhile dies no more of it.
+    pub(super) fn die_of_ambush(&mut self, place: Place, start: u32, down_for: Duration, manner: Manner) {
+        if !self.is_healed && self.is_running(place) && self.starts(place) == start {
+            self.dooms.insert(place, (down_for, manner));
+            self.die(place);
+        }
+    }
+
+    fn is_running(&self, place: Place) -> bool {
+        match place {
+            Place::Gateway(number) => self.gateways[number].is_running(),
+            Place::Platform => self.platform.is_running(),
+            Place::Application(number) => self.applications[number].is_running(),
+            Place::Peripheral(_) | Place::Device(_) => false,
+        }
+    }
+
+    /// Which of its processes runs there, or ran last.
+    fn starts(&self, place: Place) -> u32 {
+        match place {
+            Place::Gateway(number) => self.gateways[number].starts(),
+            Place::Platform => self.platform.starts(),
+            Place::Application(number) => self.applications[number].starts(),
+            Place::Peripheral(_) | Place::Device(_) => 0,
         }
     }
 

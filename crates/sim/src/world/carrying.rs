@@ -3,14 +3,15 @@
 use std::net::SocketAddr;
 
 use bugle_core::gateway::Change;
-use bugle_core::{Operation, PeripheralId, RequestId, UpEntry};
+use bugle_core::{DownEntry, Operation, PeripheralId, RequestId, UpEntry};
 
 use super::{Happening, World};
 use crate::device::{Output as DeviceOutput, Word as DeviceWord};
 use crate::fact::{Carrier, Fact};
+use crate::fault::Occasion;
 use crate::network::{End, Piece, Place, StreamId};
 use crate::peripheral::{Output as PeripheralOutput, Word};
-use crate::work::words_in;
+use crate::work::{Since, words_in};
 use crate::{application, gateway, platform};
 
 impl World {
@@ -45,10 +46,17 @@ impl World {
                     self.tell_cut_off(number, self.network.place(stream, End::Dialler));
                     self.send(place, stream, Piece::Close);
                 }
-                gateway::Output::Wake(call) => self.send_wake_up(number, &call),
+                gateway::Output::Wake(call) => {
+                    self.send_wake_up(number, &call);
+                    self.strike(place, Occasion::WakeUp);
+                }
                 gateway::Output::Commit { takes } => {
                     let start = self.gateways[number].starts();
                     self.schedule.plan(self.now + takes, Happening::Committed { place, start });
+                }
+                gateway::Output::Came { sequence, entry } => {
+                    self.note(&place, format_args!("takes {sequence} of the down log: {entry:?}"));
+                    self.strike(place, occasion_of_entry(&entry));
                 }
                 gateway::Output::Kept(change) => self.on_gateway_kept(number, &change),
                 gateway::Output::Note(what) => self.note(&place, format_args!("{what}")),
@@ -62,11 +70,14 @@ impl World {
     fn tell_sent(&mut self, number: usize, to: Place, bytes: &[u8], carrier: Carrier) {
         let Some(peripheral) = self.peripheral_at(to) else { return };
         let (gateway, shown) = (self.gateways[number].id().clone(), self.gateways[number].clock().show(self.now));
-        let sent: Vec<RequestId> = words_in(bytes).filter_map(|word| self.contents.get(word).copied()).collect();
-        for request in sent {
+        let known = |word: &[u8]| Some((word.to_vec(), *self.contents.get(word)?));
+        let sent: Vec<(Vec<u8>, RequestId)> = words_in(bytes).filter_map(known).collect();
+        for (content, request) in sent {
             self.note(&Place::Gateway(number), format_args!("sends request {request} to {peripheral}"));
             let peripheral = &peripheral;
             self.tell(&Fact::Sent { gateway: &gateway, peripheral, request, carrier, shown });
+            self.strike(Place::Gateway(number), Occasion::Delivery);
+            self.regret(&content, request, Since::Sent);
         }
     }
 
@@ -96,6 +107,9 @@ impl World {
         }
         let gateway = self.gateways[number].id().clone();
         self.tell(&Fact::GatewayKept { gateway: &gateway, change });
+        if let Some(occasion) = occasion_of_change(change) {
+            self.strike(place, occasion);
+        }
     }
 
     pub(super) fn carry_platform(&mut self, out: Vec<platform::Output>) {
@@ -112,6 +126,7 @@ impl World {
                     for (request, submitted) in &changes.submitted {
                         if let Operation::Message { content } = &submitted.operation {
                             self.contents.insert(content.bytes.clone(), *request);
+                            self.regret(&content.bytes, *request, Since::Accepted);
                         }
                     }
                     if let Some((gateway, through)) = &changes.up_applied {
@@ -124,6 +139,7 @@ impl World {
                         self.note(&place, format_args!("has for {application}: {event:?}"));
                     }
                     self.tell(&Fact::PlatformKept { changes: &changes });
+                    self.strike(place, Occasion::Commit);
                 }
                 platform::Output::Trimmed { gateway, through } => {
                     self.tell(&Fact::DownTrimmed { gateway: &gateway, through });
@@ -149,6 +165,7 @@ impl World {
                 application::Output::Kept(change) => {
                     self.note(&place, format_args!("keeps {change:?}"));
                     self.tell(&Fact::ApplicationKept { change: &change });
+                    self.strike(place, Occasion::Commit);
                 }
                 application::Output::Taken { sequence } => {
                     self.note(&place, format_args!("takes event {sequence}"));
@@ -243,6 +260,24 @@ impl World {
         for (at, arrival) in self.network.send(self.now, stream, to, piece, self.stamp) {
             self.schedule.plan(at, Happening::Arrives(arrival));
         }
+    }
+}
+
+const fn occasion_of_entry(entry: &DownEntry) -> Occasion {
+    match entry {
+        DownEntry::Request(_) => Occasion::Request,
+        DownEntry::Cancel { .. } => Occasion::Cancellation,
+        DownEntry::Decision { .. } => Occasion::Decision,
+        _ => Occasion::Direction,
+    }
+}
+
+const fn occasion_of_change(change: &Change) -> Option<Occasion> {
+    match change {
+        Change::Settled(_) | Change::Ended { .. } => Some(Occasion::Outcome),
+        Change::Registered { .. } | Change::Deregistered { .. } => Some(Occasion::Registration),
+        Change::Presence { .. } => Some(Occasion::Presence),
+        _ => None,
     }
 }
 
