@@ -298,10 +298,17 @@ impl Gateway {
             in_flight.passage = Passage::Left;
             return true;
         }
-        // It went to standby meanwhile, and is put to it at its next word as if nothing had been.
+        // It went to standby meanwhile.
+        let request = waiting.request;
+        if let Some((answer, token)) = in_flight.answer.take().map(|early| *early) {
+            // It has answered what it got before, and no acknowledgement is to come.
+            self.settle(now, slot, request, Outcome::Executed { answer });
+            self.outbox.effect(Effect::Taken { slot, token });
+            return false;
+        }
+        // It is put to it at its next word as if nothing had been.
         waiting.is_repeat = in_flight.passage != Passage::Unsent;
         waiting.tries -= 1;
-        let request = waiting.request;
         registration.in_flight = None;
         self.deliveries.end(now, Some(request));
         false

@@ -450,6 +450,24 @@ fn what_waits_for_the_disk_is_not_sent_to_who_goes_to_standby() {
 }
 
 #[test]
+fn who_answers_what_waits_for_the_disk_and_goes_to_standby_has_answered() {
+    let mut world = World::with_members(1);
+    let slot = world.slot("p0");
+    world.send(request(1, world.now + HOUR));
+    world.gateway.handle_connection_lost(world.now, slot, HOUR, HOUR);
+    world.down_without_disk(DownEntry::Request(request(2, world.now + HOUR)));
+    world.gateway.handle_reach(world.now, slot, Reach::Open);
+    let answer = Content::text("done");
+    world.gateway.handle_answer(world.now, slot, request(1, world.now).id, answer.clone(), 1);
+    world.gateway.handle_standby(world.now, slot, None);
+    world.run();
+    assert_eq!(world.outcome(1, "p0"), Some(Outcome::Executed { answer }));
+    assert!(world.effects.contains(&Effect::Taken { slot, token: 1 }), "or the peripheral would wait for ever");
+    assert_eq!(world.deliveries("p0").len(), 1, "it was put to it once, and the other waits");
+    assert_eq!(world.gateway.census().requests, 1);
+}
+
+#[test]
 fn what_is_begun_again_while_it_waits_for_the_disk_leaves_once() {
     let mut world = World::with_members(1);
     let slot = world.slot("p0");
