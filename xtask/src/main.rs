@@ -41,6 +41,10 @@ Advisories are not looked up: the advisory database is a download that neither o
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| matches!(argument.as_str(), "help" | "--help" | "-h")) {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let plan = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["check"] => Plan::check(),
         ["test"] => Plan::test(),
