@@ -39,6 +39,8 @@ pub const UP_LOG_ENTRIES_MAX: usize = 1_000_000;
 pub const UP_LOG_REPORTS_MAX: usize = 100_000;
 /// Receipts in one up entry and in one event.
 pub const RECEIPTS_PER_ENTRY_MAX: usize = 1_000;
+/// How long a gateway gathers receipts that nobody waits for, so that many make one entry and one commit.
+pub const RECEIPTS_GATHERED_FOR: Duration = Duration::from_millis(20);
 /// Schedules of one application, those that are over included as long as they are kept.
 pub const SCHEDULES_PER_APPLICATION_MAX: u64 = 1_000;
 /// Groups that may lie in each other, the outermost and the innermost included.

@@ -260,6 +260,7 @@ impl Edge {
 
     /// The gateway stops: every connection is told. Registrations stay.
     pub fn handle_shutdown(&mut self, now: Time) {
+        self.gateway.handle_shutdown();
         self.end_sessions();
         for connection in self.connections.ids() {
             if let Some(known) = self.connections.get_mut(connection) {

@@ -503,7 +503,7 @@ impl Gateway {
         self.count(request, &outcome);
         let mut receipt = self.receipt(now, slot, outcome);
         receipt.seen = self.noted.take(request, slot);
-        self.outbox.settle(request, slot, receipt);
+        self.outbox.settle(now, request, slot, receipt);
         let taken = self.requests.get_mut(&request).expect("what waits is taken");
         taken.unsettled -= 1;
         if taken.unsettled == 0 && !self.late_joining.is_open(request) {

@@ -367,8 +367,8 @@ impl Gateway {
                 Timer::Answer(slot) => self.on_answer_overdue(now, slot),
                 Timer::Deadline => self.on_deadlines(now),
                 Timer::Wake(slot) => self.on_wake_due(now, slot),
-                // What is due is begun below.
-                Timer::Deliveries | Timer::Wakes => {}
+                // What is due is begun below, or polled.
+                Timer::Deliveries | Timer::Wakes | Timer::Receipts => {}
                 Timer::Progress => self.tell_progress(),
             }
         }
@@ -428,7 +428,14 @@ impl Gateway {
                 return Some(Output::Effect(effect));
             }
         }
-        self.outbox.poll_batch(&mut self.up_log).map(Output::Persist)
+        let batch = self.outbox.poll_batch(now, &mut self.up_log);
+        self.timers.set_or_clear(Timer::Receipts, self.outbox.gathers_until());
+        batch.map(Output::Persist)
+    }
+
+    /// The gateway is about to stop: what there is to persist is given out without delay from now on.
+    pub const fn handle_shutdown(&mut self) {
+        self.outbox.end_gathering();
     }
 
     /// How many changes are not durable yet.

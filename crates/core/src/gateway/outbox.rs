@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::change::{Batch, Change, Settlement, Ticket};
 use super::up_log::UpLog;
 use super::{Effect, Slot};
-use crate::{MemberOutcome, Outcome, RequestId, Totals, UpEntry, limits};
+use crate::{MemberOutcome, Outcome, RequestId, Time, Totals, UpEntry, limits};
 
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -13,6 +13,11 @@ pub(super) struct Outbox {
     changes: Vec<Change>,
     /// Outcomes that no change holds yet: gathered, so that a thousand make one entry.
     outcomes: BTreeMap<RequestId, Gathered>,
+    /// How many receipts these are, and since when they are gathered.
+    receipts: usize,
+    gathered_since: Option<Time>,
+    /// Whether nothing is gathered any more.
+    is_ending: bool,
     /// Effects in order, each with the batch that must be durable first.
     effects: VecDeque<(Ticket, Effect)>,
     /// Outcomes since the start, by kind.
@@ -44,7 +49,9 @@ impl Outbox {
     }
 
     /// Records the outcome of a request for one member that the request waited for.
-    pub(super) fn settle(&mut self, request: RequestId, slot: Slot, receipt: MemberOutcome) {
+    pub(super) fn settle(&mut self, now: Time, request: RequestId, slot: Slot, receipt: MemberOutcome) {
+        self.gathered_since.get_or_insert(now);
+        self.receipts += 1;
         self.totals.add(receipt.outcome.kind(), 1);
         let gathered = self.outcomes.entry(request).or_default();
         gathered.slots.push(slot);
@@ -64,6 +71,7 @@ impl Outbox {
 
     /// Turns the outcomes gathered so far into changes.
     fn settle_into(&mut self, up_log: &mut UpLog) {
+        (self.receipts, self.gathered_since) = (0, None);
         for (request, gathered) in std::mem::take(&mut self.outcomes) {
             if gathered.is_ended {
                 self.record(Change::Ended { request });
@@ -80,9 +88,10 @@ impl Outbox {
     }
 
     /// One batch at a time: what is recorded while one is on its way becomes the next. So the busier the
-    /// store, the more goes into one commit, and the more outcomes into one entry.
-    pub(super) fn poll_batch(&mut self, up_log: &mut UpLog) -> Option<Batch> {
-        if self.persisted < self.issued {
+    /// store, the more goes into one commit, and the more outcomes into one entry. Outcomes alone, of requests that
+    /// go on, are gathered for a little.
+    pub(super) fn poll_batch(&mut self, now: Time, up_log: &mut UpLog) -> Option<Batch> {
+        if self.persisted < self.issued || self.gathers_until().is_some_and(|until| now < until) {
             return None;
         }
         self.settle_into(up_log);
@@ -92,6 +101,24 @@ impl Outbox {
         self.issued.0 += 1;
         self.in_batch = self.changes.len();
         Some(Batch { ticket: self.issued, changes: std::mem::take(&mut self.changes) })
+    }
+
+    /// Until when more outcomes are gathered; none if what there is goes out as soon as the store is free.
+    pub(super) fn gathers_until(&self) -> Option<Time> {
+        let is_awaited = self.effects.back().is_some_and(|(ticket, _)| *ticket > self.issued);
+        let is_enough = self.receipts >= limits::RECEIPTS_PER_ENTRY_MAX
+            || !self.changes.is_empty()
+            || self.outcomes.values().any(|gathered| gathered.is_ended);
+        let is_busy = self.persisted < self.issued;
+        if is_busy || is_awaited || is_enough || self.is_ending {
+            return None;
+        }
+        self.gathered_since.map(|since| since + limits::RECEIPTS_GATHERED_FOR)
+    }
+
+    /// Gathers nothing any more.
+    pub(super) const fn end_gathering(&mut self) {
+        self.is_ending = true;
     }
 
     pub(super) fn poll_effect(&mut self) -> Option<Effect> {

@@ -23,6 +23,8 @@ pub(super) enum Timer {
     Deadline,
     /// Where members were seen is to be told.
     Progress,
+    /// Receipts were gathered for long enough.
+    Receipts,
     /// A wake-up has taken its time, or the pause after it is over.
     Wake(Slot),
     /// Pacing lets another delivery begin.

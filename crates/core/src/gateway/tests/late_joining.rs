@@ -25,6 +25,7 @@ fn who_registers_before_the_deadline_gets_the_request_too() {
     world.register("p");
     assert_eq!(world.deliveries("p").iter().map(|delivery| delivery.0).collect::<Vec<_>>(), [1]);
     world.acknowledge("p");
+    world.gather();
     assert_eq!(world.outcome(1, "p"), Some(Outcome::Delivered));
     assert!(!is_fixed(&world, 1), "another may come");
     world.pass(HOUR);
@@ -91,6 +92,7 @@ fn who_was_a_member_once_is_none_again() {
     let mut world = World::with_members(1);
     world.send(open(1, world.now + HOUR));
     world.acknowledge("p0");
+    world.gather();
     world.gateway.handle_deregistration(world.now, world.slot("p0"));
     world.crash();
     world.register("p0");
@@ -145,6 +147,7 @@ fn a_peripheral_in_the_place_of_a_member_that_was_removed_may_join() {
     world.gateway.handle_connection_lost(world.now, place, Duration::from_secs(60), HOUR);
     world.register("new");
     world.acknowledge("new");
+    world.gather();
     assert_eq!(world.outcome(1, "new"), Some(Outcome::Delivered));
     assert_eq!(world.receipts(1).len(), 2);
 }

@@ -85,6 +85,7 @@ fn every_outcome_has_its_story_and_the_request_ends_for_both_members() {
     for (kind, story) in STORIES {
         let mut world = World::with_members(2);
         story(&mut world);
+        world.gather();
         assert_eq!(world.outcome(1, "p0").map(|outcome| outcome.kind()), Some(kind));
         world.pass(2 * HOUR);
         assert_eq!(world.receipts(1).len(), 2, "{kind}");

@@ -27,6 +27,7 @@ fn active_members_get_a_request_at_once_and_each_has_one_outcome() {
         assert_eq!(world.deliveries(id).len(), 1);
         assert_eq!(world.outcome(1, id), None);
         world.acknowledge(id);
+        world.gather();
         assert_eq!(world.outcome(1, id), Some(Outcome::Delivered));
     }
     assert_eq!(world.gateway.census().requests, 0);
@@ -61,6 +62,7 @@ fn a_member_of_several_groups_that_a_group_contains_gets_one_delivery() {
     world.decide("p", yes(&["h"]));
     world.open("p");
     world.acknowledge("p");
+    world.gather();
     assert_eq!(world.outcome(1, "p"), Some(Outcome::Delivered), "it is still in one of the groups");
 }
 
@@ -396,8 +398,53 @@ fn receipts_of_one_turn_travel_together() {
     let mut world = World::with_members(3);
     world.send(request(1, world.now + Duration::from_secs(5)));
     world.pass(Duration::from_secs(5));
+    assert_eq!(told(&world), (1, 3));
+}
+
+/// How many entries have told of receipts, and how many of these there are for request 1.
+fn told(world: &World) -> (usize, usize) {
     let entries = world.up().into_iter().filter(|entry| matches!(entry, UpEntry::Receipts { .. })).count();
-    assert_eq!((entries, world.receipts(1).len()), (1, 3));
+    (entries, world.receipts(1).len())
+}
+
+#[test]
+fn receipts_that_nobody_waits_for_are_gathered_for_a_little() {
+    let mut world = World::with_members(4);
+    world.send(request(1, world.now + HOUR));
+    ["p0", "p1"].into_iter().for_each(|id| world.acknowledge(id));
+    assert_eq!(told(&world), (0, 0));
+    world.gather();
+    assert_eq!(told(&world), (1, 2));
+    ["p2", "p3"].into_iter().for_each(|id| world.acknowledge(id));
+    assert_eq!(told(&world), (2, 4), "the last of a request waits for nothing");
+}
+
+#[test]
+fn receipts_go_out_with_whatever_else_is_to_be_durable() {
+    let mut world = World::with_members(3);
+    world.send(request(1, world.now + HOUR));
+    world.acknowledge("p0");
+    world.sleep("p1");
+    assert_eq!(told(&world), (1, 1));
+}
+
+#[test]
+fn a_receipt_on_which_the_next_delivery_waits_is_not_held_back() {
+    let mut world = World::with_members(2);
+    world.send(request(1, world.now + HOUR));
+    world.send(request(2, world.now + HOUR));
+    world.acknowledge("p0");
+    assert_eq!((told(&world), world.deliveries("p0").len()), ((1, 1), 2));
+}
+
+#[test]
+fn a_gateway_that_stops_gathers_no_receipts() {
+    let mut world = World::with_members(2);
+    world.send(request(1, world.now + HOUR));
+    world.acknowledge("p0");
+    world.gateway.handle_shutdown();
+    world.run();
+    assert_eq!(told(&world), (1, 1));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::gateway::{
 use crate::{
     Activation, Allocation, ApplicationId, Content, Description, DownEntry, GatewayId, GroupId, GroupRequest,
     LateJoiners, MemberOutcome, Operation, Outcome, Pacing, PeripheralId, Priority, Protocol, Receipt, RegistrationId,
-    RequestId, Sleepers, State, Time, UpEntry, Verdict,
+    RequestId, Sleepers, State, Time, UpEntry, Verdict, limits,
 };
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
@@ -172,6 +172,11 @@ impl World {
         self.now += time;
         self.gateway.handle_timeout(self.now);
         self.run();
+    }
+
+    /// Receipts are gathered no longer.
+    pub(super) fn gather(&mut self) {
+        self.pass(limits::RECEIPTS_GATHERED_FOR);
     }
 
     pub(super) fn slot(&self, id: &str) -> Slot {
