@@ -10,8 +10,8 @@ use super::fleet::{Conduct, Fleet};
 use super::{MeasureError, Target, Watch};
 use crate::mqtt::Subscription;
 
-/// How long the memory must have stayed the same to count as what it is.
-const STILL: Duration = Duration::from_secs(1);
+/// How long the memory must have stayed the same to count as what it is: an allocator keeps what is freed for a while.
+const STILL: Duration = Duration::from_secs(5);
 /// How long that is waited for.
 const STILL_PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
