@@ -31,7 +31,7 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
         let index = self.peers.enter(peer, self.config.limits.peers_max)?;
         if !self.sweep.is_planned {
             self.sweep.is_planned = true;
-            self.timers.set(Timer::Sweep, now + ROUND);
+            self.timers.push(now + ROUND, Timer::Sweep);
         }
         Some(index)
     }
@@ -51,7 +51,7 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
         if self.sweep.is_planned {
             let rounds = places.div_ceil(PLACES_AT_ONCE).max(1);
             let pause = ROUND / u32::try_from(rounds).unwrap_or(u32::MAX);
-            self.timers.set(Timer::Sweep, now + pause.max(Duration::from_millis(1)));
+            self.timers.push(now + pause.max(Duration::from_millis(1)), Timer::Sweep);
         } else {
             self.peers.shrink();
         }

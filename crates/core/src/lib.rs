@@ -14,6 +14,7 @@ pub mod certificate;
 mod coap_uri;
 mod content;
 pub mod credential;
+mod due;
 pub mod gateway;
 mod id;
 pub mod limits;
@@ -35,6 +36,7 @@ pub use abort::{Abort, FailuresError, FailuresMax, Sample};
 pub use activation::{Activation, ActivationError};
 pub use coap_uri::{CoapUri, CoapUriError};
 pub use content::Content;
+pub use due::DueQueue;
 pub use id::{
     ApplicationId, CollapseKey, GatewayId, GroupId, IdError, PeripheralId, RegistrationId, RequestId, ScheduleId,
 };

@@ -95,7 +95,7 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
         incoming.is_acknowledged = true;
         incoming.due = incoming.until;
         let (peer, message_id, until) = (incoming.peer, incoming.message_id, incoming.until);
-        self.timers.set(Timer::Request(handle), until);
+        self.timers.push(until, Timer::Request(handle));
         let acknowledgement = self.encode(&Message::empty(MessageType::Acknowledgement, message_id));
         self.transmit(peer, acknowledgement);
         Ok(())
@@ -193,7 +193,7 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
             return None;
         }
         self.peers.add_unanswered(index);
-        self.timers.set(Timer::Request(handle), due);
+        self.timers.push(due, Timer::Request(handle));
         let incoming = Incoming {
             peer: index,
             message_id: message.message_id,

@@ -23,6 +23,7 @@ use crate::options::OptionsView;
 use crate::peers::PeerIndex;
 use crate::request::{Observe, Request};
 use crate::retransmission::Attempts;
+use crate::timers::Timer;
 use crate::token::{Identity, MessageId, Token};
 
 impl<P: Copy + Eq + Hash> Endpoint<P> {
@@ -171,7 +172,7 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
     pub(super) fn plan(&mut self, exchange: ExchangeId, at: Time) {
         if let Some(outgoing) = self.exchanges.get_mut(&exchange) {
             outgoing.due = at;
-            self.timers.set(crate::timers::Timer::Exchange(exchange), at);
+            self.timers.push(at, Timer::Exchange(exchange));
         }
     }
 

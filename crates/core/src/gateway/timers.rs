@@ -1,12 +1,12 @@
 //! One table of all that is due later, in few bytes: every registered peripheral has timers of its own.
 //!
-//! A timer that is set to another time, or cleared, is not looked for in the queue: what stands there is stale, and
-//! passed over when its time comes. When more than half of the queue is stale, all of that goes.
+//! A timer that is set to another time, or cleared, leaves something stale in the queue. When that is more than half
+//! of the queue, all of it goes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::Slot;
-use crate::Time;
+use crate::{DueQueue, Time};
 
 /// What is due. There is at most one of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,8 +38,7 @@ const STALE_KEPT: usize = 1_024;
 
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    queue: BTreeMap<Time, Vec<Timer>>,
-    queued: usize,
+    queue: DueQueue<Timer>,
     set: usize,
     /// When those are due that a registered peripheral has nearly always, by slot.
     lasting: Vec<Lasting>,
@@ -64,9 +63,8 @@ impl Timers {
             return;
         }
         self.set += usize::from(before == NEVER);
-        self.queue.entry(at).or_default().push(timer);
-        self.queued += 1;
-        if self.queued > 2 * self.set + STALE_KEPT {
+        self.queue.push(at, timer);
+        if self.queue.len() > 2 * self.set + STALE_KEPT {
             self.drop_stale();
         }
     }
@@ -86,13 +84,7 @@ impl Timers {
 
     pub(super) fn pop_due(&mut self, now: Time) -> Option<Timer> {
         loop {
-            let mut first = self.queue.first_entry().filter(|first| *first.key() <= now)?;
-            let at = *first.key();
-            let Some(timer) = first.get_mut().pop() else {
-                first.remove();
-                continue;
-            };
-            self.queued -= 1;
+            let (at, timer) = self.queue.pop_due(now)?;
             if self.due(timer) == at {
                 self.clear(timer);
                 return Some(timer);
@@ -102,7 +94,7 @@ impl Timers {
 
     /// When there may be one that is due.
     pub(super) fn next(&self) -> Option<Time> {
-        self.queue.first_key_value().map(|(at, _)| *at)
+        self.queue.next()
     }
 
     fn due(&self, timer: Timer) -> Time {
@@ -134,16 +126,10 @@ impl Timers {
         }
     }
 
+    /// What was cleared and set to the same time again is there twice, of which one goes too.
     fn drop_stale(&mut self) {
         let mut queue = std::mem::take(&mut self.queue);
-        queue.retain(|at, timers| {
-            // What was cleared and set to the same time again is there twice.
-            timers.sort_unstable();
-            timers.dedup();
-            timers.retain(|timer| self.due(*timer) == *at);
-            !timers.is_empty()
-        });
-        self.queued = queue.values().map(Vec::len).sum();
+        queue.retain(|at, timer| self.due(*timer) == at);
         self.queue = queue;
     }
 }
@@ -170,7 +156,7 @@ mod tests {
             assert_eq!(timers.pop_due(LATE), Some(timer));
             assert_eq!(timers.pop_due(LATE), None);
         }
-        assert_eq!((timers.next(), timers.queued, timers.set), (None, 0, 0));
+        assert_eq!((timers.next(), timers.queue.len(), timers.set), (None, 0, 0));
     }
 
     #[test]
@@ -185,18 +171,6 @@ mod tests {
     }
 
     #[test]
-    fn timers_come_by_time_and_none_too_early() {
-        let mut timers = Timers::default();
-        for (number, at) in [(1, 30), (2, 10), (3, 20)] {
-            timers.set(lifetime(number), Time::from_millis(at));
-        }
-        assert_eq!(timers.next(), Some(Time::from_millis(10)));
-        let now = Time::from_millis(20);
-        assert_eq!([timers.pop_due(now), timers.pop_due(now)], [Some(lifetime(2)), Some(lifetime(3))]);
-        assert_eq!((timers.pop_due(now), timers.next()), (None, Some(Time::from_millis(30))));
-    }
-
-    #[test]
     fn timers_that_are_set_again_and_again_do_not_fill_the_queue() {
         let mut timers = Timers::default();
         for later in 0..100_000 {
@@ -204,7 +178,7 @@ mod tests {
             timers.set(lifetime(2), LATE);
             timers.clear(lifetime(2));
         }
-        assert!(timers.queued <= 2 * timers.set + STALE_KEPT, "{}", timers.queued);
+        assert!(timers.queue.len() <= 2 * timers.set + STALE_KEPT, "{}", timers.queue.len());
         assert_eq!(timers.pop_due(LATE + std::time::Duration::from_millis(99_999)), Some(lifetime(1)));
     }
 }
