@@ -82,6 +82,12 @@ impl GroupRequest {
         std::iter::once(&self.group).chain(&self.contained)
     }
 
+    /// Whether members may come to it until its deadline.
+    #[must_use]
+    pub fn includes_late_joiners(&self) -> bool {
+        self.late_joiners == LateJoiners::Include
+    }
+
     /// Whether it is for a peripheral that is in these groups.
     #[must_use]
     pub fn is_for(&self, groups: &BTreeSet<GroupId>) -> bool {

@@ -43,12 +43,6 @@ pub(super) struct TakenRequest {
     pub(super) sample: Sample,
 }
 
-impl TakenRequest {
-    pub(super) fn includes_late_joiners(&self) -> bool {
-        self.request.late_joiners == LateJoiners::Include
-    }
-}
-
 /// The delivery that is with a peripheral.
 #[derive(Debug)]
 pub(super) struct InFlight {

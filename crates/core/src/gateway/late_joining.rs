@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::distribution::too_many_waiting;
 use super::{Change, Gateway, Slot};
-use crate::{GroupRequest, LateJoiners, PeripheralId, RequestId, Time, UpEntry, limits};
+use crate::{GroupRequest, PeripheralId, RequestId, Time, UpEntry, limits};
 
 /// The requests to which members may yet come.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ impl LateJoining {
 impl Gateway {
     /// Step 1. `met` are those that are or were members.
     pub(super) fn open_to_late_joiners(&mut self, request: &GroupRequest, met: Vec<PeripheralId>) {
-        if request.late_joiners == LateJoiners::Include {
+        if request.includes_late_joiners() {
             let LateJoining { open, count } = &mut self.late_joining;
             *count += 1;
             open.insert(request.id, Open { place: *count, met: met.into_iter().collect() });

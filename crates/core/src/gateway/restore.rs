@@ -95,10 +95,11 @@ impl Gateway {
             // have overtaken it since, or it that one. So may be what stands behind one that was joined
             // late: it may have been the first until then.
             let priority = request.priority;
-            let is_open =
-                |other: &Waiting| self.requests.get(&other.request).is_some_and(|taken| taken.includes_late_joiners());
+            let may_be_joined_late = |other: &Waiting| {
+                self.requests.get(&other.request).is_some_and(|taken| taken.request.includes_late_joiners())
+            };
             let mut before = registration.waiting.iter().filter(|other| other.priority == priority);
-            let is_repeat = before.all(is_open);
+            let is_repeat = before.all(may_be_joined_late);
             let stage = Stage::AtGateway;
             registration.wait(Waiting { request: id, priority, delivery, activates, is_repeat, tries: 0, stage });
             self.observe(now, slot);

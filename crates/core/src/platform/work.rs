@@ -350,9 +350,7 @@ impl<K: Ord, V: Clone + PartialEq> Table<K, V> {
     }
 
     pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        let slot = self.0.get_mut(key).expect("a procedure's needs name every row that it changes");
-        slot.before.get_or_insert_with(|| slot.now.clone());
-        slot.now.as_mut()
+        self.get_mut_if(key, |_| true)
     }
 
     /// The row, to be changed, if it is as asked.
