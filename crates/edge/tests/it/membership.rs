@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bugle_core::{DownEntry, State};
+use bugle_core::{DownEntry, Outcome, Receipt, State};
 use bugle_edge::Store;
 use rmqtt_codec::types::QoS;
 use rmqtt_codec::v5;
@@ -281,4 +281,17 @@ fn a_stopping_gateway_tells_its_peripherals_and_keeps_their_registrations() {
         matches!(world.replies(connection).last(), Some(v5::Packet::Disconnect(end)) if u8::from(end.reason_code) == 0x8B)
     );
     assert!(world.state("p").is_some_and(State::is_registered));
+}
+
+#[test]
+fn a_stopping_gateway_keeps_the_receipts_that_it_gathers() {
+    let mut world = World::new(&["p", "q"]);
+    let (p, _) = (world.join("p"), world.join("q"));
+    let request = world.request(1, Receipt::Delivered);
+    let delivered = world.requests(p).remove(0);
+    world.acknowledge(p, &delivered);
+    assert_eq!(world.outcomes(request), []);
+    world.edge.handle_shutdown(world.now);
+    world.run();
+    assert_eq!(world.outcomes(request), [(peripheral("p"), Outcome::Delivered)]);
 }
