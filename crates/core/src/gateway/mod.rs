@@ -412,9 +412,16 @@ impl Gateway {
         }
     }
 
-    /// What is to be persisted, or done, next.
+    /// What is to be persisted, or done, next: the former first, so that the disk is at work meanwhile.
     pub fn poll_output(&mut self, now: Time) -> Option<Output> {
-        while let Some(effect) = self.outbox.poll_effect() {
+        let batch = self.outbox.poll_batch(now, &mut self.up_log);
+        self.timers.set_or_clear(Timer::Receipts, self.outbox.gathers_until());
+        batch.map(Output::Persist).or_else(|| self.poll_effect(now).map(Output::Effect))
+    }
+
+    fn poll_effect(&mut self, now: Time) -> Option<Effect> {
+        loop {
+            let effect = self.outbox.poll_effect()?;
             let leaves = match &effect {
                 Effect::Deliver { slot, delivery, request, .. } => {
                     self.delivery_leaves(now, *slot, *delivery, request.id)
@@ -425,12 +432,9 @@ impl Gateway {
                 _ => true,
             };
             if leaves {
-                return Some(Output::Effect(effect));
+                return Some(effect);
             }
         }
-        let batch = self.outbox.poll_batch(now, &mut self.up_log);
-        self.timers.set_or_clear(Timer::Receipts, self.outbox.gathers_until());
-        batch.map(Output::Persist)
     }
 
     /// The gateway is about to stop: what there is to persist is given out without delay from now on.
