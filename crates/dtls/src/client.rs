@@ -174,8 +174,8 @@ pub(crate) fn seal_data(session: &mut Session, plaintext: &[u8]) -> Result<Vec<u
     if plaintext.len() > PLAINTEXT_BYTES_MAX {
         return Err(SendError::TooLong(plaintext.len()));
     }
-    if session.is_used_up() {
-        return Err(SendError::UsedUp);
+    if !session.may_send() {
+        return Err(if session.is_kept() { SendError::MustBeKept } else { SendError::UsedUp });
     }
     let mut datagram = Vec::new();
     session.seal(ContentType::ApplicationData, plaintext, &mut datagram);

@@ -1,7 +1,5 @@
 //! Connection ids (RFC 9146): a peer whose address changes is recognised.
 
-use crate::wire::Reader;
-
 /// How long ours are.
 pub(crate) const OURS_BYTES: usize = 8;
 
@@ -24,8 +22,14 @@ impl ConnectionId {
         &self.0
     }
 
-    /// Where the association is kept whose id this is.
-    pub(crate) fn place(id: &[u8]) -> Option<u32> {
-        Reader::new(id).array().map(u32::from_be_bytes)
+    /// One of ours, if it can be that.
+    pub(crate) fn from_bytes(id: &[u8]) -> Option<Self> {
+        id.try_into().ok().map(Self)
+    }
+
+    /// Where its association is kept.
+    pub(crate) fn at(self) -> u32 {
+        let [a, b, c, d, ..] = self.0;
+        u32::from_be_bytes([a, b, c, d])
     }
 }

@@ -100,6 +100,9 @@ pub enum SendError {
     /// It is longer than a record can be.
     #[error("{0} bytes are more than a record can carry")]
     TooLong(usize),
+    /// The session must be [kept](crate::Server::keep) anew, and that be durable, before more is sent.
+    #[error("the session must be kept before it sends more")]
+    MustBeKept,
     /// So much was sent that the session needs new keys: the peer must shake hands again.
     #[error("the session has sent all that it may under its keys")]
     UsedUp,

@@ -66,6 +66,7 @@ mod crypto;
 mod error;
 mod event;
 mod handshake;
+mod kept;
 mod limits;
 mod replay;
 mod server;
@@ -81,6 +82,7 @@ pub use config::{
 pub use credential::Identity;
 pub use error::HandshakeError;
 pub use event::{CloseReason, Event, Output, SendError};
+pub use kept::KeptSession;
 pub use limits::{Limits, WhenFull};
 pub use server::{Census, Counters, Server};
 pub use suite::CipherSuite;

@@ -24,6 +24,16 @@ pub(crate) enum Standing {
 }
 
 impl ReplayWindow {
+    /// Everything below `next` counts as taken.
+    pub(crate) const fn from(next: u64) -> Self {
+        Self { next, taken: u64::MAX }
+    }
+
+    /// One more than the latest that was taken.
+    pub(crate) const fn next(&self) -> u64 {
+        self.next
+    }
+
     pub(crate) fn standing(&self, sequence: u64) -> Standing {
         if sequence >= self.next {
             return Standing::Latest;
@@ -62,5 +72,14 @@ mod tests {
         assert_eq!(window.standing(199), Standing::Late);
         assert_eq!(window.standing(137), Standing::Late);
         assert_eq!(window.standing(136), Standing::Replayed, "too late to be told");
+    }
+
+    #[test]
+    fn below_where_it_begins_all_were_taken() {
+        let window = ReplayWindow::from(5);
+        assert_eq!(
+            [0, 4, 5, 90].map(|sequence| window.standing(sequence) == Standing::Replayed),
+            [true, true, false, false]
+        );
     }
 }

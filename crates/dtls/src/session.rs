@@ -1,7 +1,15 @@
 //! What two peers have when the handshake is done: keys, and which records were sent and taken.
+//!
+//! A session can be kept, to go on in another process after this one has died. Under the same keys no sequence number
+//! may be used twice (RFC 5288 §3, RFC 6655 §3), and how many were used when the process dies nobody knows. So what is
+//! kept goes on well ahead of them, and until it is durable that something further ahead is kept, no number is used
+//! from there on.
+
+use std::num::NonZeroU64;
 
 use crate::connection_id::{ConnectionId, THEIRS_BYTES_MAX};
 use crate::crypto::{Aead, RecordKey};
+use crate::kept::KeptSession;
 use crate::replay::{ReplayWindow, Standing};
 use crate::wire::{ContentType, RECORD_HEADER_BYTES, Record, Version, put_u16, put_u48};
 
@@ -11,8 +19,14 @@ const NONCE_BYTES: usize = 8;
 /// The epoch of all records under the keys. There is no second one: nothing is renegotiated.
 const EPOCH: u16 = 1;
 
-/// Data is sent up to this sequence number. A few of the 48 bits are left for the last words.
-const SEQUENCE_MAX: u64 = (1 << 48) - 16;
+/// Sequence numbers that data leaves to the last words.
+const LAST_WORDS: u64 = 16;
+
+/// No sequence number is as high.
+const SEQUENCE_END: u64 = 1 << 48;
+
+/// How many records are sent, at most, before a session that is kept must be kept anew.
+const KEPT_AHEAD: u64 = 1 << 12;
 
 /// One session, from one side.
 #[derive(Debug)]
@@ -22,6 +36,10 @@ pub(crate) struct Session {
     write: RecordKey,
     window: ReplayWindow,
     next_sequence: u64,
+    /// Where the sequence numbers end that may be used: with those that it would go on with after a restart.
+    sequence_end: u64,
+    /// With which sequence number it would go on by what was kept last; none if it was not kept.
+    kept_to: Option<NonZeroU64>,
     ours: Option<ConnectionId>,
     /// Empty if the peer has none.
     theirs: Box<[u8]>,
@@ -58,7 +76,17 @@ pub(crate) enum Unopened {
 impl Session {
     pub(crate) fn new(aead: Aead, read: RecordKey, write: RecordKey, ids: ConnectionIds) -> Self {
         let ConnectionIds { ours, theirs } = ids;
-        Self { aead, read, write, window: ReplayWindow::default(), next_sequence: 0, ours, theirs }
+        Self {
+            aead,
+            read,
+            write,
+            window: ReplayWindow::default(),
+            next_sequence: 0,
+            sequence_end: SEQUENCE_END,
+            kept_to: None,
+            ours,
+            theirs,
+        }
     }
 
     /// What the peer finds this session by, whatever its address.
@@ -66,9 +94,61 @@ impl Session {
         self.ours
     }
 
-    /// Whether there are sequence numbers left.
-    pub(crate) const fn is_used_up(&self) -> bool {
-        self.next_sequence >= SEQUENCE_MAX
+    /// Whether data may be sent. If not, and the session is kept, it may once it is kept anew.
+    pub(crate) const fn may_send(&self) -> bool {
+        self.next_sequence + LAST_WORDS < self.sequence_end
+    }
+
+    /// Whether a last word may be sent.
+    pub(crate) const fn may_end(&self) -> bool {
+        self.next_sequence < self.sequence_end
+    }
+
+    /// What brings it back in another process, once that is durable.
+    pub(crate) fn keep(&mut self) -> KeptSession {
+        let resumes_with = (self.next_sequence + KEPT_AHEAD).min(SEQUENCE_END);
+        if self.kept_to.is_none() {
+            // Nothing older is durable that another process could go on from.
+            self.sequence_end = resumes_with;
+        }
+        self.kept_to = NonZeroU64::new(resumes_with);
+        KeptSession {
+            aead: self.aead,
+            read: self.read.clone(),
+            write: self.write.clone(),
+            taken_to: self.window.next(),
+            resumes_with,
+            ours: self.ours,
+            theirs: self.theirs.clone(),
+        }
+    }
+
+    /// What was kept, to go on with that sequence number, is durable.
+    pub(crate) fn confirm_kept(&mut self, resumes_with: u64) {
+        if self.kept_to.is_some_and(|kept_to| kept_to.get() == resumes_with) {
+            self.sequence_end = resumes_with;
+        }
+    }
+
+    pub(crate) const fn is_kept(&self) -> bool {
+        self.kept_to.is_some()
+    }
+
+    /// Goes on with what was kept. Before the first record it must be kept anew: others may have gone on with the
+    /// same before.
+    pub(crate) fn resume(kept: KeptSession) -> Self {
+        let KeptSession { aead, read, write, taken_to, resumes_with, ours, theirs } = kept;
+        Self {
+            aead,
+            read,
+            write,
+            window: ReplayWindow::from(taken_to),
+            next_sequence: resumes_with,
+            sequence_end: resumes_with,
+            kept_to: NonZeroU64::new(resumes_with),
+            ours,
+            theirs,
+        }
     }
 
     /// Appends a record that only the peer can open.

@@ -22,6 +22,19 @@ pub(crate) enum Aead {
 }
 
 impl Aead {
+    /// What it is called where sessions are kept.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Aes128Ccm8 => 1,
+            Self::Aes128Ccm => 2,
+            Self::Aes128Gcm => 3,
+        }
+    }
+
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        [Self::Aes128Ccm8, Self::Aes128Ccm, Self::Aes128Gcm].into_iter().find(|aead| aead.code() == code)
+    }
+
     pub(crate) const fn tag_bytes(self) -> usize {
         match self {
             Self::Aes128Ccm8 => 8,
@@ -31,6 +44,7 @@ impl Aead {
 }
 
 /// The key of one direction, with the fixed part of its nonces (RFC 5288 §3, RFC 6655 §3).
+#[derive(Clone)]
 pub(crate) struct RecordKey {
     pub(crate) key: [u8; 16],
     pub(crate) salt: [u8; 4],

@@ -23,13 +23,20 @@ pub(super) struct Association<P> {
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) session: Session,
-    pub(super) farewell: Farewell,
+    /// None in one that was kept: what its peer has sent since shows that it has it.
+    pub(super) farewell: Option<Farewell>,
     /// Which ClientHello it began with, so that this one coming late begins nothing.
     pub(super) hello: u64,
     /// When the peer was heard last.
     pub(super) heard: Time,
     /// Under which time it stands among the idle.
     pub(super) listed: Time,
+}
+
+impl Live {
+    pub(super) const fn begin(now: Time, session: Session, farewell: Option<Farewell>, hello: u64) -> Self {
+        Self { session, farewell, hello, heard: now, listed: now }
+    }
 }
 
 /// A handshake under way.
@@ -69,6 +76,18 @@ impl<P: Copy + Eq + Hash> Associations<P> {
         self.all.insert(Association { peer, live: None, pending: None });
         self.index(place);
         place
+    }
+
+    /// Enters peers at places of their own, where there is nobody yet at all.
+    pub(super) fn enter_at(&mut self, peers: impl IntoIterator<Item = (u32, P)>) {
+        let association = |peer| Association { peer, live: None, pending: None };
+        self.all = peers.into_iter().map(|(place, peer)| (place as usize, association(peer))).collect();
+        let places: Vec<usize> = self.all.iter().map(|(place, _)| place).collect();
+        places.into_iter().for_each(|place| self.index(place as u32));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
     }
 
     pub(super) fn at(&self, place: u32) -> Option<&Association<P>> {

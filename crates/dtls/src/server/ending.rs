@@ -75,6 +75,7 @@ impl<P: Copy + Eq + Hash> Server<P> {
         self.idle.remove(&(live.listed, place));
         match reason {
             CloseReason::Replaced | CloseReason::Displaced | CloseReason::Alert(_) => {}
+            _ if !live.session.may_end() => {}
             CloseReason::ByPeer | CloseReason::ByCaller | CloseReason::Idle | CloseReason::NoRoom => {
                 let level = AlertLevel::Warning;
                 let datagram = seal_alert(&mut live.session, level, Alert::CLOSE_NOTIFY);

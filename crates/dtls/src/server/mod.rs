@@ -4,6 +4,7 @@ mod associations;
 mod ending;
 mod hello;
 mod record;
+mod resuming;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::Hash;
@@ -144,14 +145,19 @@ impl<P: Copy + Eq + Hash> Server<P> {
         }
     }
 
-    /// Ends everything with everybody, and tells those who are awake, so that they begin anew at once when there is a
-    /// server again.
-    pub fn close_all(&mut self) {
+    /// Ends everything that is not kept, and tells those who are awake, so that they begin anew at once when there is
+    /// a server again.
+    pub fn close_unkept(&mut self) {
         while let Some((_, place)) = self.timers.first().copied() {
             self.drop_pending(place);
             self.associations.tidy(place);
         }
-        while let Some((_, place)) = self.idle.first().copied() {
+        let is_unkept = |place: &u32| {
+            let live = self.associations.at(*place).and_then(|association| association.live.as_ref());
+            live.is_some_and(|live| !live.session.is_kept())
+        };
+        let unkept: Vec<u32> = self.idle.iter().map(|(_, place)| *place).filter(is_unkept).collect();
+        for place in unkept {
             self.end(place, CloseReason::ByCaller);
             self.associations.tidy(place);
         }

@@ -38,7 +38,7 @@ impl<P: Copy + Eq + Hash> Server<P> {
     /// A record that is known by its connection id, wherever it came from (RFC 9146 §6).
     pub(super) fn on_identified(&mut self, now: Time, peer: P, record: &Record<'_>, keys: Keys<'_>) {
         let is_of = |id: Option<ConnectionId>| id.is_some_and(|id| id.as_bytes() == record.connection_id);
-        let place = ConnectionId::place(record.connection_id);
+        let place = ConnectionId::from_bytes(record.connection_id).map(ConnectionId::at);
         let Some((place, association)) = place.and_then(|place| Some((place, self.associations.at(place)?))) else {
             self.counters.ignored += 1;
             return;
@@ -144,7 +144,7 @@ impl<P: Copy + Eq + Hash> Server<P> {
         }
         let (session, farewell) = end;
         if let Some(association) = self.associations.at_mut(place) {
-            association.live = Some(Live { session, farewell, hello, heard: now, listed: now });
+            association.live = Some(Live::begin(now, session, Some(farewell), hello));
             self.census.sessions += 1;
             self.idle.insert((now, place));
             self.event(Event::Established { peer, identity });
@@ -154,9 +154,12 @@ impl<P: Copy + Eq + Hash> Server<P> {
 
 /// What a message of a handshake means in the middle of a session.
 fn answer_in_session(live: &mut Live, text: &[u8]) -> Option<Vec<u8>> {
+    if !live.session.may_send() {
+        return None;
+    }
     match Fragment::read(&mut Reader::new(text))?.message_type {
         // RFC 6347 §4.2.4: the peer has not received the last flight.
-        MessageType::FINISHED => Some(live.farewell.repeat(&mut live.session)),
+        MessageType::FINISHED => Some(live.farewell.as_mut()?.repeat(&mut live.session)),
         // RFC 5746 §4.2: a session is not renegotiated. A peer that wants another says so outside of it.
         MessageType::CLIENT_HELLO => Some(seal_alert(&mut live.session, AlertLevel::Warning, Alert::NO_RENEGOTIATION)),
         _ => None,

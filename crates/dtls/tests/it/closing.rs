@@ -34,7 +34,7 @@ fn a_server_that_closes_is_gone_at_the_client() {
 }
 
 #[test]
-fn a_server_that_stops_tells_everybody_and_holds_nothing() {
+fn a_server_that_stops_tells_everybody_whose_session_is_not_kept() {
     let mut desk = Desk::new(Config::default());
     desk.seat_connected(1, valve());
     desk.seat_connected(2, valve());
@@ -42,12 +42,27 @@ fn a_server_that_stops_tells_everybody_and_holds_nothing() {
     desk.connect(3);
     let hello = desk.hello_with_cookie(3);
     desk.deliver(3, &hello);
-    desk.server.close_all();
+    desk.server.close_unkept();
     desk.settle();
     assert!(!desk.client(1).is_established() && !desk.client(2).is_established());
     assert_eq!(desk.server.census(), bugle_dtls::Census::default());
     assert_eq!(desk.server.next_timeout(), None);
     assert_eq!(desk.told.len(), 2, "{:?}", desk.told);
+}
+
+#[test]
+fn a_server_that_stops_leaves_kept_sessions_to_the_next() {
+    let mut desk = Desk::new(Config::default());
+    desk.seat_connected(1, valve());
+    desk.seat_connected(2, valve());
+    let kept = desk.server.keep(1).expect("there is a session");
+    desk.server.close_unkept();
+    desk.settle();
+    assert!(desk.client(1).is_established() && !desk.client(2).is_established());
+    desk.replace_server(Config::default(), vec![(1, kept)]);
+    desk.client(1).send(b"up").expect("there is a session");
+    desk.settle();
+    assert!(desk.received().contains(&(1, b"up")));
 }
 
 #[test]

@@ -7,7 +7,8 @@ use bugle_core::Time;
 use bugle_core::certificate::TrustAnchors;
 use bugle_core::credential::PreSharedKey;
 use bugle_dtls::{
-    Certificates, Client, ClientConfig, ClientCredential, Config, Event, Identity, Output, OwnCertificate, Server,
+    Certificates, Client, ClientConfig, ClientCredential, Config, Event, Identity, KeptSession, Output, OwnCertificate,
+    Server,
 };
 
 pub(crate) const NOW: Time = Time::from_millis(1_790_000_000_000);
@@ -166,6 +167,13 @@ impl Desk {
                 }
             }
         }
+    }
+
+    /// The server is gone with all that it held, and another goes on with what was kept.
+    pub(crate) fn replace_server(&mut self, config: Config, kept: Vec<(Address, KeptSession)>) {
+        self.sent += 1;
+        self.server = Server::new(config, [self.sent as u8; 32]);
+        self.server.resume(self.now, kept);
     }
 
     /// A datagram arrives at the server, from wherever it came.

@@ -10,6 +10,7 @@ mod limits;
 mod mbedtls;
 mod moving;
 mod openssl;
+mod outliving;
 mod shaking_hands;
 mod shore;
 mod weather;

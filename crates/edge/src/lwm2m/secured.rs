@@ -68,7 +68,7 @@ impl Edge {
     /// Tells every peer that its session ends, so that it begins another where the gateway comes back.
     pub(crate) fn end_sessions(&mut self) {
         if let Some(secured) = &mut self.lwm2m.secured {
-            secured.server.close_all();
+            secured.server.close_unkept();
         }
     }
 
