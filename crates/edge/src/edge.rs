@@ -150,10 +150,13 @@ impl Edge {
         let registered: Vec<Slot> = restored.registrations.iter().map(|(slot, _)| *slot).collect();
         let gateway = Gateway::restore(now, settings.gateway.clone(), seed, restored);
         let mut edge = Self::around(gateway, settings, seed);
+        let client = |slot: &Slot| Some((*slot, StoredClient::decode(sessions.get(slot)?)?));
+        let clients: BTreeMap<Slot, StoredClient> = registered.iter().filter_map(client).collect();
+        edge.resume_sessions(now, clients.values());
         for slot in registered {
             let session = sessions.get(&slot);
-            if let Some(client) = session.and_then(|session| StoredClient::decode(session)) {
-                edge.restore_client(now, slot, &client);
+            if let Some(client) = clients.get(&slot) {
+                edge.restore_client(now, slot, client);
             } else {
                 edge.sessions.extend(session.and_then(|session| Some((slot, Session::decode(session)?))));
                 edge.lose_connection_of(now, slot);

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Refusal;
@@ -22,7 +23,8 @@ pub struct Presented {
 }
 
 /// Who is at the other end of a secured transport, as that has checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TransportIdentity {
     /// Whoever knows the pre-shared key of this identity.
     PreSharedKey(String),

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::peer::{DatagramSocket, Peer, Security};
 use super::prepared::Prepared;
+use super::secured::StoredSession;
 use super::{AWAKE_TIME, VERSION_NEWEST};
 
 /// A registered client.
@@ -106,7 +107,7 @@ impl Client {
         vec![RESOURCE.to_owned(), format!("{:x}-{:08x}", slot.number(), self.secret)]
     }
 
-    pub(super) fn store(&self) -> StoredClient {
+    pub(super) fn store(&self, session: Option<StoredSession>) -> StoredClient {
         let register =
             Register { endpoint: None, registration: self.registration.clone(), profiles: None }.to_request();
         StoredClient {
@@ -116,6 +117,7 @@ impl Client {
             secret: self.secret,
             query: register.query.join("&"),
             links: String::from_utf8(register.payload).expect("links are text"),
+            session,
         }
     }
 }
@@ -139,6 +141,9 @@ pub(crate) struct StoredClient {
     query: String,
     /// and the objects.
     links: String,
+    /// Its session of DTLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<StoredSession>,
 }
 
 /// Told from what MQTT keeps by its name.
@@ -157,15 +162,23 @@ impl StoredClient {
         serde_json::from_slice(bytes).ok().map(|envelope: Envelope<Self>| envelope.lwm2m)
     }
 
+    /// Where the client speaks from.
+    pub(super) fn peer(&self) -> Peer {
+        let security = if self.is_secured { Security::Dtls } else { Security::Plain };
+        Peer::new(DatagramSocket { number: self.socket, security }, self.address)
+    }
+
+    pub(super) const fn session(&self) -> Option<&StoredSession> {
+        self.session.as_ref()
+    }
+
     /// The client; none if what was kept cannot be understood any more.
     pub(super) fn restore(&self) -> Option<Client> {
         let query = self.query.split('&').map(str::to_owned).collect();
         let request = Request { query, ..Request::new(Method::Post, vec![RESOURCE.to_owned()]) }
             .with_payload(ContentFormat::LINK_FORMAT, self.links.clone().into_bytes());
-        let security = if self.is_secured { Security::Dtls } else { Security::Plain };
-        let socket = DatagramSocket { number: self.socket, security };
         let registration = Register::from_request(&request, VERSION_NEWEST).ok()?.registration;
-        Some(Client::new(Peer::new(socket, self.address), registration, self.secret))
+        Some(Client::new(self.peer(), registration, self.secret))
     }
 }
 
@@ -203,7 +216,7 @@ pub(super) mod tests {
     fn a_client_reads_back_as_stored() {
         let links = r#"</lwm2m>;rt="oma.lwm2m";ct=110,</lwm2m/1>;ver=1.1,</lwm2m/1/0>,</lwm2m/3303/0>"#;
         let client = client("[::1]:5683", "lwm2m=1.1&lt=77&b=U&Q&sms=49", links);
-        let stored = StoredClient::decode(&client.store().encode()).expect("it was encoded");
+        let stored = StoredClient::decode(&client.store(None).encode()).expect("it was encoded");
         let restored = stored.restore().expect("it was a client");
         assert_eq!((restored.peer, &restored.registration), (client.peer, &client.registration));
         assert_eq!(restored.location(Slot::new(26)), client.location(Slot::new(26)));

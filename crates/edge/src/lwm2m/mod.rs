@@ -246,6 +246,8 @@ impl Edge {
     pub(crate) fn on_lwm2m_taken(&mut self, now: Time, token: u64) {
         if let Some((handle, response)) = self.lwm2m.confirmations.remove(&token) {
             self.answer(now, handle, &response);
+        } else {
+            self.on_session_kept(token);
         }
     }
 }

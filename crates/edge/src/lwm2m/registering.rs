@@ -75,16 +75,13 @@ impl Edge {
         let Asking { handle, peer, registration } = asking;
         let client = Client::new(peer, registration, secret);
         let response = Response::created(client.location(slot));
-        let is_new = self
-            .lwm2m
-            .clients
-            .get(slot)
-            .is_none_or(|known| (known.peer, &known.registration) != (client.peer, &client.registration));
-        if is_new {
-            self.gateway.keep_session(slot, client.store().encode());
-        }
+        let is_same = |known: &Client| (known.peer, &known.registration) == (client.peer, &client.registration);
+        let is_known = self.lwm2m.clients.get(slot).is_some_and(is_same);
         if let Some(former) = self.lwm2m.clients.insert(slot, client) {
             self.let_go(now, former, peer);
+        }
+        if !is_known || self.has_unkept_session(peer) {
+            self.keep_client(slot);
         }
         self.answer(now, handle, &response);
         self.gateway.handle_reach(now, slot, Reach::Open);
@@ -124,14 +121,15 @@ impl Edge {
         self.relocate(now, slot, peer);
         let client = self.lwm2m.clients.get_mut(slot).expect("it was found a moment ago");
         let lifetime = update.lifetime();
-        if !update.is_empty() {
-            let before = client.hold();
-            client.registration.apply(update);
-            let after = client.hold();
+        let is_changed = !update.is_empty();
+        let before = client.hold();
+        client.registration.apply(update);
+        let after = client.hold();
+        if is_changed || self.has_unkept_session(peer) {
             self.keep_client(slot);
-            if after != before {
-                self.gateway.handle_held(now, slot, after);
-            }
+        }
+        if after != before {
+            self.gateway.handle_held(now, slot, after);
         }
         let token = self.lwm2m.confirm_with(handle, Response::new(Code::CHANGED));
         self.gateway.handle_renewal(now, slot, lifetime, token);
@@ -177,11 +175,14 @@ impl Edge {
         self.keep_client(slot);
     }
 
-    /// Keeps what must outlive a restart of a client.
-    pub(super) fn keep_client(&mut self, slot: Slot) {
-        if let Some(client) = self.lwm2m.clients.get(slot) {
-            self.gateway.keep_session(slot, client.store().encode());
-        }
+    /// Keeps what must outlive a restart of a client, with its session of DTLS: returns the mark that this is
+    /// confirmed by.
+    pub(super) fn keep_client(&mut self, slot: Slot) -> Option<u64> {
+        let client = self.lwm2m.clients.get(slot)?;
+        let kept = self.lwm2m.secured.as_mut().and_then(|secured| secured.keep(client.peer));
+        let (session, mark) = kept.unzip();
+        self.gateway.keep_session(slot, client.store(session).encode());
+        mark
     }
 
     /// LwM2M's only word for it asks the client to leave and to stay away for a while. To one whose

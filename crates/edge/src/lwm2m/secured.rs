@@ -3,16 +3,27 @@
 //! A session is of one address, unless the client lets itself be recognised elsewhere (RFC 9146). One that
 //! ends takes with it what was under way (RFC 7252 §9.1.1): the client is asked again at its next word, which
 //! it says in a session of its own.
+//!
+//! The session of a registered client is kept with the client, and goes on after a restart. So that no record
+//! number is used twice, it must be kept anew at times; what is to be sent meanwhile is held back until that is
+//! durable.
 
 use std::collections::HashMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bugle_coap::Datagram;
 use bugle_core::Time;
 use bugle_core::gateway::{Presented, TransportIdentity};
-use bugle_dtls::{Event, Identity, Output, Server};
+use bugle_dtls::{CloseReason, Event, Identity, KeptSession, Output, SendError, Server};
+use serde::{Deserialize, Serialize};
 
+use super::client::StoredClient;
 use super::peer::{Peer, Security};
 use crate::edge::{self, Edge};
+
+/// Datagrams that are held back for one peer; those that come on top are lost, as any may be.
+const HELD_BACK_MAX: usize = 16;
 
 /// DTLS for the gateway's peripherals.
 #[derive(Debug, Clone)]
@@ -28,11 +39,50 @@ pub(crate) struct Secured {
     pub(super) server: Server<Peer>,
     /// Who is at the other end of each session.
     identities: HashMap<Peer, TransportIdentity>,
+    /// Whose session is being kept anew, by the token that the gateway's machine hands back.
+    keepings: HashMap<u64, Peer>,
+    held_back: HashMap<Peer, HeldBack>,
+}
+
+/// What waits for a session to be kept anew.
+#[derive(Debug)]
+struct HeldBack {
+    /// Of what is kept.
+    mark: u64,
+    datagrams: Vec<Datagram>,
+}
+
+/// What outlives a restart of the session with a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredSession {
+    /// Of [`KeptSession`], in base 64.
+    keys: String,
+    identity: TransportIdentity,
 }
 
 impl From<Dtls> for Secured {
     fn from(dtls: Dtls) -> Self {
-        Self { server: Server::new(dtls.config, dtls.seed), identities: HashMap::new() }
+        Self {
+            server: Server::new(dtls.config, dtls.seed),
+            identities: HashMap::new(),
+            keepings: HashMap::new(),
+            held_back: HashMap::new(),
+        }
+    }
+}
+
+impl Secured {
+    /// What is kept of the session with a peer, and the mark that it is confirmed by.
+    pub(super) fn keep(&mut self, peer: Peer) -> Option<(StoredSession, u64)> {
+        let identity = self.identities.get(&peer)?.clone();
+        let kept = self.server.keep(peer)?;
+        Some((StoredSession { keys: STANDARD.encode(kept.to_bytes()), identity }, kept.mark()))
+    }
+}
+
+impl StoredSession {
+    fn keys(&self) -> Option<KeptSession> {
+        KeptSession::from_bytes(&STANDARD.decode(&self.keys).ok()?)
     }
 }
 
@@ -50,11 +100,72 @@ impl Edge {
             Security::Plain => self.outputs.push_back(edge::Output::Datagram { peer, datagram }),
             Security::Dtls => {
                 let sent = self.lwm2m.secured.as_mut().map(|secured| secured.server.send(peer, &datagram));
-                if !matches!(sent, Some(Ok(()))) {
-                    self.counters.datagrams_unsent += 1;
+                match sent {
+                    Some(Ok(())) => {}
+                    Some(Err(SendError::MustBeKept)) => self.hold_back(peer, datagram),
+                    _ => self.counters.datagrams_unsent += 1,
                 }
             }
         }
+    }
+
+    /// Has a session kept anew, and a datagram wait for that.
+    fn hold_back(&mut self, peer: Peer, datagram: Datagram) {
+        let held_back = self.lwm2m.secured.as_mut().and_then(|secured| secured.held_back.get_mut(&peer));
+        if let Some(HeldBack { datagrams, .. }) = held_back {
+            if datagrams.len() < HELD_BACK_MAX {
+                datagrams.push(datagram);
+            } else {
+                self.counters.datagrams_unsent += 1;
+            }
+            return;
+        }
+        let Some(slot) = self.lwm2m.clients.at(peer) else {
+            // Whoever is not registered has nothing kept, and begins another session.
+            self.counters.datagrams_unsent += 1;
+            return;
+        };
+        let (mark, token) = (self.keep_client(slot), self.lwm2m.next_number());
+        if let (Some(mark), Some(secured)) = (mark, &mut self.lwm2m.secured) {
+            secured.keepings.insert(token, peer);
+            secured.held_back.insert(peer, HeldBack { mark, datagrams: vec![datagram] });
+            self.gateway.confirm(slot, token);
+        }
+    }
+
+    /// A session was kept anew, and that is durable: what waited for it is sent.
+    pub(super) fn on_session_kept(&mut self, token: u64) {
+        let Some(secured) = &mut self.lwm2m.secured else { return };
+        let Some(peer) = secured.keepings.remove(&token) else { return };
+        if let Some(HeldBack { mark, datagrams }) = secured.held_back.remove(&peer) {
+            secured.server.confirm_kept(peer, mark);
+            datagrams.into_iter().for_each(|datagram| self.send_to(peer, datagram));
+        }
+    }
+
+    /// Whether there is a session with a peer that a restart would end.
+    pub(super) fn has_unkept_session(&self, peer: Peer) -> bool {
+        self.lwm2m
+            .secured
+            .as_ref()
+            .is_some_and(|secured| secured.server.is_established(peer) && !secured.server.is_kept(peer))
+    }
+
+    /// After a restart: the sessions of these clients go on.
+    pub(crate) fn resume_sessions<'c>(&mut self, now: Time, clients: impl IntoIterator<Item = &'c StoredClient>) {
+        let Some(secured) = &mut self.lwm2m.secured else { return };
+        let sessions = clients.into_iter().filter_map(|client| {
+            let session = client.session()?;
+            Some((client.peer(), session.keys()?, session.identity.clone()))
+        });
+        let mut resumed = Vec::new();
+        for (peer, kept, identity) in sessions {
+            secured.identities.insert(peer, identity);
+            resumed.push((peer, kept));
+        }
+        secured.server.resume(now, resumed);
+        let Secured { server, identities, .. } = secured;
+        identities.retain(|peer, _| server.is_established(*peer));
     }
 
     /// A client is elsewhere now: what there was with it at its former address ends.
@@ -65,7 +176,7 @@ impl Edge {
         }
     }
 
-    /// Tells every peer that its session ends, so that it begins another where the gateway comes back.
+    /// Tells every peer whose session is not kept that it ends, so that it begins another where the gateway comes back.
     pub(crate) fn end_sessions(&mut self) {
         if let Some(secured) = &mut self.lwm2m.secured {
             secured.server.close_unkept();
@@ -107,12 +218,7 @@ impl Edge {
             Event::Established { peer, identity } => self.on_established(peer, identity),
             Event::Received { peer, plaintext } => self.lwm2m.endpoint.handle_datagram(now, peer, &plaintext),
             Event::Moved { from, to } => self.on_moved(now, from, to),
-            Event::Closed { peer, .. } => {
-                if let Some(secured) = &mut self.lwm2m.secured {
-                    secured.identities.remove(&peer);
-                }
-                self.lwm2m.endpoint.forget(now, peer);
-            }
+            Event::Closed { peer, reason } => self.on_session_over(now, peer, reason),
             Event::HandshakeFailed { .. } => self.counters.handshakes_failed += 1,
         }
     }
@@ -132,6 +238,19 @@ impl Edge {
             && !self.gateway.has_presented(slot, &self.presented_by(peer))
         {
             self.lwm2m.clients.vacate(peer);
+        }
+    }
+
+    fn on_session_over(&mut self, now: Time, peer: Peer, reason: CloseReason) {
+        if let Some(secured) = &mut self.lwm2m.secured {
+            secured.identities.remove(&peer);
+        }
+        self.lwm2m.endpoint.forget(now, peer);
+        // The session that replaces it is kept at the client's next word.
+        if reason != CloseReason::Replaced
+            && let Some(slot) = self.lwm2m.clients.at(peer)
+        {
+            self.keep_client(slot);
         }
     }
 

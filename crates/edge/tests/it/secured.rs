@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use bugle_core::credential::PreSharedKey;
 use bugle_core::{Allocation, Content, Credential, Operation, Outcome, Receipt, State};
+use bugle_dtls::ConnectionIdUse;
 use bugle_lwm2m::client::{Input, Settings, WakesWith};
 
 use super::devices::{Link, Site, settings, sleeper};
-use super::world::allocation;
+use super::world::{self, allocation};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -96,12 +97,88 @@ fn a_session_goes_on_from_another_address() {
 }
 
 #[test]
-fn after_a_restart_of_the_gateway_a_client_is_served_in_its_next_session() {
+fn a_session_outlives_the_gateway() {
+    let mut site = Site::good(vec![settings("lamp"), settings("meter")]);
+    share_key(&mut site, &["lamp", "meter"]);
+    site.start();
+    for number in 1..5 {
+        site.world.crash();
+        assert_eq!(site.world.state("lamp"), Some(State::Active));
+        assert_eq!(site.world.edge.counters().sessions, 2);
+        let request = site.world.operation(number, message("on"), Receipt::Executed);
+        site.pass(SECOND);
+        assert_eq!(site.world.outcomes(request).len(), 2, "at once, in the sessions that they have");
+        site.pass(HOUR);
+        assert_eq!(site.world.state("lamp"), Some(State::Active), "it updates");
+    }
+    assert_eq!(site.clients[0].done.len(), 4);
+    assert_eq!(site.world.edge.counters().handshakes_failed, 0);
+}
+
+#[test]
+fn a_session_outlives_a_gateway_that_stops() {
+    let mut site = Site::good(vec![settings("lamp")]);
+    share_key(&mut site, &["lamp"]);
+    site.start();
+    site.world.edge.handle_shutdown(site.world.now);
+    site.pass(SECOND);
+    site.world.crash();
+    let request = site.world.operation(1, message("on"), Receipt::Executed);
+    site.pass(SECOND);
+    assert_eq!(site.world.only_outcome(request), Outcome::Executed { answer: Content::default() });
+}
+
+#[test]
+fn a_session_that_began_at_an_update_outlives_the_gateway_too() {
+    let mut site = Site::good(vec![sleeper("meter", HOUR, WakesWith::Update)]);
+    share_key(&mut site, &["meter"]);
+    site.start();
+    // It wakes, shakes hands, and is awake for a while.
+    site.pass(HOUR + SECOND);
+    assert_eq!(site.world.state("meter"), Some(State::Active));
+    site.world.crash();
+    let request = site.world.operation(1, message("on"), Receipt::Executed);
+    site.pass(SECOND);
+    assert_eq!(site.world.only_outcome(request), Outcome::Executed { answer: Content::default() });
+}
+
+#[test]
+fn a_session_outlives_the_gateway_where_its_client_has_moved() {
+    let mut site = Site::good(vec![settings("lamp")]);
+    share_key(&mut site, &["lamp"]);
+    site.start();
+    for port in [7777, 8888] {
+        site.clients[0].address.set_port(port);
+        site.tell(0, Input::Send { paths: Vec::new() });
+        site.pass(300 * SECOND);
+        site.world.crash();
+        let request = site.world.operation(port.into(), message("on"), Receipt::Executed);
+        site.pass(SECOND);
+        assert_eq!(site.world.only_outcome(request), Outcome::Executed { answer: Content::default() });
+    }
+    assert_eq!(site.world.edge.counters().sessions, 1);
+}
+
+#[test]
+fn who_has_left_has_no_session_after_a_restart() {
+    let mut site = Site::good(vec![settings("lamp")]);
+    share_key(&mut site, &["lamp"]);
+    site.start();
+    site.tell(0, Input::Leave);
+    site.pass(SECOND);
+    site.world.crash();
+    assert_eq!(site.world.edge.counters().sessions, 0);
+}
+
+#[test]
+fn after_a_restart_that_ends_its_session_a_client_is_served_in_its_next() {
     // Its update finds no session, and is given up before the lifetime is over.
     let mut site = Site::good(vec![Settings { lifetime: HOUR, ..settings("lamp") }]);
     share_key(&mut site, &["lamp"]);
     site.start();
-    site.world.crash();
+    let mut others = world::settings();
+    others.dtls.as_mut().expect("DTLS is spoken").config.connection_ids = ConnectionIdUse::NotUsed;
+    site.world.crash_to(others);
     assert_eq!(site.world.state("lamp"), Some(State::Standby), "its session is gone");
     let request = site.world.operation(1, message("on"), Receipt::Executed);
     site.pass(2 * HOUR);

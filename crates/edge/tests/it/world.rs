@@ -44,7 +44,7 @@ fn application() -> ApplicationId {
     ApplicationId::new("metering").expect("an application id")
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let dtls = Some(Dtls { config: bugle_dtls::Config::default(), seed: [3; 32] });
     Settings { dtls, ..Settings::new(Config::new(GatewayId::new("gw").expect("a gateway id"))) }
 }
@@ -128,9 +128,14 @@ impl World {
 
     /// The process dies, and another goes on from what was persisted.
     pub(crate) fn crash(&mut self) {
+        self.crash_to(settings());
+    }
+
+    /// The same, with another configuration.
+    pub(crate) fn crash_to(&mut self, settings: Settings) {
         self.unpersisted.clear();
         self.received.clear();
-        self.edge = Edge::restore(self.now, settings(), 2, self.disk.restored());
+        self.edge = Edge::restore(self.now, settings, 2, self.disk.restored());
         self.edge.handle_link(Link::Up);
         self.run();
     }
