@@ -39,7 +39,8 @@
 //!         match output {
 //!             Output::Transmit { datagram, .. } => client.handle_datagram(now, &datagram),
 //!             Output::Event(Event::Established { identity, .. }) => {
-//!                 assert_eq!(identity, Identity::PreSharedKey(b"valve-7".to_vec()));
+//!                 let shown = Identity::PreSharedKey { identity: b"valve-7".to_vec(), key: key.clone() };
+//!                 assert_eq!(identity, shown);
 //!             }
 //!             Output::Event(Event::Received { plaintext, .. }) => received = Some(plaintext),
 //!             Output::Event(other) => panic!("{other:?}"),

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::Refusal;
 use crate::certificate::CertificateChain;
-use crate::credential::PasswordVerifier;
+use crate::credential::{PasswordVerifier, PreSharedKey};
 use crate::{Credential, PeripheralId};
 
 /// What a peripheral presents to show who it is.
@@ -26,8 +26,13 @@ pub struct Presented {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TransportIdentity {
-    /// Whoever knows the pre-shared key of this identity.
-    PreSharedKey(String),
+    /// Whoever knows a pre-shared key.
+    PreSharedKey {
+        /// The identity that it belonged to when this was shown.
+        identity: String,
+        /// The key. Another may belong to the identity by now.
+        key: PreSharedKey,
+    },
     /// Whoever has the key to a certificate, by a chain that leads to one of the gateway's trust anchors.
     Certificate(CertificateChain),
 }
@@ -36,7 +41,7 @@ impl TransportIdentity {
     /// What whoever is there is called.
     pub(super) fn name(&self) -> Option<Cow<'_, str>> {
         match self {
-            Self::PreSharedKey(identity) => Some(Cow::Borrowed(identity)),
+            Self::PreSharedKey { identity, .. } => Some(Cow::Borrowed(identity)),
             Self::Certificate(chain) => chain.common_name().map(Cow::Owned),
         }
     }
@@ -54,7 +59,7 @@ impl Presented {
         // What a transport vouches for comes in addition, so that others have the digest they always had.
         if let Some(transport) = &self.transport {
             let (kind, shown) = match transport {
-                TransportIdentity::PreSharedKey(identity) => (1, identity.as_bytes()),
+                TransportIdentity::PreSharedKey { identity, .. } => (1, identity.as_bytes()),
                 // Another certificate of the same name may be from an authority that the application does not
                 // trust: it has to see it.
                 TransportIdentity::Certificate(chain) => (2, chain.own()),
@@ -71,7 +76,7 @@ impl Presented {
     pub(super) fn certificates(&self) -> Option<&CertificateChain> {
         match &self.transport {
             Some(TransportIdentity::Certificate(chain)) => Some(chain),
-            Some(TransportIdentity::PreSharedKey(_)) | None => None,
+            Some(TransportIdentity::PreSharedKey { .. }) | None => None,
         }
     }
 
@@ -112,10 +117,12 @@ pub(super) fn verify(
             }
             Ok(Some(derived))
         }
-        Some(Credential::PreSharedKey { identity, .. }) => {
+        Some(Credential::PreSharedKey { identity, key }) => {
             let expected = identity.as_deref().unwrap_or(peripheral.as_str());
-            let is_right =
-                matches!(&presented.transport, Some(TransportIdentity::PreSharedKey(shown)) if shown == expected);
+            let is_right = matches!(
+                &presented.transport,
+                Some(TransportIdentity::PreSharedKey { identity, key: shown }) if identity == expected && shown == key
+            );
             if is_right { Ok(None) } else { Err(Refusal::Credential) }
         }
         Some(Credential::Certificate { subject }) => {

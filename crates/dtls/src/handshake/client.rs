@@ -325,7 +325,9 @@ impl ClientHandshake {
         }
         let identity = match (&config.credential, self.server_certificate.take()) {
             (_, Some(certificate)) => Identity::Certificate(certificate),
-            (ClientCredential::PreSharedKey { identity, .. }, None) => Identity::PreSharedKey(identity.clone()),
+            (ClientCredential::PreSharedKey { identity, key }, None) => {
+                Identity::PreSharedKey { identity: identity.clone(), key: key.clone() }
+            }
             (ClientCredential::Certificate(_), None) => return Err(HandshakeError::Certificate),
         };
         Ok(ClientProgress::Done(identity, Box::new(session)))

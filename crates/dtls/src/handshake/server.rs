@@ -71,8 +71,8 @@ pub(crate) struct ServerHandshake {
     /// Of the server's own key exchange, with certificates.
     ephemeral: Option<Ephemeral>,
     certificate: Option<CertificateChain>,
-    /// The identity that was claimed, with pre-shared keys, and whether there is a key for it.
-    claimed: Option<(Vec<u8>, Recognition)>,
+    /// The identity that was claimed, with pre-shared keys, and the key for it, if there is one.
+    claimed: Option<(Vec<u8>, Option<PreSharedKey>)>,
     secrets: Option<(Master, Session)>,
 }
 
@@ -83,13 +83,6 @@ enum Expected {
     ClientKeyExchange,
     CertificateVerify,
     Finished,
-}
-
-/// Whether there is a key for an identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Recognition {
-    Known,
-    Unknown,
 }
 
 /// How far a handshake is.
@@ -251,7 +244,7 @@ impl ServerHandshake {
             Ok(_) | Err(Unopened::Foreign | Unopened::Replayed) => Ok(ServerProgress::UnderWay),
             // The first that is protected does not open: the client has other keys. It had better know at once.
             Err(Unopened::Forged) => Err(match self.claimed {
-                Some((_, Recognition::Unknown)) => HandshakeError::UnknownIdentity,
+                Some((_, None)) => HandshakeError::UnknownIdentity,
                 _ => HandshakeError::WrongKey,
             }),
         }
@@ -315,10 +308,10 @@ impl ServerHandshake {
             // Drawn for known identities too, so that nobody can tell by the time that it takes.
             let nobodys = context.generator.draw::<16>();
             let key = (context.keys)(identity);
-            let recognition = if key.is_some() { Recognition::Known } else { Recognition::Unknown };
-            self.claimed = Some((identity.to_vec(), recognition));
+            let premaster = psk_premaster(key.as_ref().map_or(&nobodys[..], PreSharedKey::as_bytes));
+            self.claimed = Some((identity.to_vec(), key));
             self.expected = Expected::Finished;
-            psk_premaster(key.as_ref().map_or(&nobodys[..], PreSharedKey::as_bytes))
+            premaster
         };
         self.dialogue.hear(message);
         let master = if self.has_extended_master_secret {
@@ -352,7 +345,9 @@ impl ServerHandshake {
         }
         let identity = match (self.certificate.take(), &self.claimed) {
             (Some(certificate), _) => Identity::Certificate(certificate),
-            (None, Some((identity, Recognition::Known))) => Identity::PreSharedKey(identity.clone()),
+            (None, Some((identity, Some(key)))) => {
+                Identity::PreSharedKey { identity: identity.clone(), key: key.clone() }
+            }
             _ => return Err(HandshakeError::UnknownIdentity),
         };
         self.dialogue.hear(message);

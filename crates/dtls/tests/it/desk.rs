@@ -280,7 +280,7 @@ pub(crate) fn valve() -> ClientConfig {
 }
 
 pub(crate) fn valve_identity() -> Identity {
-    Identity::PreSharedKey(b"valve-7".to_vec())
+    Identity::PreSharedKey { identity: b"valve-7".to_vec(), key: key(7) }
 }
 
 /// An authority, with which certificates are made.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use bugle_core::credential::PreSharedKey;
 use bugle_dtls::{Config, Event, Identity, Server};
 
 use crate::shore::{LAMP_KEY, Process, Shore, serve};
@@ -23,7 +24,8 @@ fn libcoap_reads_over_dtls_whichever_library_it_is_built_with() {
         let client = Process::start(program, &["-u", "lamp-8", "-k", LAMP_KEY, "-m", "get", &address]);
         let established = serve(&shore, &mut server, |event| matches!(event, Event::Established { .. }));
         let Event::Established { peer, identity } = established else { unreachable!("it was waited for") };
-        assert_eq!(identity, Identity::PreSharedKey(b"lamp-8".to_vec()));
+        let key = PreSharedKey::new(LAMP_KEY.as_bytes()).expect("a key");
+        assert_eq!(identity, Identity::PreSharedKey { identity: b"lamp-8".to_vec(), key });
         let received = serve(&shore, &mut server, |event| matches!(event, Event::Received { .. }));
         let Event::Received { plaintext, .. } = received else { unreachable!("it was waited for") };
         server.send(peer, &answer(&plaintext, b"lamp works")).expect("there is a session");

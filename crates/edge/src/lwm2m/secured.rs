@@ -225,8 +225,8 @@ impl Edge {
 
     fn on_established(&mut self, peer: Peer, identity: Identity) {
         let identity = match identity {
-            Identity::PreSharedKey(identity) => {
-                TransportIdentity::PreSharedKey(String::from_utf8_lossy(&identity).into_owned())
+            Identity::PreSharedKey { identity, key } => {
+                TransportIdentity::PreSharedKey { identity: String::from_utf8_lossy(&identity).into_owned(), key }
             }
             Identity::Certificate(chain) => TransportIdentity::Certificate(chain),
         };

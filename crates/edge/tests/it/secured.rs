@@ -21,11 +21,16 @@ fn message(text: &str) -> Operation {
     Operation::Message { content: Content::text(text) }
 }
 
-/// Allocates all devices of a site with the same key.
-fn share_key(site: &mut Site, ids: &[&str]) {
-    let credential = Some(Credential::PreSharedKey { identity: None, key: key() });
+/// Allocates devices with a key.
+fn allocate(site: &mut Site, ids: &[&str], key: &PreSharedKey) {
+    let credential = Some(Credential::PreSharedKey { identity: None, key: key.clone() });
     let allocations = ids.iter().map(|id| Allocation { credential: credential.clone(), ..allocation(id) }).collect();
     assert!(site.world.edge.handle_allocations(site.world.now, allocations).is_empty());
+}
+
+/// Allocates all devices of a site with the same key, and gives it to them.
+fn share_key(site: &mut Site, ids: &[&str]) {
+    allocate(site, ids, &key());
     for (device, id) in ids.iter().enumerate() {
         site.secure(device, id, &key());
     }
@@ -62,6 +67,27 @@ fn a_client_cannot_register_as_another_nor_without_its_key() {
     }
     let counters = site.world.edge.counters();
     assert!(counters.handshakes_failed >= 1 && counters.refused >= 2, "{counters:?}");
+}
+
+#[test]
+fn whoever_has_a_session_under_a_former_key_registers_in_it_no_more() {
+    let mut site = Site::good(vec![settings("lamp")]);
+    share_key(&mut site, &["lamp"]);
+    site.start();
+    let other = PreSharedKey::new(&[8; 16]).expect("a key");
+    allocate(&mut site, &["lamp"], &other);
+    site.pass(SECOND);
+    site.tell(0, Input::Start);
+    site.pass(SECOND);
+    assert_eq!(site.world.state("lamp"), Some(State::Allocated));
+    site.world.crash();
+    site.tell(0, Input::Start);
+    site.pass(SECOND);
+    assert_eq!(site.world.state("lamp"), Some(State::Allocated));
+    site.secure(0, "lamp", &other);
+    site.tell(0, Input::Start);
+    site.pass(300 * SECOND);
+    assert_eq!(site.world.state("lamp"), Some(State::Active), "the new key is as good as the former was");
 }
 
 #[test]
@@ -157,6 +183,18 @@ fn a_session_outlives_the_gateway_where_its_client_has_moved() {
         assert_eq!(site.world.only_outcome(request), Outcome::Executed { answer: Content::default() });
     }
     assert_eq!(site.world.edge.counters().sessions, 1);
+}
+
+#[test]
+fn a_session_that_its_client_has_closed_is_over_after_a_restart_too() {
+    let mut site = Site::good(vec![settings("lamp")]);
+    share_key(&mut site, &["lamp"]);
+    site.start();
+    site.clients[0].dtls.as_mut().expect("it speaks DTLS").close();
+    site.pass(SECOND);
+    assert_eq!(site.world.edge.counters().sessions, 0);
+    site.world.crash();
+    assert_eq!(site.world.edge.counters().sessions, 0);
 }
 
 #[test]

@@ -98,14 +98,16 @@ fn what_did_not_reach_it_is_put_to_it_at_its_next_word() {
 #[test]
 fn whoever_has_another_key_is_not_taken_for_it() {
     let key = PreSharedKey::new(&[7; 16]).expect("a key");
-    let credential = Some(Credential::PreSharedKey { identity: None, key });
+    let credential = Some(Credential::PreSharedKey { identity: None, key: key.clone() });
     let mut world =
         World::new(vec![crate::Allocation { credential, ..allocation("p", &["g"]) }, allocation("q", &["g"])]);
-    let shown = |name: &str| Presented {
-        transport: Some(TransportIdentity::PreSharedKey(name.into())),
+    let shown_with = |identity: &str, key: &PreSharedKey| Presented {
+        transport: Some(TransportIdentity::PreSharedKey { identity: identity.into(), key: key.clone() }),
         ..Presented::default()
     };
-    for (id, presented) in [("p", shown("q")), ("p", Presented::default()), ("q", shown("p"))] {
+    let shown = |identity| shown_with(identity, &key);
+    let former = shown_with("p", &PreSharedKey::new(&[8; 16]).expect("a key"));
+    for (id, presented) in [("p", shown("q")), ("p", Presented::default()), ("q", shown("p")), ("p", former)] {
         let asker = world.ask_with(id, presented);
         assert!(world.effects.contains(&Effect::Refused { asker, refusal: Refusal::Credential }), "{id}");
     }
@@ -118,11 +120,14 @@ fn whoever_has_another_key_is_not_taken_for_it() {
 #[test]
 fn an_identity_is_of_whoever_is_allocated_with_it_or_is_called_the_same() {
     let key = PreSharedKey::new(&[7; 16]).expect("a key");
-    let credential = Some(Credential::PreSharedKey { identity: Some("alias".into()), key });
+    let credential = Some(Credential::PreSharedKey { identity: Some("alias".into()), key: key.clone() });
     let world = World::new(vec![crate::Allocation { credential, ..allocation("p", &["g"]) }, allocation("q", &["g"])]);
-    let name = |identity| world.gateway.name_by_transport(&identity);
-    assert_eq!(name(TransportIdentity::PreSharedKey("alias".into())), Some(peripheral("p")));
-    assert_eq!(name(TransportIdentity::PreSharedKey("q".into())), Some(peripheral("q")));
-    assert_eq!(name(TransportIdentity::PreSharedKey("stranger".into())), Some(peripheral("stranger")));
-    assert_eq!(name(TransportIdentity::PreSharedKey("no / name".into())), None);
+    let name = |identity: &str| {
+        let shown = TransportIdentity::PreSharedKey { identity: identity.into(), key: key.clone() };
+        world.gateway.name_by_transport(&shown)
+    };
+    assert_eq!(name("alias"), Some(peripheral("p")));
+    assert_eq!(name("q"), Some(peripheral("q")));
+    assert_eq!(name("stranger"), Some(peripheral("stranger")));
+    assert_eq!(name("no / name"), None);
 }
