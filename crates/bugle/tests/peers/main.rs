@@ -11,6 +11,7 @@ mod libcoap;
 mod load;
 mod lwm2m_node;
 mod mosquitto;
+mod openssl;
 mod paho;
 mod rough;
 mod script;
