@@ -83,7 +83,7 @@ pub use config::{
 pub use credential::Identity;
 pub use error::HandshakeError;
 pub use event::{CloseReason, Event, Output, SendError};
-pub use kept::KeptSession;
+pub use kept::{KeepingKey, Kept, KeptSession};
 pub use limits::{Limits, WhenFull};
 pub use server::{Census, Counters, Server};
 pub use suite::CipherSuite;

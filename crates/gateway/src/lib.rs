@@ -20,6 +20,7 @@ pub use allocation_file::{AllocationFileError, Complaint};
 pub use allocations::{Allocations, ReloadError};
 pub use config::{Config, ConfigError, Mqtt, Pacing, Platform, Registration, UndecidedWord, Wake};
 pub use control::{Control, ControlError};
+pub use dtls::KEEPING_KEY_FILE;
 pub use link::LinkState;
 pub use reactor::ReactorError;
 pub use service::{Gateway, StartError};

@@ -19,6 +19,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::allocations::Allocations;
 use crate::control::ControlListener;
+use crate::dtls;
 use crate::http::{self, Probes};
 use crate::link::{self, LinkState, LinkTo};
 use crate::reactor::{Command, Commands, Datagrams, Listeners, Progress, Reactor, ReactorError};
@@ -108,7 +109,9 @@ impl Gateway {
         let clock = Clock::start();
         let Restored { up_last, down_applied, .. } = restored;
         let seed = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
-        let dtls = dtls.map(|config| Ok::<_, io::Error>(Dtls { config, seed: random()? })).transpose()?;
+        let secured =
+            |config| Ok::<_, StartError>(Dtls { config, seed: random()?, keeping_key: dtls::keeping_key(&folder)? });
+        let dtls = dtls.map(secured).transpose()?;
         let settings = Settings { dtls, ..config.settings() };
         let edge = Edge::restore(clock.now(), settings, seed, restored);
 

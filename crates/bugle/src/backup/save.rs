@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use bugle_gateway::KEEPING_KEY_FILE;
 
 use super::Manifest;
 use crate::failure::Failure;
@@ -53,10 +54,11 @@ pub(super) fn is_store(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "db")
 }
 
-/// Whether a file is of the process that runs, and of no use to the next.
+/// Whether a file is of the process that runs, and of no use to the next; or must not be put back, so that what it is
+/// the key to is over.
 fn is_passing(name: &str) -> bool {
     let ends = [".lock", ".sock", ".new", "-wal", "-shm", "-journal"];
-    name == "lock" || ends.iter().any(|end| name.ends_with(end))
+    name == "lock" || name == KEEPING_KEY_FILE || ends.iter().any(|end| name.ends_with(end))
 }
 
 /// The files in a folder and in those below, in the order of their names, as paths from `root`.

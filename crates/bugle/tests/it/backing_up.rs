@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use bugle_core::OutcomeKind;
+use bugle_gateway::KEEPING_KEY_FILE;
 use bugle_load::mqtt::{Behaviour, Reconnecting};
 use bugle_load::{MqttVersion, Options, Peripherals};
 use bugle_store::platform::{MemberCursor, MembersShown, PlatformStore};
@@ -75,11 +76,14 @@ async fn everything_comes_back_from_backups_that_were_made_while_it_ran() {
     system.platform.kill();
     system.application.kill();
     system.gateway("north").part.kill();
+    assert!(folder.join("north-data").join(KEEPING_KEY_FILE).exists());
     for name in FOLDERS {
         restore(&folder, name, &[]).assert_refused(2, &[name, "--replace"]);
         let told = restore(&folder, name, &["--replace"]).into_output();
         assert!(told.contains(&format!("{name}.replaced")), "{told}");
     }
+    // Sessions of DTLS as they were then must not go on.
+    assert!(!folder.join("north-data").join(KEEPING_KEY_FILE).exists());
     system.platform.start();
     system.application.start();
     system.gateway("north").part.start();

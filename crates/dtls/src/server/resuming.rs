@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   this process                                the caller's store         the next process
-//!   keep() ── KeptSession ─────────────────────▶ durable ────────────────▶ resume()
+//!   keep() ── Kept ────────────────────────────▶ durable ────────────────▶ resume()
 //!   confirm_kept() ◀──────────────────────────── is durable
 //! ```
 //!
@@ -20,19 +20,21 @@ use super::Server;
 use super::associations::Live;
 use crate::config::ConnectionIdUse;
 use crate::connection_id::ConnectionId;
-use crate::kept::KeptSession;
+use crate::kept::{KeepingKey, Kept, KeptSession};
 use crate::session::Session;
 
 impl<P: Copy + Eq + Hash> Server<P> {
-    /// What another server needs to go on with the session of a peer; none if there is no session.
+    /// What another server needs to go on with the session of a peer, under a key that it must have too; none if there
+    /// is no session.
     ///
     /// From now on so much is sent that is safe with what was kept before. Then [`send`](Self::send) wants it kept
     /// anew, and [`confirm_kept`](Self::confirm_kept) told when that is durable.
-    pub fn keep(&mut self, peer: P) -> Option<KeptSession> {
-        Some(self.session_mut(peer)?.keep())
+    pub fn keep(&mut self, peer: P, key: &KeepingKey) -> Option<Kept> {
+        let kept = self.session_mut(peer)?.keep();
+        Some(kept.seal(key, self.generator.draw()))
     }
 
-    /// What was kept of the session of a peer, with this [mark](KeptSession::mark), is durable.
+    /// What was kept of the session of a peer, with this [mark](Kept::mark), is durable.
     pub fn confirm_kept(&mut self, peer: P, mark: u64) {
         if let Some(session) = self.session_mut(peer) {
             session.confirm_kept(mark);

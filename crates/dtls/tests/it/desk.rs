@@ -7,10 +7,11 @@ use bugle_core::Time;
 use bugle_core::certificate::TrustAnchors;
 use bugle_core::credential::PreSharedKey;
 use bugle_dtls::{
-    Certificates, Client, ClientConfig, ClientCredential, Config, Event, Identity, KeptSession, Output, OwnCertificate,
-    Server,
+    Certificates, Client, ClientConfig, ClientCredential, Config, Event, Identity, KeepingKey, Kept, KeptSession,
+    Output, OwnCertificate, Server,
 };
 
+pub(crate) const KEEPING_KEY: KeepingKey = KeepingKey::new([9; KeepingKey::BYTES]);
 pub(crate) const NOW: Time = Time::from_millis(1_790_000_000_000);
 
 /// What the link does to a datagram.
@@ -167,6 +168,12 @@ impl Desk {
                 }
             }
         }
+    }
+
+    /// What is kept of a session, and its mark.
+    pub(crate) fn keep(&mut self, address: Address) -> (KeptSession, u64) {
+        let Kept { sealed, mark } = self.server.keep(address, &KEEPING_KEY).expect("there is a session");
+        (KeptSession::open(&KEEPING_KEY, &sealed).expect("it is of this key"), mark)
     }
 
     /// The server is gone with all that it held, and another goes on with what was kept.

@@ -2,26 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use bugle_dtls::{
-    CipherSuite, ClientConfig, Config, ConnectionIdUse, Event, ExtendedMasterSecret, KeptSession, SendError,
-};
+use bugle_dtls::{CipherSuite, ClientConfig, Config, ConnectionIdUse, Event, ExtendedMasterSecret, SendError};
 
-use crate::desk::{Address, Desk, valve, with_key};
+use crate::desk::{Address, Desk, KEEPING_KEY, valve, with_key};
 
 /// Records that a session may send before it has to be kept anew, and a few more.
 const MANY: usize = 5_000;
 
-/// What was stored of a session: bytes, which are read back.
-fn kept(desk: &mut Desk, address: Address) -> KeptSession {
-    let kept = desk.server.keep(address).expect("there is a session");
-    KeptSession::from_bytes(&kept.to_bytes()).expect("it was written")
-}
-
 /// Has a session send on after it was resumed, as whoever keeps it does.
-fn keep_on(desk: &mut Desk, address: Address) -> KeptSession {
-    let kept = kept(desk, address);
-    desk.server.confirm_kept(address, kept.mark());
-    kept
+fn keep_on(desk: &mut Desk, address: Address) {
+    let (_, mark) = desk.keep(address);
+    desk.server.confirm_kept(address, mark);
 }
 
 /// The numbers of the protected records that went to clients: no two may be the same.
@@ -44,7 +35,7 @@ fn a_session_goes_on_with_another_server() {
             let mut desk = Desk::new(Config::default());
             desk.seat_connected(1, ClientConfig { suites: vec![suite], connection_ids, ..valve() });
             desk.seat_connected(2, ClientConfig { connection_ids, ..with_key("lamp-8", 8) });
-            let sessions = [1, 2].map(|address| (address, kept(&mut desk, address)));
+            let sessions = [1, 2].map(|address| (address, desk.keep(address).0));
             for _ in 0..100 {
                 desk.assert_they_talk(1);
             }
@@ -66,7 +57,7 @@ fn who_moved_meanwhile_is_recognised_by_the_connection_id() {
     // Places that the next server has to find again.
     desk.seat_connected(1, with_key("lamp-8", 8));
     desk.seat_connected(2, valve());
-    let session = kept(&mut desk, 2);
+    let (session, _) = desk.keep(2);
     desk.replace_server(Config::default(), vec![(2, session)]);
     let client = desk.clients.remove(&2).expect("it was seated");
     desk.clients.insert(3, client);
@@ -85,14 +76,14 @@ fn who_moved_meanwhile_is_recognised_by_the_connection_id() {
 fn no_number_is_used_twice_however_often_servers_die() {
     let mut desk = Desk::new(Config::default());
     desk.seat_connected(1, valve());
-    let mut durable = kept(&mut desk, 1);
+    let (mut durable, _) = desk.keep(1);
     for round in 0..20 {
         desk.replace_server(Config::default(), vec![(1, durable.clone())]);
         assert_eq!(desk.server.send(1, b"down"), Err(SendError::MustBeKept), "another may have sent before");
-        let next = kept(&mut desk, 1);
+        let (next, mark) = desk.keep(1);
         assert_eq!(desk.server.send(1, b"down"), Err(SendError::MustBeKept), "it is not durable");
         if round % 2 == 0 {
-            desk.server.confirm_kept(1, next.mark());
+            desk.server.confirm_kept(1, mark);
             desk.assert_they_talk(1);
             durable = next;
         }
@@ -110,14 +101,14 @@ fn no_number_is_used_twice_however_often_servers_die() {
 fn a_session_that_is_kept_has_to_be_kept_anew_at_times() {
     let mut desk = Desk::new(Config::default());
     desk.seat_connected(1, valve());
-    let first = kept(&mut desk, 1);
+    let (_, first) = desk.keep(1);
     let sent = (0..MANY).take_while(|_| desk.server.send(1, b"down").is_ok()).count();
     assert!((1_000..MANY).contains(&sent), "{sent}");
     assert_eq!(desk.server.send(1, b"down"), Err(SendError::MustBeKept));
-    let second = kept(&mut desk, 1);
-    desk.server.confirm_kept(1, first.mark());
+    let (_, second) = desk.keep(1);
+    desk.server.confirm_kept(1, first);
     assert_eq!(desk.server.send(1, b"down"), Err(SendError::MustBeKept), "the other was made durable");
-    desk.server.confirm_kept(1, second.mark());
+    desk.server.confirm_kept(1, second);
     assert_eq!(desk.server.send(1, b"down"), Ok(()));
     desk.settle();
     assert_no_number_twice(&desk);
@@ -129,7 +120,7 @@ fn a_session_that_nobody_keeps_needs_no_keeping() {
     desk.seat_connected(1, valve());
     assert!(!desk.server.is_kept(1));
     assert!((0..MANY).all(|_| desk.server.send(1, b"down").is_ok()));
-    assert!(desk.server.keep(2).is_none());
+    assert_eq!(desk.server.keep(2, &KEEPING_KEY), None);
 }
 
 #[test]
@@ -138,7 +129,7 @@ fn what_was_taken_before_it_was_kept_is_not_taken_again() {
     desk.seat_connected(1, valve());
     desk.assert_they_talk(1);
     let recorded = desk.to_server.last().expect("it was sent").1.clone();
-    let session = kept(&mut desk, 1);
+    let (session, _) = desk.keep(1);
     desk.replace_server(Config::default(), vec![(1, session)]);
     desk.told.clear();
     desk.deliver(1, &recorded);
@@ -150,7 +141,7 @@ fn what_was_taken_before_it_was_kept_is_not_taken_again() {
 fn a_peer_shakes_hands_where_there_was_a_session_that_was_resumed() {
     let mut desk = Desk::new(Config::default());
     desk.seat_connected(1, valve());
-    let session = kept(&mut desk, 1);
+    let (session, _) = desk.keep(1);
     desk.replace_server(Config::default(), vec![(1, session)]);
     desk.seat_connected(1, valve());
     desk.assert_they_talk(1);
@@ -163,7 +154,7 @@ fn what_the_configuration_has_no_room_for_any_more_is_left_out() {
     for address in 1..=3 {
         desk.seat_connected(address, valve());
     }
-    let sessions: Vec<_> = (1..=3).map(|address| (address, kept(&mut desk, address))).collect();
+    let sessions: Vec<_> = (1..=3).map(|address| (address, desk.keep(address).0)).collect();
     let mut less = Config::default();
     less.limits.sessions_max = 2;
     let others = [

@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use bugle_coap::Datagram;
 use bugle_core::Time;
 use bugle_core::gateway::{Presented, TransportIdentity};
-use bugle_dtls::{CloseReason, Event, Identity, KeptSession, Output, SendError, Server};
+use bugle_dtls::{CloseReason, Event, Identity, KeepingKey, Kept, KeptSession, Output, SendError, Server};
 use serde::{Deserialize, Serialize};
 
 use super::client::StoredClient;
@@ -32,11 +32,14 @@ pub struct Dtls {
     pub config: bugle_dtls::Config,
     /// What all that must not be guessed is drawn from: random, and another at each start.
     pub seed: [u8; 32],
+    /// What sessions are kept under: the same at each start, but not where the store is put back from a copy.
+    pub keeping_key: KeepingKey,
 }
 
 #[derive(Debug)]
 pub(crate) struct Secured {
     pub(super) server: Server<Peer>,
+    keeping_key: KeepingKey,
     /// Who is at the other end of each session.
     identities: HashMap<Peer, TransportIdentity>,
     /// Whose session is being kept anew, by the token that the gateway's machine hands back.
@@ -55,8 +58,8 @@ struct HeldBack {
 /// What outlives a restart of the session with a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StoredSession {
-    /// Of [`KeptSession`], in base 64.
-    keys: String,
+    /// As DTLS keeps it, in base 64.
+    sealed: String,
     identity: TransportIdentity,
 }
 
@@ -64,6 +67,7 @@ impl From<Dtls> for Secured {
     fn from(dtls: Dtls) -> Self {
         Self {
             server: Server::new(dtls.config, dtls.seed),
+            keeping_key: dtls.keeping_key,
             identities: HashMap::new(),
             keepings: HashMap::new(),
             held_back: HashMap::new(),
@@ -75,14 +79,8 @@ impl Secured {
     /// What is kept of the session with a peer, and the mark that it is confirmed by.
     pub(super) fn keep(&mut self, peer: Peer) -> Option<(StoredSession, u64)> {
         let identity = self.identities.get(&peer)?.clone();
-        let kept = self.server.keep(peer)?;
-        Some((StoredSession { keys: STANDARD.encode(kept.to_bytes()), identity }, kept.mark()))
-    }
-}
-
-impl StoredSession {
-    fn keys(&self) -> Option<KeptSession> {
-        KeptSession::from_bytes(&STANDARD.decode(&self.keys).ok()?)
+        let Kept { sealed, mark } = self.server.keep(peer, &self.keeping_key)?;
+        Some((StoredSession { sealed: STANDARD.encode(sealed), identity }, mark))
     }
 }
 
@@ -154,17 +152,14 @@ impl Edge {
     /// After a restart: the sessions of these clients go on.
     pub(crate) fn resume_sessions<'c>(&mut self, now: Time, clients: impl IntoIterator<Item = &'c StoredClient>) {
         let Some(secured) = &mut self.lwm2m.secured else { return };
+        let Secured { server, identities, keeping_key, .. } = secured;
         let sessions = clients.into_iter().filter_map(|client| {
-            let session = client.session()?;
-            Some((client.peer(), session.keys()?, session.identity.clone()))
+            let StoredSession { sealed, identity } = client.session()?;
+            let session = KeptSession::open(keeping_key, &STANDARD.decode(sealed).ok()?)?;
+            identities.insert(client.peer(), identity.clone());
+            Some((client.peer(), session))
         });
-        let mut resumed = Vec::new();
-        for (peer, kept, identity) in sessions {
-            secured.identities.insert(peer, identity);
-            resumed.push((peer, kept));
-        }
-        secured.server.resume(now, resumed);
-        let Secured { server, identities, .. } = secured;
+        server.resume(now, sessions);
         identities.retain(|peer, _| server.is_established(*peer));
     }
 

@@ -10,6 +10,7 @@ use bugle_core::{
     Operation, Outcome, Pacing, PeripheralId, Priority, Receipt, RegistrationId, RequestId, Sleepers, State, Time,
     UpEntry, Verdict, Waker,
 };
+use bugle_dtls::KeepingKey;
 use bugle_edge::{ConnectionId, Dtls, Edge, Output, Peer, Settings, WakeCall};
 use bytes::{Bytes, BytesMut};
 use rmqtt_codec::types::{Publish, QoS};
@@ -45,7 +46,8 @@ fn application() -> ApplicationId {
 }
 
 pub(crate) fn settings() -> Settings {
-    let dtls = Some(Dtls { config: bugle_dtls::Config::default(), seed: [3; 32] });
+    let keeping_key = KeepingKey::new([5; KeepingKey::BYTES]);
+    let dtls = Some(Dtls { config: bugle_dtls::Config::default(), seed: [3; 32], keeping_key });
     Settings { dtls, ..Settings::new(Config::new(GatewayId::new("gw").expect("a gateway id"))) }
 }
 
