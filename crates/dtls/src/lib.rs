@@ -4,12 +4,15 @@
 //! it says, and when there is no session with it any more. A [`Client`] is the other side. Peers share a key (RFC 4279,
 //! RFC 6655) or show certificates (RFC 7251, RFC 8422), and may be recognised when their address changes (RFC 9146).
 //!
+//! A session outlives the process where its caller keeps it ([`Server::keep`], [`Server::resume`]).
+//!
 //! What is sent before a peer has shown that it receives at its address costs nothing but its answer. A peer that comes
 //! back from sleep with a new handshake, from the same address, keeps its old session until the new one is there.
 //!
 //! It opens no socket, reads no clock, and draws nothing at random but from the seed that it is given. It knows no keys
-//! either: with each datagram comes what finds them. It does not renegotiate, resume or compress, and speaks no other
-//! version; why it stands on primitives and not on a library of DTLS is in `docs/decisions/`.
+//! either: with each datagram comes what finds them. It has no shorter handshake for who was there before (RFC 5246
+//! §7.3), does not renegotiate or compress, and speaks no other version; why it stands on primitives and not on a
+//! library of DTLS is in `docs/decisions/`.
 //!
 //! This is how it is driven: put in what came, do all that comes out, sleep until the next timeout.
 //!
