@@ -123,7 +123,7 @@ pub enum Credential {
         /// The key.
         key: PreSharedKey,
     },
-    /// A certificate of DTLS that one of the gateway's trust anchors vouches for.
+    /// A certificate, of DTLS or TLS, that one of the gateway's trust anchors vouches for.
     Certificate {
         /// The common name in it; the peripheral id if none is given.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bugle_core::certificate::CertificateChain;
 use bugle_core::gateway::{
     Allocated, AllocationConflict, Batch, Census, Config, Direction, DirectionRefusal, Effect, Gateway, Link, Restored,
     Slot, Ticket, WakeUp,
@@ -13,7 +14,7 @@ use bytes::BytesMut;
 
 use crate::counters::Counters;
 use crate::lwm2m::{Dtls, Lwm2m, Peer, StoredClient};
-use crate::mqtt::{ConnectionId, Connections, Envelopes, Session};
+use crate::mqtt::{ConnectionId, Connections, Envelopes, Phase, Session};
 
 /// What an operator may set.
 #[derive(Debug, Clone)]
@@ -189,6 +190,15 @@ impl Edge {
     pub fn handle_accepted(&mut self, now: Time, address: Box<str>) -> ConnectionId {
         self.counters.accepted += 1;
         self.connections.open(bugle_mqtt::Connection::new(now, Arc::clone(&self.mqtt)), address)
+    }
+
+    /// Whoever is on a connection has shown, before its first bytes, that it has the key of a certificate.
+    pub fn handle_certificates(&mut self, connection: ConnectionId, shown: CertificateChain) {
+        if let Some(Phase::Opening { certificates }) =
+            self.connections.get_mut(connection).map(|known| &mut known.phase)
+        {
+            *certificates = Some(shown);
+        }
     }
 
     /// Bytes came on a connection.

@@ -161,3 +161,70 @@ async fn clients_that_speak_no_tls_harm_nobody() {
     assert_eq!(secured.system.outcome(sent).await.outcome, Some(Outcome::Delivered));
     assert!(subscriber.wait().success());
 }
+
+/// A gateway whose TLS listener wants certificates of the system's authority, and an application that wants to see them.
+async fn certifying() -> (System, u16) {
+    let mut system = System::start(&[]).await;
+    let certified = system.authority.certify("north-mqtt");
+    let tls = free_port();
+    let settings = format!(
+        "tls_listen = \"127.0.0.1:{tls}\"\n[mqtt.tls]\ncertificate = {:?}\nkey = {:?}\nclient_ca = {:?}\n",
+        certified.certificate, certified.key, system.authority.certificate
+    );
+    let allocations = format!(
+        "[defaults]\napplication = \"metering\"\ngroups = [\"meters\"]\n\
+         [[peripheral]]\nid = \"meter-1\"\ncertificate = \"meter-1\"\n\
+         [[peripheral]]\nid = \"meter-2\"\ncertificate = \"the second meter\"\n\
+         [[peripheral]]\nid = \"meter-3\"\npassword = \"{PASSWORD}\"\n"
+    );
+    system.add_gateway_with("north", &allocations, More { mqtt: &settings, ..More::default() }).await;
+    system.linked().await;
+    fs::copy(&system.authority.certificate, system.folder.path().join("meters-ca.pem")).expect("it is copied");
+    system
+        .decide_by(
+            "[[rule]]\nperipherals = [\"meter-3\"]\ngroups = \"all\"\nevidence = \"attested\"\nlease = 3600\n\
+             [[rule]]\nperipherals = \"all\"\ngroups = \"all\"\nevidence = \"certificate\"\nlease = 3600\n\
+             [certificates]\nauthorities = [\"meters-ca.pem\"]\n",
+        )
+        .await;
+    (system, tls)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_shows_over_tls_who_a_peripheral_is() {
+    let (system, tls) = certifying().await;
+    let command = |name, version, id: &str, shown: &str| {
+        let own = system.authority.certify(shown);
+        let mut command = program(name, version, tls, id, PASSWORD);
+        command.arg("--cafile").arg(&system.authority.certificate).arg("--cert").arg(own.certificate);
+        command.arg("--key").arg(own.key);
+        command
+    };
+    let refused = |mut command: Command| {
+        command.args(["-t", "bugle/meter/reports/x", "-m", "1"]);
+        let output = spawn(command).wait_with_output().expect("it has ended");
+        assert!(!output.status.success(), "{output:?}");
+    };
+    for version in [MQTT_311, MQTT_5] {
+        refused(command("mosquitto_pub", version, "meter-1", "meter-2"));
+        // The gateway knows by its allocation whose the name is; the application does not take its word.
+        refused(command("mosquitto_pub", version, "meter-2", "the second meter"));
+        // Without TLS nobody shows a certificate.
+        refused(program("mosquitto_pub", version, system.gateways["north"].mqtt, "meter-1", PASSWORD));
+    }
+    assert!(system.configuration("meters").await.is_empty());
+
+    for (version, id, shown) in [(MQTT_311, "meter-1", "meter-1"), (MQTT_5, "meter-3", "any of the meters")] {
+        let mut subscribing = command("mosquitto_sub", version, id, shown);
+        subscribing.args(["-C", "1", "-t", &format!("bugle/{id}/requests")]);
+        let subscriber = Subscriber::of(subscribing);
+        system.configured("meters", id, Some("active")).await;
+        let sent = system.submit("meters", message("well?", "delivered")).await;
+        assert_eq!(id_of(&subscriber.request()), sent);
+        assert!(subscriber.wait().success());
+        let mut leave = command("mosquitto_pub", version, id, shown);
+        leave.args(["-t", &format!("bugle/{id}/deregister"), "-m", "now"]);
+        assert!(spawn(leave).wait_with_output().expect("it has ended").status.success());
+        system.configured("meters", id, None).await;
+    }
+}

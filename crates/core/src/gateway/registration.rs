@@ -27,8 +27,8 @@ use super::timers::Timer;
 use super::{Change, Effect, Gateway, Link, Reach, Slot, StoredAsk, Undecided};
 use crate::credential::PreSharedKey;
 use crate::{
-    Description, EndCause, Evidence, GroupId, PeripheralId, Presence, RegistrationAsked, RegistrationId, Stranger,
-    Time, UpEntry, Verdict, limits,
+    Credential, Description, EndCause, Evidence, GroupId, PeripheralId, Presence, RegistrationAsked, RegistrationId,
+    Stranger, Time, UpEntry, Verdict, limits,
 };
 
 /// A peripheral asks to register.
@@ -157,6 +157,13 @@ impl Gateway {
     #[must_use]
     pub fn pre_shared_key(&self, identity: &str) -> Option<&PreSharedKey> {
         self.registry.pre_shared_key(identity)
+    }
+
+    /// Whether a peripheral has to show a certificate.
+    #[must_use]
+    pub fn wants_certificate(&self, peripheral: &PeripheralId) -> bool {
+        let known = self.registry.slot(peripheral).and_then(|slot| self.registry.peripheral(slot));
+        known.is_some_and(|known| matches!(known.credential.as_deref(), Some(Credential::Certificate { .. })))
     }
 
     /// Who is called so by the transport, where a protocol lets peripherals leave their name to that. Whether

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use bugle_core::certificate::CertificateChain;
 use bugle_core::gateway::Slot;
 use bugle_core::{PeripheralId, Time};
 use bugle_mqtt::{PacketId, Start};
@@ -49,7 +50,10 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 pub(crate) enum Phase {
     /// It has not asked yet.
-    Opening,
+    Opening {
+        /// The certificates that TLS has seen the key of, if any.
+        certificates: Option<CertificateChain>,
+    },
     /// It has asked, and is not answered.
     Asking(Box<Asking>),
     /// It holds a registration.
@@ -96,7 +100,7 @@ impl Connections {
     pub(crate) fn open(&mut self, mqtt: bugle_mqtt::Connection, address: Box<str>) -> ConnectionId {
         self.last += 1;
         let id = ConnectionId(self.last);
-        self.open.insert(id, Connection { mqtt, address, phase: Phase::Opening, armed: None });
+        self.open.insert(id, Connection { mqtt, address, phase: Phase::Opening { certificates: None }, armed: None });
         self.arm(id);
         id
     }

@@ -8,7 +8,7 @@ mod session;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bugle_core::gateway::{Hold, Presented, Reach, Refusal, RegistrationRequest, Rejection, Slot};
+use bugle_core::gateway::{Hold, Presented, Reach, Refusal, RegistrationRequest, Rejection, Slot, TransportIdentity};
 use bugle_core::{Content, Description, GroupRequest, State, Time};
 use bugle_mqtt::{
     Accept, CloseReason, Closed, Connect, Delivery, Ending, Event, PacketId, Publication, Publish, PublishError,
@@ -16,12 +16,12 @@ use bugle_mqtt::{
 };
 
 pub use connections::ConnectionId;
-pub(crate) use connections::Connections;
+pub(crate) use connections::{Connections, Phase};
 pub(crate) use envelope::Envelopes;
 pub(crate) use session::Session;
 
 use crate::edge::{Edge, Store};
-use connections::{Asking, LastWord, Phase};
+use connections::{Asking, LastWord};
 
 impl Edge {
     /// Handles what a connection has to say, then has its bytes sent.
@@ -51,13 +51,19 @@ impl Edge {
             known.mqtt.refuse(bugle_mqtt::Refusal::Busy, "the gateway cannot store anything now; try again in 30 s");
             return;
         }
+        let certificates = match &mut known.phase {
+            Phase::Opening { certificates } => certificates.take(),
+            _ => None,
+        };
+        // Else a certificate opens the door for all that its authority vouches for, and says no more.
+        let is_wanted = self.gateway.wants_certificate(&connect.peripheral);
         let request = RegistrationRequest {
             peripheral: connect.peripheral.clone(),
             asker: connection.number(),
             presented: Presented {
                 username: connect.username,
                 password: connect.password.map(|password| password.as_bytes().to_vec()),
-                transport: None,
+                transport: certificates.filter(|_| is_wanted).map(TransportIdentity::Certificate),
             },
             description: Description {
                 protocol: connect.version.into(),
@@ -232,7 +238,7 @@ impl Edge {
                 self.holders.remove(&slot);
                 self.on_holder_gone(now, slot, keep_alive, closed);
             }
-            Phase::Holding { .. } | Phase::Opening | Phase::Leaving { .. } | Phase::Idle => {}
+            Phase::Holding { .. } | Phase::Opening { .. } | Phase::Leaving { .. } | Phase::Idle => {}
         }
     }
 

@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
 
+use bugle_core::certificate::CertificateChain;
 use bytes::{Buf, BytesMut};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -14,6 +15,8 @@ pub(super) const BACKLOG_BYTES_MAX: usize = 512 * 1024;
 pub(super) struct Socket {
     stream: TcpStream,
     tls: Option<Box<rustls::ServerConnection>>,
+    /// Whether the peripheral's certificates were asked for when the handshake was done.
+    is_shown: bool,
     /// What the system did not take yet.
     backlog: BytesMut,
 }
@@ -41,7 +44,7 @@ impl Socket {
             }
             None => None,
         };
-        Ok(Self { stream, tls, backlog: BytesMut::new() })
+        Ok(Self { stream, tls, is_shown: false, backlog: BytesMut::new() })
     }
 
     pub(super) fn register(&mut self, token: Token, registry: &Registry) -> io::Result<()> {
@@ -59,6 +62,15 @@ impl Socket {
             self.flush();
         }
         received
+    }
+
+    /// The certificates that the peripheral has shown to have the key of: once, as soon as it has sent something.
+    pub(super) fn take_certificates(&mut self) -> Option<CertificateChain> {
+        let tls = self.tls.as_ref().filter(|_| !self.is_shown)?;
+        self.is_shown = true;
+        let shown = tls.peer_certificates()?;
+        // One that is longer than any may be counts for nothing.
+        CertificateChain::new(shown.iter().map(|certificate| certificate.to_vec())).ok()
     }
 
     /// Sends bytes, or keeps them until the system takes them. False if it must be cut off.

@@ -101,6 +101,9 @@ impl Sockets {
             match received {
                 Received::Bytes(length) | Received::Last(length) => {
                     if let Some(connection) = entry.connection {
+                        if let Some(certificates) = entry.socket.take_certificates() {
+                            edge.handle_certificates(connection, certificates);
+                        }
                         edge.handle_bytes(now, connection, &self.buffer[..length]);
                     }
                     if matches!(received, Received::Last(_)) && !entry.is_read_closed {
