@@ -41,6 +41,11 @@ impl Clients {
         former
     }
 
+    /// Enters a client that is not where it was last.
+    pub(super) fn insert_away(&mut self, slot: Slot, client: Client) {
+        self.by_slot.insert(slot, client);
+    }
+
     /// A client is at another address. Returns the former, if it is the client's no longer.
     pub(super) fn relocate(&mut self, slot: Slot, peer: Peer) -> Option<Peer> {
         let was_there = self.by_peer.leave(&self.by_slot, slot);

@@ -179,8 +179,10 @@ impl Edge {
     /// confirmed by.
     pub(super) fn keep_client(&mut self, slot: Slot) -> Option<u64> {
         let client = self.lwm2m.clients.get(slot)?;
-        let kept = self.lwm2m.secured.as_mut().and_then(|secured| secured.keep(client.peer));
-        let (session, mark) = kept.unzip();
+        // Somebody else may be at its address by now.
+        let is_there = self.lwm2m.clients.at(client.peer) == Some(slot);
+        let secured = self.lwm2m.secured.as_mut().filter(|_| is_there);
+        let (session, mark) = secured.and_then(|secured| secured.keep(client.peer)).unzip();
         self.gateway.keep_session(slot, client.store(session).encode());
         mark
     }
@@ -231,10 +233,16 @@ impl Edge {
             return self.gateway.handle_unreachable(now, slot);
         };
         let (hold, peer) = (client.hold(), client.peer);
-        self.lwm2m.clients.insert(slot, client);
+        let is_there =
+            peer.socket().security == Security::Plain || self.gateway.has_presented(slot, &self.presented_by(peer));
+        if is_there {
+            self.lwm2m.clients.insert(slot, client);
+        } else {
+            // Its session went with the process, or somebody else's is there.
+            self.lwm2m.clients.insert_away(slot, client);
+        }
         self.gateway.handle_held(now, slot, hold);
-        if !self.is_reachable(peer) {
-            // Its session went with the process.
+        if !is_there {
             self.gateway.handle_unreachable(now, slot);
         }
         self.gateway.handle_reach(now, slot, Reach::Open);

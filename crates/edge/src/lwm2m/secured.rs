@@ -9,6 +9,7 @@
 //! durable.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -156,7 +157,8 @@ impl Edge {
         let sessions = clients.into_iter().filter_map(|client| {
             let StoredSession { sealed, identity } = client.session()?;
             let session = KeptSession::open(keeping_key, &STANDARD.decode(sealed).ok()?)?;
-            identities.insert(client.peer(), identity.clone());
+            let Entry::Vacant(vacant) = identities.entry(client.peer()) else { return None };
+            vacant.insert(identity.clone());
             Some((client.peer(), session))
         });
         server.resume(now, sessions);
@@ -233,6 +235,7 @@ impl Edge {
             && !self.gateway.has_presented(slot, &self.presented_by(peer))
         {
             self.lwm2m.clients.vacate(peer);
+            self.keep_client(slot);
         }
     }
 

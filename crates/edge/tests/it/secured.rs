@@ -198,6 +198,38 @@ fn a_session_that_its_client_has_closed_is_over_after_a_restart_too() {
 }
 
 #[test]
+fn a_session_that_was_another_client_s_at_the_same_address_goes_on_for_nobody() {
+    let ids = ["lamp", "meter"];
+    for ([former, later], closes) in [([0, 1], false), ([0, 1], true), ([1, 0], false), ([1, 0], true)] {
+        let mut site = Site::good(ids.map(settings).to_vec());
+        share_key(&mut site, &ids);
+        let (dtls, address) = (site.clients[later].dtls.take(), site.clients[former].address);
+        site.tell(former, Input::Start);
+        site.pass(SECOND);
+        assert_eq!(site.world.state(ids[former]), Some(State::Active));
+        if closes {
+            site.clients[former].dtls.as_mut().expect("it speaks DTLS").close();
+            site.pass(SECOND);
+        }
+        // The address is given to somebody else, who has another name and may have other keys.
+        site.clients[former].address = "127.0.0.9:9".parse().expect("an address");
+        site.clients[later].address = address;
+        site.clients[later].dtls = dtls;
+        site.tell(later, Input::Start);
+        site.pass(SECOND);
+        assert_eq!(site.world.state(ids[later]), Some(State::Active));
+        site.world.crash();
+        assert_eq!(site.world.edge.counters().sessions, 1);
+        assert_eq!(site.world.state(ids[former]), Some(State::Standby));
+        let request = site.world.operation(1, message("on"), Receipt::Executed);
+        site.pass(SECOND);
+        let served: Vec<_> = site.world.outcomes(request).into_iter().map(|(id, _)| id.to_string()).collect();
+        assert_eq!(served, [ids[later]]);
+        assert_eq!((site.clients[former].done.len(), site.clients[later].done.len()), (0, 1));
+    }
+}
+
+#[test]
 fn who_has_left_has_no_session_after_a_restart() {
     let mut site = Site::good(vec![settings("lamp")]);
     share_key(&mut site, &["lamp"]);
