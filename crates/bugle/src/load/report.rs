@@ -63,7 +63,7 @@ impl FanOutReport {
     /// In words.
     pub(crate) fn tell(&self) -> String {
         let rows = self.results.iter().map(|result| {
-            let memory = if result.memory > 0 { bytes(result.memory_per_connection) } else { "-".to_owned() };
+            let memory = result.memory_per_connection.map_or_else(|| "-".to_owned(), bytes);
             [
                 result.target.to_owned(),
                 millis(&result.received),
@@ -72,7 +72,7 @@ impl FanOutReport {
                 memory,
             ]
         });
-        let headings = ["at", "all have it", "all acknowledged", "all receipts in", "memory a member"];
+        let headings = ["at", "all have it", "all acknowledged", "all receipts in", "memory a connection"];
         let mut text = format!(
             "One message of {} bytes to {} members{}: medians, with the shortest and the longest.\n\n{}",
             self.payload_bytes,
@@ -280,7 +280,7 @@ mod tests {
             received: samples(millis),
             acknowledged: samples(2 * millis),
             settled: settled.map(samples),
-            memory_per_connection: 3_000,
+            memory_per_connection: Some(3_000),
             memory: 30 << 20,
         }
     }

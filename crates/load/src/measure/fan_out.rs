@@ -50,8 +50,9 @@ pub struct FanOutResult {
     pub acknowledged: Samples,
     /// Until all receipts were with the platform; none where there are none.
     pub settled: Option<Samples>,
-    /// What the server's memory grew by for each connection, in bytes.
-    pub memory_per_connection: u64,
+    /// What the server's memory grew by for each connection, in bytes; none where there are no connections, or where
+    /// the server is in this process. What a peripheral without one takes, `bugle load memory` measures.
+    pub memory_per_connection: Option<u64>,
     /// The server's memory with all members connected, in bytes.
     pub memory: u64,
 }
@@ -104,12 +105,14 @@ impl FanOut {
         let fleet = Fleet::start(target, members, &conduct, self.patience, watch)?;
         fleet.wait(&mut [conduct.ready(connected)])?;
         let memory = target.memory()?;
+        let is_connected = matches!(self.protocol, Protocol::Mqtt311 | Protocol::Mqtt5);
+        let each = memory.saturating_sub(before) / connected.max(1) as u64;
         let result = FanOutResult {
             target: target.name(),
             received: Samples::default(),
             acknowledged: Samples::default(),
             settled: matches!(target, Target::Bugle(_)).then(Samples::default),
-            memory_per_connection: memory.saturating_sub(before) / connected.max(1) as u64,
+            memory_per_connection: (is_connected && memory > 0).then_some(each),
             memory,
         };
         Ok(Side { target, fleet, result })
@@ -173,8 +176,10 @@ impl fmt::Display for FanOutResult {
         if let Some(settled) = &self.settled {
             write!(f, "  receipts in {:>8.1} ms", millis(settled))?;
         }
-        let kib = self.memory_per_connection as f64 / 1024.0;
-        write!(f, "  memory {:.1} KiB a connection, {} MiB in all", kib, self.memory >> 20)
+        if let Some(bytes) = self.memory_per_connection {
+            write!(f, "  memory {:.1} KiB a connection", bytes as f64 / 1024.0)?;
+        }
+        write!(f, "  {} MiB in all", self.memory >> 20)
     }
 }
 
@@ -216,7 +221,7 @@ mod tests {
             received: samples(millis),
             acknowledged: samples(millis * 2),
             settled: settled.map(samples),
-            memory_per_connection: 1024,
+            memory_per_connection: Some(1024),
             memory: 9 << 20,
         }
     }
@@ -232,6 +237,6 @@ mod tests {
                  receipts in, to the other's acknowledged 1.50"
             )
         );
-        assert!(text.lines().next().is_some_and(|line| line.contains("memory 1.0 KiB a connection, 9 MiB in all")));
+        assert!(text.lines().next().is_some_and(|line| line.contains("memory 1.0 KiB a connection  9 MiB in all")));
     }
 }
