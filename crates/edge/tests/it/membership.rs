@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use bugle_core::{DownEntry, Outcome, Receipt, State};
+use bugle_core::certificate::CertificateChain;
+use bugle_core::{Allocation, Credential, DownEntry, Outcome, Receipt, State};
 use bugle_edge::Store;
 use rmqtt_codec::types::QoS;
 use rmqtt_codec::v5;
@@ -23,6 +24,24 @@ fn a_stranger_is_refused() {
     let (connection, ack) = world.connect_with(connect("nobody"));
     assert_eq!(u8::from(ack.reason_code), 0x87);
     assert!(world.is_closed(connection));
+}
+
+#[test]
+fn a_certificate_counts_where_the_allocation_wants_one() {
+    let wanted = Some(Credential::Certificate { subject: None });
+    let mut world = World::of(vec![Allocation { credential: wanted, ..allocation("p") }, allocation("q")]);
+    let somebodys = CertificateChain::new([vec![0x30, 0]]).expect("a chain");
+    for (id, shows, state) in
+        [("p", false, State::Allocated), ("p", true, State::Allocated), ("q", true, State::Registering)]
+    {
+        let connection = world.open();
+        if shows {
+            world.edge.handle_certificates(connection, somebodys.clone());
+        }
+        world.send(connection, connect(id));
+        assert_eq!(world.state(id), Some(state), "{id}");
+        assert_eq!(world.is_closed(connection), state == State::Allocated);
+    }
 }
 
 #[test]
