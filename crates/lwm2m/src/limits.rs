@@ -30,5 +30,3 @@ pub const OBSERVATIONS_MAX: usize = 64;
 pub const CREATED_INSTANCES_MAX: usize = 64;
 /// Bytes that a server may write into one resource of a simulated device.
 pub const WRITTEN_BYTES_MAX: usize = 256 * 1024;
-/// The longest that a simulated device waits before it asks again to register.
-pub const RETRY_MAX: Duration = Duration::from_secs(3600);

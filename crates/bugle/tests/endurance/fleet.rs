@@ -157,7 +157,13 @@ fn lwm2m_behaviour(kind: Kind) -> lwm2m::Behaviour {
         true => Sleep::QueueMode { awake: AWAKE, every: ASLEEP, wakes_with: WakesWith::Update },
         false => Sleep::Never,
     };
-    lwm2m::Behaviour { sleep, jitter: ASLEEP / 2, retry: Duration::from_millis(500), ..lwm2m::Behaviour::steady() }
+    lwm2m::Behaviour {
+        sleep,
+        jitter: ASLEEP / 2,
+        retry: Duration::from_millis(500),
+        retry_max: Duration::from_secs(10),
+        ..lwm2m::Behaviour::steady()
+    }
 }
 
 fn key() -> String {

@@ -49,8 +49,10 @@ pub struct Behaviour {
     pub reporting: Option<Reporting>,
     /// Whether it deregisters, and how long after it has registered.
     pub leaves_after: Option<Duration>,
-    /// After how long it tries again to register; each further time after twice as long.
+    /// After how long it tries again to register; each further time after twice as long,
     pub retry: Duration,
+    /// up to so long.
+    pub retry_max: Duration,
     /// How many tries in a row may fail; without a limit it never gives up.
     pub tries: Option<u32>,
 }
@@ -97,6 +99,7 @@ impl Behaviour {
             reporting: None,
             leaves_after: None,
             retry: Duration::from_secs(2),
+            retry_max: Duration::from_secs(3600),
             tries: None,
         }
     }
@@ -124,6 +127,7 @@ impl Behaviour {
             formats: self.formats,
             preferred: self.preferred,
             retry: self.retry,
+            retry_max: self.retry_max,
             ..Settings::new(endpoint)
         }
     }

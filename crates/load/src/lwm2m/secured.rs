@@ -22,20 +22,39 @@ pub(super) enum Passed {
 pub(super) struct Secured {
     client: Client<()>,
     unsent: VecDeque<Vec<u8>>,
+    /// Whether nobody answers in the session: the next word begins another.
+    is_unanswered: bool,
 }
 
 impl Secured {
     pub(super) fn new(credential: ClientCredential, seed: [u8; 32]) -> Self {
-        Self { client: Client::new(ClientConfig::new(credential), (), seed), unsent: VecDeque::new() }
+        Self {
+            client: Client::new(ClientConfig::new(credential), (), seed),
+            unsent: VecDeque::new(),
+            is_unanswered: false,
+        }
     }
 
     /// Begins a session, in place of the one that there was.
     pub(super) fn begin(&mut self, now: Time) {
+        self.is_unanswered = false;
         self.client.connect(now);
     }
 
+    /// Nobody answers in the session.
+    pub(super) const fn handle_unanswered(&mut self) {
+        self.is_unanswered = true;
+    }
+
     /// Has a datagram sent under the session, once there is one.
-    pub(super) fn send(&mut self, datagram: &[u8]) {
+    pub(super) fn send(&mut self, now: Time, datagram: &[u8]) {
+        if self.is_unanswered {
+            self.begin(now);
+        }
+        self.put(datagram);
+    }
+
+    fn put(&mut self, datagram: &[u8]) {
         if self.client.send(datagram).is_err() && self.unsent.len() < UNSENT_MAX {
             self.unsent.push_back(datagram.to_vec());
         }
@@ -60,7 +79,7 @@ impl Secured {
                 Output::Event(Event::Received { plaintext, .. }) => return Some(Passed::In(plaintext)),
                 Output::Event(Event::Established { .. }) => {
                     for datagram in std::mem::take(&mut self.unsent) {
-                        self.send(&datagram);
+                        self.put(&datagram);
                     }
                 }
                 // What comes of these is heard of above: nobody answers.

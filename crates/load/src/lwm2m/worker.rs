@@ -335,8 +335,8 @@ impl Worker {
         match &mut self.seats[seat].secured {
             None => self.put_out(seat, datagram),
             Some(secured) => {
-                secured.send(datagram);
-                let now = self.now();
+                let now = self.clock.now();
+                secured.send(now, datagram);
                 self.pass(now, seat);
             }
         }
@@ -358,8 +358,11 @@ impl Worker {
         match what {
             // What comes back is somebody else by its address.
             Happening::Disconnected(Ending::Vanished) => self.move_on(seat),
-            // Nobody answers in this session: the next word is said in another.
-            Happening::Disconnected(Ending::Broken { .. }) => self.begin_session(seat),
+            Happening::Disconnected(Ending::Broken { .. }) => {
+                if let Some(secured) = &mut self.seats[seat].secured {
+                    secured.handle_unanswered();
+                }
+            }
             _ => {}
         }
         self.told.tell(self.seats[seat].index, what);

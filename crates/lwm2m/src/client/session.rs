@@ -12,7 +12,7 @@ use bugle_core::Time;
 use super::tree::Tree;
 use super::{Output, Settings};
 use crate::registration::{Register, Registration, Update};
-use crate::{Code, Method, Request, Response, Version, limits};
+use crate::{Code, Method, Request, Response, Version};
 
 /// Where a device's registration stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -248,7 +248,7 @@ impl Session {
 
     /// Tries again when the server says, or after twice the time that it waited before.
     fn wait(&mut self, voice: &mut Voice<'_>, max_age: Option<u32>) {
-        let own = voice.settings.retry.saturating_mul(1 << self.refusals.min(16)).min(limits::RETRY_MAX);
+        let own = voice.settings.retry.saturating_mul(1 << self.refusals.min(16)).min(voice.settings.retry_max);
         self.refusals = self.refusals.saturating_add(1);
         let after = max_age.map_or(own, |seconds| Duration::from_secs(u64::from(seconds)));
         self.state = State::Waiting { until: voice.now + after };

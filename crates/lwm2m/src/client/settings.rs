@@ -25,8 +25,10 @@ pub struct Settings {
     pub offer: Offer,
     /// What it answers in if the server leaves it the choice.
     pub preferred: ContentFormat,
-    /// After how long it tries again to register; each further time after twice as long.
+    /// After how long it tries again to register; each further time after twice as long,
     pub retry: Duration,
+    /// up to so long.
+    pub retry_max: Duration,
 }
 
 /// What a device says of its formats.
@@ -76,6 +78,7 @@ impl Settings {
             offer: Offer::Understood,
             preferred: ContentFormat::SENML_JSON,
             retry: Duration::from_secs(30),
+            retry_max: Duration::from_secs(3600),
         }
     }
 
