@@ -9,6 +9,8 @@ const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Parser {
     bytes: BytesMut,
+    /// Of these bytes, so many hold no end of a line.
+    searched: usize,
     data: Vec<u8>,
 }
 
@@ -24,9 +26,10 @@ impl Parser {
 
     /// The data of the next whole event.
     pub(crate) fn poll_event(&mut self) -> Option<Vec<u8>> {
-        while let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
-            let line = self.bytes.split_to(end);
+        while let Some(end) = self.bytes[self.searched..].iter().position(|byte| *byte == b'\n') {
+            let line = self.bytes.split_to(self.searched + end);
             self.bytes.advance(1);
+            self.searched = 0;
             let line = line.strip_suffix(b"\r").unwrap_or(&line);
             if line.is_empty() {
                 if !self.data.is_empty() {
@@ -39,6 +42,7 @@ impl Parser {
                 self.data.extend_from_slice(data.strip_prefix(b" ").unwrap_or(data));
             }
         }
+        self.searched = self.bytes.len();
         None
     }
 }
