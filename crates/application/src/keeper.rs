@@ -181,10 +181,11 @@ impl<A: Authorizer> Keeper<A> {
     fn handle(&self, configurations: &mut GroupConfigurations, batch: Batch, changes: &mut Vec<Change>) {
         let now = self.clock.now();
         match batch {
-            Batch::Events(events) => {
+            Batch::Events { events, through } => {
                 for EventRecord { sequence, event } in &events {
                     configurations.handle_event(now, *sequence, event, &self.authorizer, changes);
                 }
+                configurations.pass_over(through);
             }
             Batch::Snapshot { sequence, events } => {
                 configurations.rebuild(now, sequence, &events, &self.authorizer, changes);

@@ -1,6 +1,7 @@
 //! Reads the event log of the platform.
 //!
-//! 1. Takes the events after the cursor as they come, and hands them over in batches.
+//! 1. Takes the events after the cursor as they come, reads those that the group configurations rest on, and hands
+//!    them over in batches.
 //! 2. While none come, asks now and then how far the log reaches. If that is before the cursor, the
 //!    platform was restored from a backup and the log means something else now: starts over.
 //! 3. Where the log no longer reaches back to the cursor, starts over from a snapshot.
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use bugle_api::{EventRecord, PAGE_MAX, PageQuery};
 use bugle_client::{Client, ClientError};
+use bugle_core::application::GroupConfigurations;
 use bugle_core::{ApplicationId, Event};
 use bugle_runtime::Backoff;
 use tokio::sync::{mpsc, watch};
@@ -16,8 +18,8 @@ use tokio::time::{Instant, sleep_until};
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
-/// Events that gather before no more are read.
-const BATCH_MAX: usize = 1_000;
+/// Events that gather before no more are taken.
+const BATCH_MAX: u64 = 1_000;
 /// After how long without an event it asks how far the log reaches.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// The status of a refusal to tell events that are no longer kept.
@@ -27,7 +29,12 @@ const GONE: u16 = 410;
 #[derive(Debug)]
 pub(crate) enum Batch {
     /// The next events.
-    Events(Vec<EventRecord>),
+    Events {
+        /// Those that the group configurations rest on.
+        events: Vec<EventRecord>,
+        /// The number of the last, whatever it was.
+        through: u64,
+    },
     /// All that is registered and awaits a decision, at least as new as the event with this number.
     Snapshot {
         /// The number of the event.
@@ -89,17 +96,18 @@ impl Reader {
     async fn read(&mut self) -> Result<Stop, ClientError> {
         let mut log = self.client.follow(&self.application, Some(self.cursor));
         let mut gathered: Vec<EventRecord> = Vec::new();
+        let mut through = self.cursor;
         let mut check_at = Instant::now();
         loop {
             let events = tokio::select! {
                 biased;
-                room = self.batches.reserve(), if !gathered.is_empty() => {
+                room = self.batches.reserve(), if through > self.cursor => {
                     let Ok(room) = room else { return Ok(Stop::Unwanted) };
-                    self.cursor = gathered.last().map_or(self.cursor, |last| last.sequence);
-                    room.send(Batch::Events(std::mem::take(&mut gathered)));
+                    self.cursor = through;
+                    room.send(Batch::Events { events: std::mem::take(&mut gathered), through });
                     continue;
                 }
-                events = log.next(), if gathered.len() < BATCH_MAX => events,
+                events = log.next(), if through - self.cursor < BATCH_MAX => events,
                 () = sleep_until(check_at) => {
                     check_at = Instant::now() + CHECK_INTERVAL;
                     if self.reaches_back_only().await {
@@ -114,14 +122,15 @@ impl Reader {
             };
             self.tell(Reach::Within);
             check_at = Instant::now() + CHECK_INTERVAL;
-            let mut last = gathered.last().map_or(self.cursor, |last| last.sequence);
             for event in events {
-                match event.sequence.checked_sub(last) {
+                match event.sequence().checked_sub(through) {
                     // Told before.
                     None | Some(0) => {}
                     Some(1) => {
-                        last = event.sequence;
-                        gathered.push(event);
+                        through = event.sequence();
+                        if GroupConfigurations::rest_on(event.kind()) {
+                            gathered.push(log.read(&event)?);
+                        }
                     }
                     Some(_) => return Ok(Stop::Broken("events are missing")),
                 }

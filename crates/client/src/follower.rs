@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use bugle_api::EventRecord;
-use bugle_core::ApplicationId;
+use bugle_api::{EventHead, EventRecord};
+use bugle_core::{ApplicationId, EventKind};
 use bugle_runtime::Backoff;
 use reqwest::Response;
 
@@ -14,6 +14,28 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// The platform sends a sign of life every 15 seconds; without one the stream is dead.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
+
+/// An event of which only the head has been read: many readers want few kinds, and the rest costs most of the reading.
+/// [`Follower::read`] reads all of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadEvent {
+    head: EventHead,
+    json: Vec<u8>,
+}
+
+impl UnreadEvent {
+    /// Its place in the log.
+    #[must_use]
+    pub const fn sequence(&self) -> u64 {
+        self.head.sequence
+    }
+
+    /// What kind of event it is.
+    #[must_use]
+    pub const fn kind(&self) -> EventKind {
+        self.head.kind
+    }
+}
 
 /// Follows an event log. What was given out is not given out again, and nothing is left out.
 #[derive(Debug)]
@@ -53,12 +75,12 @@ impl Follower {
     /// # Errors
     /// If the platform says no in a way that waiting does not mend. With status 410 the events after
     /// [`after`](Self::after) are not kept any more: start over from the snapshot.
-    pub async fn next(&mut self) -> Result<Vec<EventRecord>, ClientError> {
+    pub async fn next(&mut self) -> Result<Vec<UnreadEvent>, ClientError> {
         loop {
             match self.try_next().await {
                 Ok(Some(events)) => {
                     self.backoff.reset();
-                    self.after = events.last().map(|event| event.sequence).or(self.after);
+                    self.after = events.last().map(UnreadEvent::sequence).or(self.after);
                     return Ok(events);
                 }
                 Ok(None) => {
@@ -80,8 +102,16 @@ impl Follower {
         }
     }
 
+    /// Reads all of an event.
+    ///
+    /// # Errors
+    /// If it is not understood.
+    pub fn read(&self, event: &UnreadEvent) -> Result<EventRecord, ClientError> {
+        serde_json::from_slice(&event.json).map_err(|error| self.client.not_understood(&error))
+    }
+
     /// The next events; none if the stream ended.
-    async fn try_next(&mut self) -> Result<Option<Vec<EventRecord>>, ClientError> {
+    async fn try_next(&mut self) -> Result<Option<Vec<UnreadEvent>>, ClientError> {
         if self.stream.is_none() {
             let answer = self.client.open_events(&self.application, self.after).await?;
             self.stream = Some(Stream { answer, parser: Parser::default() });
@@ -89,9 +119,9 @@ impl Follower {
         let stream = self.stream.as_mut().expect("it was opened");
         loop {
             let mut events = Vec::new();
-            while let Some(data) = stream.parser.poll_event() {
-                let event = serde_json::from_slice(&data).map_err(|error| self.client.not_understood(&error))?;
-                events.push(event);
+            while let Some(json) = stream.parser.poll_event() {
+                let head = serde_json::from_slice(&json).map_err(|error| self.client.not_understood(&error))?;
+                events.push(UnreadEvent { head, json });
             }
             if !events.is_empty() {
                 return Ok(Some(events));

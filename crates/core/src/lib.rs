@@ -41,8 +41,8 @@ pub use id::{
     ApplicationId, CollapseKey, GatewayId, GroupId, IdError, PeripheralId, RegistrationId, RequestId, ScheduleId,
 };
 pub use log::{
-    AllocationNotice, Deregistered, DownEntry, Event, PresenceChanged, RegistrationAsked, Report, Stranger, UpEntry,
-    Verdict,
+    AllocationNotice, Deregistered, DownEntry, Event, EventKind, PresenceChanged, RegistrationAsked, Report, Stranger,
+    UpEntry, Verdict,
 };
 pub use mac_address::{MacAddress, MacAddressError};
 pub use pacing::{Pacing, Priority};

@@ -392,6 +392,54 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Its kind, without the detail.
+    #[must_use]
+    pub const fn kind(&self) -> EventKind {
+        match self {
+            Self::RegistrationAsked { .. } => EventKind::RegistrationAsked,
+            Self::PresenceChanged { .. } => EventKind::PresenceChanged,
+            Self::Deregistered { .. } => EventKind::Deregistered,
+            Self::RequestAccepted { .. } => EventKind::RequestAccepted,
+            Self::SchedulePassedOver { .. } => EventKind::SchedulePassedOver,
+            Self::MembersFixed { .. } => EventKind::MembersFixed,
+            Self::Progress { .. } => EventKind::Progress,
+            Self::Receipts { .. } => EventKind::Receipts,
+            Self::RequestCompleted { .. } => EventKind::RequestCompleted,
+            Self::Report { .. } => EventKind::Report,
+            Self::ReportsLost { .. } => EventKind::ReportsLost,
+        }
+    }
+}
+
+/// An [`Event`] without its detail. In JSON it is what the event names itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A peripheral asks to register, and the application must decide.
+    RegistrationAsked,
+    /// A member went active, to standby, or is being woken.
+    PresenceChanged,
+    /// A registration ended.
+    Deregistered,
+    /// A group request was accepted.
+    RequestAccepted,
+    /// A schedule was due, and its group request could not be accepted.
+    SchedulePassedOver,
+    /// A gateway has fixed members of a request.
+    MembersFixed,
+    /// Members of a request are on the way to their outcomes.
+    Progress,
+    /// Members of a request have their outcome.
+    Receipts,
+    /// All members of a request have their outcome.
+    RequestCompleted,
+    /// A peripheral reports something.
+    Report,
+    /// Reports were dropped at a gateway because its log was full.
+    ReportsLost,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

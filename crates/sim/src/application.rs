@@ -342,7 +342,11 @@ impl Application {
             Reply::Events(events) => {
                 for (sequence, text) in events {
                     let event: Event = serde_json::from_str(&text).expect("the platform writes events");
-                    process.configurations.handle_event(shown, sequence, &event, &self.habits, &mut changes);
+                    if GroupConfigurations::rest_on(event.kind()) {
+                        process.configurations.handle_event(shown, sequence, &event, &self.habits, &mut changes);
+                    } else {
+                        process.configurations.pass_over(sequence);
+                    }
                     out.push(Output::Taken { sequence });
                 }
             }

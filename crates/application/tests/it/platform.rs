@@ -259,3 +259,7 @@ pub(crate) fn leaves(id: &str, registration: u64) -> Event {
     };
     Event::Deregistered { gateway: gateway(), ended }
 }
+
+pub(crate) fn loses_reports(count: u64) -> Event {
+    Event::ReportsLost { gateway: gateway(), count }
+}

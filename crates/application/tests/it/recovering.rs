@@ -7,7 +7,7 @@ use std::time::Duration;
 use bugle_application::{Authorizer, Decision, RegistrationQuestion, StartError, Time};
 use bugle_core::ApplicationId;
 
-use crate::platform::{Platform, asks, is_active, leaves};
+use crate::platform::{Platform, asks, is_active, leaves, loses_reports};
 use crate::service::{ANYBODY, Disk, NOBODY, Service};
 
 /// Lets anybody join, and counts how often it was asked.
@@ -90,6 +90,18 @@ fn where_events_are_gone_it_starts_over_from_the_snapshot() {
     assert_eq!(service.members("g"), ["m2", "m3", "m4"]);
     platform.tell([asks("m5", 5)]);
     assert_eq!(platform.answers(4)[3], ("m5".into(), 5, true));
+}
+
+#[test]
+fn events_that_groups_do_not_rest_on_only_move_the_cursor() {
+    let (platform, disk) = (Platform::start(), Disk::new(ANYBODY));
+    let service = Service::start(&disk, &platform);
+    platform.tell([loses_reports(1)]);
+    service.get_until("/v1/status", |status| status["cursor"] == 1);
+    platform.tell([loses_reports(2), asks("m1", 1), loses_reports(3)]);
+    platform.answers(1);
+    service.get_until("/v1/status", |status| status["cursor"] == 4);
+    assert_eq!(service.members("g"), ["m1"]);
 }
 
 #[test]

@@ -83,7 +83,8 @@ async fn follow(
 ) -> Result<std::convert::Infallible, Failure> {
     let mut follower = client.follow(application, Some(*last));
     loop {
-        for record in follower.next().await? {
+        for event in follower.next().await? {
+            let record = follower.read(&event)?;
             output.print_line(&record, describe)?;
             *last = record.sequence;
         }

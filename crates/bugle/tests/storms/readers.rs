@@ -62,8 +62,8 @@ async fn readers_that_read_nothing_cost_little_and_harm_no_other() {
     let mut seen = BTreeSet::new();
     while seen.len() < REPORTS * MEMBERS {
         let news = tokio::time::timeout(SOON, attentive.next()).await.expect("whoever reads is told");
-        for record in news.expect("the platform is there") {
-            if let Event::Report { report, .. } = record.event {
+        for event in news.expect("the platform is there") {
+            if let Event::Report { report, .. } = attentive.read(&event).expect("it is understood").event {
                 assert!(seen.insert((report.peripheral, report.name)), "told once");
             }
         }

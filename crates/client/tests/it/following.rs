@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use bugle_api::ProblemCode;
-use bugle_client::{ClientError, Follower};
+use bugle_client::{ClientError, Follower, UnreadEvent};
+use bugle_core::{Event, EventKind};
 use tokio::time::timeout;
 
 use crate::server::{Server, events, problem};
@@ -21,8 +22,8 @@ fn follow(server: &Server, after: Option<u64>) -> Follower {
 }
 
 async fn next(follower: &mut Follower) -> Result<Vec<u64>, ClientError> {
-    let records = timeout(PATIENCE, follower.next()).await.expect("in time")?;
-    Ok(records.iter().map(|record| record.sequence).collect())
+    let events = timeout(PATIENCE, follower.next()).await.expect("in time")?;
+    Ok(events.iter().map(UnreadEvent::sequence).collect())
 }
 
 fn paths(server: &Server) -> Vec<String> {
@@ -64,4 +65,20 @@ async fn an_event_that_is_not_understood_is_told_and_not_passed_over() {
     assert!(matches!(next(&mut follower).await, Err(ClientError::Answer { .. })));
     assert_eq!(follower.after(), None);
     assert_eq!(next(&mut follower).await, Ok(vec![1]));
+}
+
+#[tokio::test]
+async fn what_an_event_says_is_read_only_when_it_is_asked_for() {
+    let maimed = "data: {\"sequence\":1,\"event\":\"reports_lost\",\"gateway\":\"gw\"}\n\n";
+    let server = Server::start([events([maimed, TWO_THREE])]).await;
+    let mut follower = follow(&server, None);
+    let mut told = Vec::new();
+    while told.len() < 3 {
+        told.extend(timeout(PATIENCE, follower.next()).await.expect("in time").expect("their heads are understood"));
+    }
+    assert!(told.iter().all(|event| event.kind() == EventKind::ReportsLost));
+    assert!(matches!(follower.read(&told[0]), Err(ClientError::Answer { .. })));
+    let second = follower.read(&told[1]).expect("it is understood");
+    assert_eq!(second.sequence, 2);
+    assert!(matches!(second.event, Event::ReportsLost { count: 1, .. }));
 }

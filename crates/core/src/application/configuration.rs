@@ -20,7 +20,8 @@ use super::authorizer::Authorizer;
 use super::change::{Change, Recorded};
 use super::registration::{Answer, Approval, Member, Registration, Standing};
 use crate::{
-    Deregistered, Event, GatewayId, GroupId, PeripheralId, Presence, PresenceChanged, RegistrationId, Time, Verdict,
+    Deregistered, Event, EventKind, GatewayId, GroupId, PeripheralId, Presence, PresenceChanged, RegistrationId, Time,
+    Verdict,
 };
 
 /// The group configurations of one application, with everything that they rest on.
@@ -111,6 +112,22 @@ impl GroupConfigurations {
         })
     }
 
+    /// Whether they rest on events of this kind. Others move only the cursor: see [`pass_over`](Self::pass_over).
+    #[must_use]
+    pub const fn rest_on(kind: EventKind) -> bool {
+        match kind {
+            EventKind::RegistrationAsked | EventKind::PresenceChanged | EventKind::Deregistered => true,
+            EventKind::RequestAccepted
+            | EventKind::SchedulePassedOver
+            | EventKind::MembersFixed
+            | EventKind::Progress
+            | EventKind::Receipts
+            | EventKind::RequestCompleted
+            | EventKind::Report
+            | EventKind::ReportsLost => false,
+        }
+    }
+
     /// Takes the event with this sequence number; one that was taken before changes nothing. `now`
     /// is the wall clock's time.
     pub fn handle_event(
@@ -129,15 +146,14 @@ impl GroupConfigurations {
             Event::RegistrationAsked { gateway, asked } => self.on_asked(now, gateway, asked, authorizer, changes),
             Event::PresenceChanged { gateway, changed } => self.on_presence(now, gateway, changed, changes),
             Event::Deregistered { gateway, ended } => self.on_deregistered(now, gateway, ended, changes),
-            Event::RequestAccepted { .. }
-            | Event::MembersFixed { .. }
-            | Event::SchedulePassedOver { .. }
-            | Event::Progress { .. }
-            | Event::Receipts { .. }
-            | Event::RequestCompleted { .. }
-            | Event::Report { .. }
-            | Event::ReportsLost { .. } => {}
+            other => debug_assert!(!Self::rest_on(other.kind()), "what they rest on is handled"),
         }
+    }
+
+    /// Passes over the events up to the one with this sequence number: those that were not handled are of kinds that
+    /// they do not [rest on](Self::rest_on).
+    pub fn pass_over(&mut self, through: u64) {
+        self.cursor = self.cursor.max(through);
     }
 
     /// A gateway says of a registration where it is; so it is in force there.

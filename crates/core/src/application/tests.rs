@@ -182,6 +182,17 @@ fn an_event_that_comes_again_changes_nothing() {
 }
 
 #[test]
+fn what_is_passed_over_moves_the_cursor_and_only_forward() {
+    let mut h = Harness::default();
+    h.configurations.pass_over(5);
+    assert_eq!(h.ask("gw", "a1", 1), yes("gw", 1));
+    let before = h.configurations.clone();
+    assert_eq!(before.cursor(), 6);
+    h.configurations.pass_over(3);
+    assert_eq!(h.configurations, before);
+}
+
+#[test]
 fn a_roaming_peripheral_is_a_member_where_it_registered_last() {
     let mut h = Harness::default();
     h.ask("a", "a1", 5);

@@ -100,8 +100,8 @@ impl World {
         while registered.len() < count {
             let next = tokio::time::timeout(PATIENCE, events.next()).await.expect("something happens");
             let mut decisions = Vec::new();
-            for record in next.expect("the events are read") {
-                match record.event {
+            for event in next.expect("the events are read") {
+                match events.read(&event).expect("it is understood").event {
                     Event::RegistrationAsked { gateway, asked } => decisions.push(Decision {
                         gateway,
                         peripheral: asked.peripheral,
