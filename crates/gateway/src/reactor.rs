@@ -20,6 +20,7 @@ use std::time::Duration;
 use bugle_core::Time;
 use bugle_edge::{Edge, Output, Store, WakeCall};
 use bugle_runtime::Clock;
+use bugle_runtime::datagrams::Batches;
 use bugle_store::gateway::GatewayStore;
 use mio::{Events, Poll, Token};
 use thiserror::Error;
@@ -39,9 +40,6 @@ const WAKER: Token = Token(usize::MAX);
 const EVENTS_MAX: usize = 4_096;
 /// Commands taken in one turn, so that peripherals are served between them.
 const COMMANDS_MAX: usize = 8_192;
-/// What the edge gives out that is carried out in one turn, so that a request to very many members keeps nobody
-/// waiting, and the first of them answer while the last are still to be asked.
-const OUTPUTS_MAX: usize = 256;
 
 /// Why the gateway cannot go on. The fault is of the system.
 #[derive(Debug, Error)]
@@ -75,8 +73,6 @@ pub(crate) struct Reactor {
     clock: Clock,
     progress: Progress,
     wake_calls: mpsc::UnboundedSender<WakeCall>,
-    /// Whether the edge may have more to carry out.
-    is_behind: bool,
 }
 
 impl Reactor {
@@ -103,7 +99,6 @@ impl Reactor {
             clock,
             progress,
             wake_calls,
-            is_behind: false,
         }
     }
 
@@ -134,9 +129,9 @@ impl Reactor {
             self.datagrams.serve(now, &mut self.edge, &mut batches);
             is_stopping |= self.take_commands(now)?;
             self.edge.handle_timeout(now);
-            self.carry_out(now);
+            self.carry_out(now, &mut batches);
             self.datagrams.flush(&mut batches);
-            if is_stopping && !self.is_behind && self.keeper.is_idle() {
+            if is_stopping && self.keeper.is_idle() {
                 self.sockets.flush_all();
                 return Ok(());
             }
@@ -144,7 +139,7 @@ impl Reactor {
     }
 
     fn timeout(&self, now: Time) -> Option<Duration> {
-        if self.is_behind || self.sockets.has_work(&self.edge) || self.datagrams.has_work() {
+        if self.sockets.has_work(&self.edge) || self.datagrams.has_work() {
             return Some(Duration::ZERO);
         }
         let next = [
@@ -206,19 +201,14 @@ impl Reactor {
         }
     }
 
-    /// Does what the edge wants done, up to [`OUTPUTS_MAX`].
-    fn carry_out(&mut self, now: Time) {
+    /// Does what the edge wants done.
+    fn carry_out(&mut self, now: Time, batches: &mut [Batches]) {
         self.keeper.retry_if_due(now);
         let (mut up_available, mut down_acknowledged) = (None, None);
-        self.is_behind = true;
-        for _ in 0..OUTPUTS_MAX {
-            let Some(output) = self.edge.poll_output(now) else {
-                self.is_behind = false;
-                break;
-            };
+        while let Some(output) = self.edge.poll_output(now) {
             match output {
                 Output::Transmit { connection, bytes } => self.sockets.transmit(connection, bytes),
-                Output::Datagram { peer, datagram } => self.datagrams.transmit(peer, datagram),
+                Output::Datagram { peer, datagram } => self.datagrams.transmit(peer, datagram, batches),
                 Output::Close { connection } => {
                     self.edge.handle_closed(now, connection);
                     self.sockets.close(now, connection);

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use bugle_coap::Datagram;
 use bugle_core::Time;
 use bugle_edge::{DatagramSocket, Edge, Peer, Security};
-use bugle_runtime::datagrams::{Batches, widen_queues};
+use bugle_runtime::datagrams::{BATCH_MAX, Batches, widen_queues};
 use mio::event::Event;
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
@@ -82,14 +82,19 @@ impl Datagrams {
         }
     }
 
-    /// Has a datagram sent with the next [`flush`](Self::flush).
-    pub(super) fn transmit(&mut self, peer: Peer, datagram: Datagram) {
+    /// Has a datagram sent with the next [`flush`](Self::flush), or as soon as a batch is full: so the first members
+    /// of a large group answer while the last are still to be asked.
+    pub(super) fn transmit(&mut self, peer: Peer, datagram: Datagram, batches: &mut [Batches]) {
         // A peer of a socket that the configuration no longer has is heard of when it speaks elsewhere.
-        let Some(known) = self.0.get_mut(usize::from(peer.socket().number)) else { return };
+        let number = usize::from(peer.socket().number);
+        let (Some(known), Some(batches)) = (self.0.get_mut(number), batches.get_mut(number)) else { return };
         if known.waiting.len() < WAITING_MAX && known.name == peer.socket() {
             known.waiting.push_back((peer.address(), datagram));
         } else {
             known.dropped += 1;
+        }
+        if known.waiting.len() >= BATCH_MAX {
+            known.flush(batches);
         }
     }
 
