@@ -80,6 +80,12 @@ impl KeptSession {
         Kept { sealed: [&nonce[..], &bytes, tag.as_ref()].concat(), mark: self.resumes_with }
     }
 
+    /// As of [`Kept`]: higher where the same session was kept later.
+    #[must_use]
+    pub const fn mark(&self) -> u64 {
+        self.resumes_with
+    }
+
     /// Decrypts what was stored; none if it was kept under another key, or is no session.
     #[must_use]
     pub fn open(key: &KeepingKey, sealed: &[u8]) -> Option<Self> {

@@ -49,7 +49,8 @@ impl<P: Copy + Eq + Hash> Server<P> {
     }
 
     /// Goes on with sessions that were kept. Those that the configuration does not allow any more, or has no room for,
-    /// are left out: their peers will shake hands.
+    /// are left out: their peers will shake hands. Of several at one address, or under one connection id, the first goes
+    /// on: it must be the one with the highest [mark](KeptSession::mark), since the numbers up to that may be used.
     ///
     /// # Panics
     /// If there was anybody before.
@@ -61,7 +62,7 @@ impl<P: Copy + Eq + Hash> Server<P> {
         for (peer, kept) in allowed.take(self.config.limits.sessions_max) {
             // A connection id says where its association is kept.
             match kept.ours.map(|id| id.at()) {
-                Some(place) => drop(by_place.insert(place, (peer, kept))),
+                Some(place) => drop(by_place.entry(place).or_insert((peer, kept))),
                 None => elsewhere.push((peer, kept)),
             }
         }

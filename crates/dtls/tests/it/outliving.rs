@@ -172,3 +172,20 @@ fn what_the_configuration_has_no_room_for_any_more_is_left_out() {
     desk.replace_server(Config::default(), same_address);
     assert_eq!(desk.server.census().sessions, 1, "of those at one address");
 }
+
+#[test]
+fn of_one_session_that_was_kept_twice_the_first_given_goes_on() {
+    let mut desk = Desk::new(Config::default());
+    desk.seat_connected(1, valve());
+    let (earlier, _) = desk.keep(1);
+    desk.assert_they_talk(1);
+    let (later, _) = desk.keep(1);
+    assert!(later.mark() > earlier.mark());
+    // The client was somewhere else meanwhile, as far as one of the two knows.
+    for former in [1, 2] {
+        desk.replace_server(Config::default(), vec![(1, later.clone()), (former, earlier.clone())]);
+        assert_eq!(desk.server.census().sessions, 1);
+        assert!(desk.server.is_established(1));
+        assert_eq!(desk.keep(1).1, later.mark() + 4_096, "it goes on after the later");
+    }
+}

@@ -8,6 +8,7 @@
 //! number is used twice, it must be kept anew at times; what is to be sent meanwhile is held back until that is
 //! durable.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -154,12 +155,18 @@ impl Edge {
     pub(crate) fn resume_sessions<'c>(&mut self, now: Time, clients: impl IntoIterator<Item = &'c StoredClient>) {
         let Some(secured) = &mut self.lwm2m.secured else { return };
         let Secured { server, identities, keeping_key, .. } = secured;
-        let sessions = clients.into_iter().filter_map(|client| {
+        let stored = clients.into_iter().filter_map(|client| {
             let StoredSession { sealed, identity } = client.session()?;
             let session = KeptSession::open(keeping_key, &STANDARD.decode(sealed).ok()?)?;
-            let Entry::Vacant(vacant) = identities.entry(client.peer()) else { return None };
+            Some((client.peer(), session, identity))
+        });
+        let mut stored: Vec<_> = stored.collect();
+        // Two clients may have registered in one session, where they are to show the same certificate.
+        stored.sort_by_key(|(_, session, _)| Reverse(session.mark()));
+        let sessions = stored.into_iter().filter_map(|(peer, session, identity)| {
+            let Entry::Vacant(vacant) = identities.entry(peer) else { return None };
             vacant.insert(identity.clone());
-            Some((client.peer(), session))
+            Some((peer, session))
         });
         server.resume(now, sessions);
         identities.retain(|peer, _| server.is_established(*peer));
