@@ -130,6 +130,11 @@ impl Session {
         }
     }
 
+    /// Nothing is kept of it any more, and that is durable.
+    pub(crate) const fn release(&mut self) {
+        (self.kept_to, self.sequence_end) = (None, SEQUENCE_END);
+    }
+
     pub(crate) const fn is_kept(&self) -> bool {
         self.kept_to.is_some()
     }

@@ -41,6 +41,13 @@ impl<P: Copy + Eq + Hash> Server<P> {
         }
     }
 
+    /// All that was kept of the session of a peer is gone, and that is durable: it sends without being kept anew.
+    pub fn release(&mut self, peer: P) {
+        if let Some(session) = self.session_mut(peer) {
+            session.release();
+        }
+    }
+
     /// Whether the session with a peer, if there is one, was kept.
     #[must_use]
     pub fn is_kept(&self, peer: P) -> bool {

@@ -77,6 +77,7 @@ impl Edge {
         let response = Response::created(client.location(slot));
         let is_same = |known: &Client| (known.peer, &known.registration) == (client.peer, &client.registration);
         let is_known = self.lwm2m.clients.get(slot).is_some_and(is_same);
+        self.make_way(slot, peer);
         if let Some(former) = self.lwm2m.clients.insert(slot, client) {
             self.let_go(now, former, peer);
         }
@@ -140,8 +141,9 @@ impl Edge {
         let Some(slot) = self.registered_as(peer, location) else {
             return self.answer(now, handle, &Response::new(Code::NOT_FOUND));
         };
-        self.drop_client(now, slot);
+        let client = self.drop_client(now, slot).expect("it was found a moment ago");
         self.gateway.handle_deregistration(now, slot);
+        self.release_session(slot, &client);
         let token = self.lwm2m.confirm_with(handle, Response::new(Code::DELETED));
         self.gateway.confirm(slot, token);
     }
@@ -160,6 +162,7 @@ impl Edge {
         if self.lwm2m.clients.get(slot).is_none_or(|client| client.peer == peer) {
             return;
         }
+        self.make_way(slot, peer);
         if let Some(former) = self.lwm2m.clients.relocate(slot, peer) {
             self.leave_behind(now, former);
         }
@@ -173,6 +176,13 @@ impl Edge {
             self.gateway.handle_unreachable(now, slot);
         }
         self.keep_client(slot);
+    }
+
+    /// A client is about to be at an address: if another was, it is there no more.
+    fn make_way(&mut self, slot: Slot, peer: Peer) {
+        if self.lwm2m.clients.at(peer).is_some_and(|other| other != slot) {
+            self.vacate(peer);
+        }
     }
 
     /// Keeps what must outlive a restart of a client, with its session of DTLS: returns the mark that this is
@@ -191,6 +201,7 @@ impl Edge {
     /// lifetime is over, or who is elsewhere, there is nothing to say.
     pub(crate) fn on_client_dismissed(&mut self, now: Time, slot: Slot, cause: EndCause) {
         let Some(client) = self.drop_client(now, slot) else { return };
+        self.release_session(slot, &client);
         if matches!(cause, EndCause::LifetimeOver | EndCause::Roamed | EndCause::Peripheral) {
             return;
         }
@@ -240,6 +251,9 @@ impl Edge {
         } else {
             // Its session went with the process, or somebody else's is there.
             self.lwm2m.clients.insert_away(slot, client);
+            if self.is_reachable(peer) {
+                self.keep_client(slot);
+            }
         }
         self.gateway.handle_held(now, slot, hold);
         if !is_there {

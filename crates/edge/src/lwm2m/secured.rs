@@ -16,11 +16,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bugle_coap::Datagram;
 use bugle_core::Time;
-use bugle_core::gateway::{Presented, TransportIdentity};
+use bugle_core::gateway::{Presented, Slot, TransportIdentity};
 use bugle_dtls::{CloseReason, Event, Identity, KeepingKey, Kept, KeptSession, Output, SendError, Server};
 use serde::{Deserialize, Serialize};
 
-use super::client::StoredClient;
+use super::client::{Client, StoredClient};
 use super::peer::{Peer, Security};
 use crate::edge::{self, Edge};
 
@@ -44,16 +44,18 @@ pub(crate) struct Secured {
     keeping_key: KeepingKey,
     /// Who is at the other end of each session.
     identities: HashMap<Peer, TransportIdentity>,
-    /// Whose session is being kept anew, by the token that the gateway's machine hands back.
+    /// Whose datagrams are held back, by the token that the gateway's machine hands back.
     keepings: HashMap<u64, Peer>,
     held_back: HashMap<Peer, HeldBack>,
 }
 
-/// What waits for a session to be kept anew.
+/// What waits for a session to be kept anew, or kept no more.
 #[derive(Debug)]
 struct HeldBack {
-    /// Of what is kept.
-    mark: u64,
+    /// What the gateway's machine hands back then.
+    token: u64,
+    /// Of what is kept; none if it is kept no more.
+    mark: Option<u64>,
     datagrams: Vec<Datagram>,
 }
 
@@ -121,25 +123,59 @@ impl Edge {
             return;
         }
         let Some(slot) = self.lwm2m.clients.at(peer) else {
-            // Whoever is not registered has nothing kept, and begins another session.
+            // Who was never registered in this session cannot come here, and who was is released.
             self.counters.datagrams_unsent += 1;
             return;
         };
-        let (mark, token) = (self.keep_client(slot), self.lwm2m.next_number());
-        if let (Some(mark), Some(secured)) = (mark, &mut self.lwm2m.secured) {
-            secured.keepings.insert(token, peer);
-            secured.held_back.insert(peer, HeldBack { mark, datagrams: vec![datagram] });
-            self.gateway.confirm(slot, token);
+        if let Some(mark) = self.keep_client(slot) {
+            self.hold_back_until_durable(slot, peer, Some(mark), vec![datagram]);
         }
     }
 
-    /// A session was kept anew, and that is durable: what waited for it is sent.
+    /// A client is registered no more: once that is durable its session is as one that was never kept, unless somebody
+    /// has registered in it since.
+    pub(crate) fn release_session(&mut self, slot: Slot, client: &Client) {
+        let peer = client.peer;
+        let Some(secured) = &mut self.lwm2m.secured else { return };
+        if secured.server.is_kept(peer) && self.lwm2m.clients.at(peer).is_none() {
+            let held_back = secured.held_back.remove(&peer);
+            let datagrams = held_back.map(|held_back| held_back.datagrams).unwrap_or_default();
+            self.hold_back_until_durable(slot, peer, None, datagrams);
+        }
+    }
+
+    fn hold_back_until_durable(&mut self, slot: Slot, peer: Peer, mark: Option<u64>, datagrams: Vec<Datagram>) {
+        let token = self.lwm2m.next_number();
+        let Some(secured) = &mut self.lwm2m.secured else { return };
+        secured.keepings.insert(token, peer);
+        secured.held_back.insert(peer, HeldBack { token, mark, datagrams });
+        self.gateway.confirm(slot, token);
+    }
+
+    /// A session was kept anew, or is kept no more, and that is durable: what waited for it is sent.
     pub(super) fn on_session_kept(&mut self, token: u64) {
         let Some(secured) = &mut self.lwm2m.secured else { return };
         let Some(peer) = secured.keepings.remove(&token) else { return };
-        if let Some(HeldBack { mark, datagrams }) = secured.held_back.remove(&peer) {
-            secured.server.confirm_kept(peer, mark);
-            datagrams.into_iter().for_each(|datagram| self.send_to(peer, datagram));
+        let Entry::Occupied(held_back) = secured.held_back.entry(peer) else { return };
+        if held_back.get().token != token {
+            return;
+        }
+        let HeldBack { mark, datagrams, .. } = held_back.remove();
+        match mark {
+            Some(mark) => secured.server.confirm_kept(peer, mark),
+            None if self.lwm2m.clients.at(peer).is_none() => secured.server.release(peer),
+            None => {}
+        }
+        datagrams.into_iter().for_each(|datagram| self.send_to(peer, datagram));
+    }
+
+    /// Whoever was at an address is there no more, and keeps its registration, but no session that is another's now.
+    pub(super) fn vacate(&mut self, peer: Peer) {
+        if let Some(slot) = self.lwm2m.clients.at(peer) {
+            self.lwm2m.clients.vacate(peer);
+            if peer.socket().security == Security::Dtls {
+                self.keep_client(slot);
+            }
         }
     }
 
@@ -241,8 +277,7 @@ impl Edge {
         if let Some(slot) = self.lwm2m.clients.at(peer)
             && !self.gateway.has_presented(slot, &self.presented_by(peer))
         {
-            self.lwm2m.clients.vacate(peer);
-            self.keep_client(slot);
+            self.vacate(peer);
         }
     }
 

@@ -91,7 +91,7 @@ impl Edge {
         }
         let Some(known) = self.connections.get_mut(connection) else { return };
         let Phase::Asking(asking) = std::mem::replace(&mut known.phase, Phase::Idle) else { return };
-        self.drop_client(now, slot);
+        let client = self.drop_client(now, slot);
         let Some(known) = self.connections.get_mut(connection) else { return };
         let expiry = asking.session_expiry.min(lifetime);
         let grace = grace_of(asking.keep_alive);
@@ -114,6 +114,9 @@ impl Edge {
         self.wills.retain(|(_, of), _| *of != slot);
         if let Some(former) = self.holders.insert(slot, connection) {
             self.end(now, former, Ending::SessionTakenOver);
+        }
+        if let Some(client) = client {
+            self.release_session(slot, &client);
         }
         if is_subscribed {
             self.gateway.handle_reach(now, slot, Reach::Open);

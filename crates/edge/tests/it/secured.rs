@@ -232,6 +232,25 @@ fn a_session_that_was_another_client_s_at_the_same_address_goes_on_for_nobody() 
 }
 
 #[test]
+fn who_leaves_first_thing_after_a_restart_comes_back_in_the_same_session() {
+    let mut site = Site::good(vec![settings("lamp")]);
+    share_key(&mut site, &["lamp"]);
+    site.start();
+    site.world.crash();
+    site.tell(0, Input::Leave);
+    site.pass(SECOND);
+    assert_eq!(site.world.state("lamp"), Some(State::Allocated));
+    site.tell(0, Input::Start);
+    site.pass(SECOND);
+    assert_eq!((site.world.state("lamp"), site.world.edge.counters().sessions), (Some(State::Active), 1));
+    // It is kept again.
+    site.world.crash();
+    let request = site.world.operation(1, message("on"), Receipt::Executed);
+    site.pass(SECOND);
+    assert_eq!(site.world.only_outcome(request), Outcome::Executed { answer: Content::default() });
+}
+
+#[test]
 fn who_has_left_has_no_session_after_a_restart() {
     let mut site = Site::good(vec![settings("lamp")]);
     share_key(&mut site, &["lamp"]);
