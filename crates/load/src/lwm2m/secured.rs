@@ -22,8 +22,8 @@ pub(super) enum Passed {
 pub(super) struct Secured {
     client: Client<()>,
     unsent: VecDeque<Vec<u8>>,
-    /// Whether nobody answers in the session: the next word begins another.
-    is_unanswered: bool,
+    /// Whether the session has failed its peripheral: the next word begins another.
+    has_failed: bool,
 }
 
 impl Secured {
@@ -31,24 +31,25 @@ impl Secured {
         Self {
             client: Client::new(ClientConfig::new(credential), (), seed),
             unsent: VecDeque::new(),
-            is_unanswered: false,
+            has_failed: false,
         }
     }
 
     /// Begins a session, in place of the one that there was.
     pub(super) fn begin(&mut self, now: Time) {
-        self.is_unanswered = false;
+        self.has_failed = false;
         self.client.connect(now);
     }
 
-    /// Nobody answers in the session.
-    pub(super) const fn handle_unanswered(&mut self) {
-        self.is_unanswered = true;
+    /// Nobody answers in the session, or what was asked for in it is refused, and may be heard of no more when it is
+    /// asked for again.
+    pub(super) const fn handle_failure(&mut self) {
+        self.has_failed = true;
     }
 
     /// Has a datagram sent under the session, once there is one.
     pub(super) fn send(&mut self, now: Time, datagram: &[u8]) {
-        if self.is_unanswered {
+        if self.has_failed {
             self.begin(now);
         }
         self.put(datagram);

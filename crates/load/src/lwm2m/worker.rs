@@ -358,9 +358,9 @@ impl Worker {
         match what {
             // What comes back is somebody else by its address.
             Happening::Disconnected(Ending::Vanished) => self.move_on(seat),
-            Happening::Disconnected(Ending::Broken { .. }) => {
+            Happening::Disconnected(Ending::Broken { .. }) | Happening::Refused { .. } => {
                 if let Some(secured) = &mut self.seats[seat].secured {
-                    secured.handle_unanswered();
+                    secured.handle_failure();
                 }
             }
             _ => {}
