@@ -189,3 +189,23 @@ fn of_one_session_that_was_kept_twice_the_first_given_goes_on() {
         assert_eq!(desk.keep(1).1, later.mark() + 4_096, "it goes on after the later");
     }
 }
+
+#[test]
+fn a_session_of_which_nothing_is_kept_any_more_sends_on() {
+    let mut desk = Desk::new(Config::default());
+    desk.seat_connected(1, valve());
+    let (session, _) = desk.keep(1);
+    desk.replace_server(Config::default(), vec![(1, session)]);
+    assert_eq!(desk.server.send(1, b"down"), Err(SendError::MustBeKept));
+    desk.server.release(1);
+    assert!(!desk.server.is_kept(1));
+    for _ in 0..10 {
+        desk.assert_they_talk(1);
+    }
+    // Kept again it goes on after what it has sent.
+    let (again, _) = desk.keep(1);
+    desk.replace_server(Config::default(), vec![(1, again)]);
+    keep_on(&mut desk, 1);
+    desk.assert_they_talk(1);
+    assert_no_number_twice(&desk);
+}
