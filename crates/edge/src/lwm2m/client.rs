@@ -11,9 +11,9 @@ use bugle_lwm2m::registration::{RESOURCE, Register, Registration};
 use bugle_lwm2m::{ContentFormat, Method, Request, Version};
 use serde::{Deserialize, Serialize};
 
+use super::keeping::StoredSession;
 use super::peer::{DatagramSocket, Peer, Security};
 use super::prepared::Prepared;
-use super::secured::StoredSession;
 use super::{AWAKE_TIME, VERSION_NEWEST};
 
 /// A registered client.

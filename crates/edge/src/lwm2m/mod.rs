@@ -4,6 +4,7 @@
 mod client;
 mod clients;
 mod delivering;
+mod keeping;
 mod observing;
 mod peer;
 mod prepared;

@@ -185,18 +185,6 @@ impl Edge {
         }
     }
 
-    /// Keeps what must outlive a restart of a client, with its session of DTLS: returns the mark that this is
-    /// confirmed by.
-    pub(super) fn keep_client(&mut self, slot: Slot) -> Option<u64> {
-        let client = self.lwm2m.clients.get(slot)?;
-        // Somebody else may be at its address by now.
-        let is_there = self.lwm2m.clients.at(client.peer) == Some(slot);
-        let secured = self.lwm2m.secured.as_mut().filter(|_| is_there);
-        let (session, mark) = secured.and_then(|secured| secured.keep(client.peer)).unzip();
-        self.gateway.keep_session(slot, client.store(session).encode());
-        mark
-    }
-
     /// LwM2M's only word for it asks the client to leave and to stay away for a while. To one whose
     /// lifetime is over, or who is elsewhere, there is nothing to say.
     pub(crate) fn on_client_dismissed(&mut self, now: Time, slot: Slot, cause: EndCause) {
