@@ -82,9 +82,13 @@ impl Edge {
             self.let_go(now, former, peer);
         }
         if !is_known || self.has_unkept_session(peer) {
+            // Whoever is told that it is registered is known, and reached, after a restart.
             self.keep_client(slot);
+            let token = self.lwm2m.confirm_with(handle, response);
+            self.gateway.confirm(slot, token);
+        } else {
+            self.answer(now, handle, &response);
         }
-        self.answer(now, handle, &response);
         self.gateway.handle_reach(now, slot, Reach::Open);
         self.observe_all(now, slot);
     }

@@ -142,6 +142,24 @@ fn a_session_outlives_the_gateway() {
 }
 
 #[test]
+fn whoever_was_told_that_it_is_registered_has_a_session_that_outlives_the_gateway() {
+    let mut site = Site::good(vec![settings("lamp")]);
+    share_key(&mut site, &["lamp"]);
+    site.world.is_disk_slow = true;
+    site.start();
+    let mut commits = 0;
+    while !site.clients[0].is_registered() {
+        site.world.persist();
+        site.pass(Duration::from_millis(10));
+        commits += 1;
+        assert!(commits < 20, "it is let in at last");
+    }
+    site.world.is_disk_slow = false;
+    site.world.crash();
+    assert_eq!((site.world.state("lamp"), site.world.edge.counters().sessions), (Some(State::Active), 1));
+}
+
+#[test]
 fn a_session_outlives_a_gateway_that_stops() {
     let mut site = Site::good(vec![settings("lamp")]);
     share_key(&mut site, &["lamp"]);

@@ -121,10 +121,15 @@ impl World {
             if self.is_disk_slow || self.unpersisted.is_empty() {
                 return;
             }
-            for batch in std::mem::take(&mut self.unpersisted) {
-                batch.changes.into_iter().for_each(|change| self.disk.apply(change));
-                self.edge.handle_persisted(batch.ticket);
-            }
+            self.persist();
+        }
+    }
+
+    /// A slow disk is done with what it had.
+    pub(crate) fn persist(&mut self) {
+        for batch in std::mem::take(&mut self.unpersisted) {
+            batch.changes.into_iter().for_each(|change| self.disk.apply(change));
+            self.edge.handle_persisted(batch.ticket);
         }
     }
 
