@@ -2,8 +2,8 @@
 //!
 //! 1. Asked by the peripheral ([`Gateway::handle_deregistration`]), by the application or the M2M user
 //!    (`deregister_from_above`), or by the lifetime running out (`on_lifetime_over`): `end` finds the
-//!    groups, ends the registration, settles what waited for the peripheral with outcome `left`, and
-//!    returns the allocation to its initial state.
+//!    groups, ends the registration, settles what waited for the peripheral with outcome `left` (unless it
+//!    has answered already), and returns the allocation to its initial state.
 //! 2. Peripheral id and group ids go to the application through the up log: `tell_deregistered`.
 //! 3. Unless the peripheral asked itself, it is told as its protocol allows: `dismiss`.
 
@@ -58,6 +58,8 @@ impl Gateway {
 
     /// Steps 1 and 2. Whether there was a registration to end.
     pub(super) fn end(&mut self, now: Time, slot: Slot, cause: EndCause) -> bool {
+        // No acknowledgement is to come.
+        self.settle_by_early_answer(now, slot);
         let Some(registration) = self.registry.deregister(slot) else { return false };
         for timer in [Timer::Presence(slot), Timer::Lifetime(slot), Timer::Answer(slot), Timer::Wake(slot)] {
             self.timers.clear(timer);

@@ -293,16 +293,15 @@ impl Gateway {
             return true;
         }
         // It went to standby meanwhile.
-        let request = waiting.request;
-        if let Some((answer, token)) = in_flight.answer.take().map(|early| *early) {
+        if in_flight.answer.is_some() {
             // It has answered what it got before, and no acknowledgement is to come.
-            self.settle(now, slot, request, Outcome::Executed { answer });
-            self.outbox.effect(Effect::Taken { slot, token });
+            self.settle_by_early_answer(now, slot);
             return false;
         }
         // It is put to it at its next word as if nothing had been.
         waiting.is_repeat = in_flight.passage != Passage::Unsent;
         waiting.tries -= 1;
+        let request = waiting.request;
         registration.in_flight = None;
         self.deliveries.end(now, Some(request));
         false
@@ -315,15 +314,25 @@ impl Gateway {
         let Some(in_flight) = &mut registration.in_flight else { return };
         let request = waiting.request;
         in_flight.is_acknowledged = true;
-        if let Some((answer, token)) = in_flight.answer.take().map(|early| *early) {
-            self.settle(now, slot, request, Outcome::Executed { answer });
-            self.outbox.effect(Effect::Taken { slot, token });
+        if in_flight.answer.is_some() {
+            self.settle_by_early_answer(now, slot);
         } else if self.requests.get(&request).is_some_and(|taken| taken.request.receipt == Receipt::Delivered) {
             self.settle(now, slot, request, Outcome::Delivered);
         } else {
             self.timers.set(Timer::Answer(slot), now + self.config.answer_time);
         }
         self.pump_all(now);
+    }
+
+    /// An answer that came before the acknowledgement of its delivery counts, if there is one.
+    pub(super) fn settle_by_early_answer(&mut self, now: Time, slot: Slot) {
+        let Some(registration) = self.registry.registration_mut(slot) else { return };
+        let early = registration.in_flight.as_mut().and_then(|in_flight| in_flight.answer.take());
+        if let (Some(early), Some(waiting)) = (early, registration.waiting.first()) {
+            let ((answer, token), request) = (*early, waiting.request);
+            self.settle(now, slot, request, Outcome::Executed { answer });
+            self.outbox.effect(Effect::Taken { slot, token });
+        }
     }
 
     /// The peripheral answers a request. [`Effect::Taken`] with `token` follows when the answer is

@@ -189,6 +189,20 @@ fn an_answer_before_the_acknowledgement_counts_and_is_taken_with_it() {
 }
 
 #[test]
+fn who_answers_and_leaves_before_it_acknowledges_has_answered() {
+    let mut world = World::with_members(1);
+    world.send(GroupRequest { receipt: Receipt::Executed, ..request(1, world.now + HOUR) });
+    world.send(request(2, world.now + HOUR));
+    world.answer("p0", 1, "done");
+    let slot = world.slot("p0");
+    world.gateway.handle_deregistration(world.now, slot);
+    world.run();
+    assert_eq!(world.outcome(1, "p0"), Some(executed("done")));
+    assert!(world.effects.contains(&Effect::Taken { slot, token: 1 }), "it would keep its answer for ever");
+    assert_eq!(world.outcome(2, "p0"), Some(Outcome::Left));
+}
+
+#[test]
 fn an_answer_that_does_not_come_is_a_failure_and_the_next_request_goes_on() {
     let mut world = World::with_members(1);
     world.send(GroupRequest { receipt: Receipt::Executed, ..request(1, world.now + HOUR) });
