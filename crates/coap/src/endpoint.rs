@@ -30,7 +30,8 @@ pub struct Config {
     pub limits: Limits,
     /// The largest block that goes out, and that is asked for.
     pub block_size: BlockSize,
-    /// How long the response to a request is waited for once the request has arrived.
+    /// How long the response to a request is waited for once the request has arrived. By default as long as anybody
+    /// waits for the arrival: whoever has died since will not say so.
     pub response_timeout: Duration,
 }
 
@@ -41,7 +42,7 @@ impl Default for Config {
             transmission,
             limits: Limits::default(),
             block_size: BlockSize::MAX,
-            response_timeout: transmission.exchange_lifetime(),
+            response_timeout: transmission.transmit_wait(),
         }
     }
 }

@@ -37,6 +37,13 @@ impl Transmission {
         self.first_wait_max() * ((1 << u32::from(self.max_retransmit.min(Self::DOUBLINGS_MAX))) - 1)
     }
 
+    /// From the first transmission until nobody waits for an acknowledgement any more (RFC 7252 §4.8.2,
+    /// `MAX_TRANSMIT_WAIT`).
+    #[must_use]
+    pub fn transmit_wait(&self) -> Duration {
+        2 * self.span() + self.first_wait_max()
+    }
+
     /// How long the id of a confirmable message may not be used again (`EXCHANGE_LIFETIME`).
     #[must_use]
     pub fn exchange_lifetime(&self) -> Duration {
@@ -97,6 +104,7 @@ mod tests {
     fn the_derived_times_are_those_of_the_standard() {
         let transmission = Transmission::default();
         assert_eq!(transmission.span(), Duration::from_secs(45));
+        assert_eq!(transmission.transmit_wait(), Duration::from_secs(93));
         assert_eq!(transmission.exchange_lifetime(), Duration::from_secs(247));
         assert_eq!(transmission.non_lifetime(), Duration::from_secs(145));
     }

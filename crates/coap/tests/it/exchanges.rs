@@ -179,7 +179,7 @@ fn an_acknowledged_request_is_not_sent_again_and_waits_for_its_response() {
     let request = desk.sent();
     desk.receive(&Wire::ack(Code::EMPTY, request.message_id));
     assert_eq!(desk.event(), Event::Acknowledged { exchange, peer: PEER });
-    desk.sleep_secs(200);
+    desk.sleep_secs(90);
     desk.expect_silence();
     let separate = Wire::con(Code::CONTENT, 0xad7b).token(&request.token).payload("22.3 C");
     desk.receive(&separate);

@@ -28,6 +28,8 @@ struct Desk {
     server: Endpoint<usize>,
     /// What the server says to whoever wants to register.
     verdict: Code,
+    /// Whether it does nothing but acknowledge what is asked, as a server that has died since.
+    answers_nothing: bool,
     /// Of so many datagrams, one is lost.
     lost_of: Option<u32>,
     datagrams: u32,
@@ -59,6 +61,7 @@ impl Desk {
             share: Share::new((0..count).map(peripheral).collect(), [1; 16]),
             server: Endpoint::new(Config::default(), [2; 16]),
             verdict: Code::CREATED,
+            answers_nothing: false,
             lost_of: None,
             datagrams: 0,
             registered: BTreeMap::new(),
@@ -123,6 +126,7 @@ impl Desk {
 
     fn on_event(&mut self, event: Event<usize>) {
         match event {
+            Event::Request { .. } if self.answers_nothing => {}
             Event::Request { handle, peer, request, .. } => {
                 let request = carriage::from_coap_request(&request).expect("a method of LwM2M");
                 let response = self.serve(peer, &request);
@@ -338,6 +342,19 @@ fn a_server_that_is_silent_is_told_and_tried_again() {
     desk.lost_of = None;
     desk.pass(Duration::from_secs(10));
     assert_eq!(desk.take_happened(), [connected(Session::New)]);
+}
+
+#[test]
+fn a_server_that_has_died_since_it_acknowledged_is_asked_again_no_later_than_one_that_is_silent() {
+    let mut desk = Desk::new(1, Behaviour::steady());
+    desk.answers_nothing = true;
+    desk.pass(Duration::from_secs(5));
+    assert_eq!(desk.take_happened(), []);
+    desk.answers_nothing = false;
+    desk.pass(Duration::from_secs(95));
+    let [Happening::Disconnected(Ending::Broken { .. }), Happening::Connected { .. }] = &desk.take_happened()[..] else {
+        panic!("it still waits");
+    };
 }
 
 #[test]
