@@ -62,7 +62,8 @@ impl Course {
             links.push(proxy);
         }
         let witness = Witness::start(&fleet, &system, self.seed);
-        assert_eq!(missing(&system, &fleet).await, [""; 0], "everybody registers when nothing is wrong");
+        let attendance = Attendance::wait_for(&system, &fleet).await;
+        assert_eq!(attendance.missing, [""; 0], "everybody registers when nothing is wrong");
 
         let began = Instant::now();
         let submitter = Submitter::start(system.client.clone(), self.seed, self.deadline());
@@ -75,19 +76,21 @@ impl Course {
         let (toll, links, disk) = trouble.end();
 
         self.come_to_rest(&system, &accepted).await;
-        let missing = missing(&system, &fleet).await;
-        let books = audit::Books::read(&system, &accepted).await;
+        let attendance = Attendance::wait_for(&system, &fleet).await;
+        // Nobody is promised anything any more, and all that was is told: then the books can be read.
         let seen = witness.stop();
         self.logs_are_empty(&system).await;
+        let books = audit::Books::read(&system, &accepted).await;
         let evidence = Evidence { fleet: &fleet, accepted: &accepted, seen: &seen, toll: &toll, books: &books };
         let mut ledger = audit::compare(&evidence);
-        audit::attendance(&evidence, &missing, &mut ledger);
+        audit::attendance(&evidence, &attendance.missing, &mut ledger);
         system.platform.kill();
         system.application.kill();
         system.gateways.values_mut().for_each(|gateway| gateway.part.kill());
         tokio::task::block_in_place(|| audit::stores(&system, &mut ledger));
         ledger.tell("seed", self.seed);
         ledger.tell("seconds of trouble", self.trouble.as_secs());
+        ledger.tell("seconds until the last was registered again", attendance.after.as_secs());
         ledger.tell("seconds in all", began.elapsed().as_secs());
         drop((links, disk));
         ledger
@@ -143,17 +146,28 @@ impl Drop for Program {
     }
 }
 
-/// Who is not registered, even after a while.
-async fn missing(system: &System, fleet: &Fleet) -> Vec<String> {
-    let until = Instant::now() + REST_PATIENCE;
-    loop {
-        let known = system.configuration("all").await;
-        let ids = fleet.members.iter().map(|member| member.id.to_string());
-        let missing: Vec<String> = ids.filter(|id| !known.contains_key(id)).collect();
-        if missing.is_empty() || Instant::now() > until {
-            return missing;
+/// Who is registered.
+struct Attendance {
+    /// Who is not, even after a while.
+    missing: Vec<String>,
+    /// How long it took.
+    after: Duration,
+}
+
+impl Attendance {
+    /// Until all are there, or somebody could have been for long.
+    async fn wait_for(system: &System, fleet: &Fleet) -> Self {
+        let began = Instant::now();
+        loop {
+            let known = system.configuration("all").await;
+            let ids = fleet.members.iter().map(|member| member.id.to_string());
+            let missing: Vec<String> = ids.filter(|id| !known.contains_key(id)).collect();
+            let after = began.elapsed();
+            if missing.is_empty() || after > REST_PATIENCE {
+                return Self { missing, after };
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
         }
-        tokio::time::sleep(LOOK_INTERVAL).await;
     }
 }
 
