@@ -4,7 +4,6 @@
 //! 2. When it is answered, the answer is remembered with it.
 //! 3. When it comes again, the answer goes out again, and nothing else happens.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bugle_core::Time;
@@ -29,12 +28,13 @@ pub(crate) enum Answer {
 
 #[derive(Debug)]
 struct Entry {
+    known: Known,
     until: Time,
     answer: Answer,
 }
 
 /// Enough of a token to tell it from others: there are many messages to remember (FNV-1a, folded).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct TokenDigest([u8; 2]);
 
 impl TokenDigest {
@@ -45,8 +45,16 @@ impl TokenDigest {
     }
 }
 
-/// What a message of one peer is known by.
-type Known = (MessageId, TokenDigest);
+/// What a message of one peer is known by. One with another token is another: whoever has taken over an address knows
+/// nothing of the ids that were used there, and would be given somebody else's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Known(MessageId, TokenDigest);
+
+impl From<(MessageId, Token)> for Known {
+    fn from((message_id, token): (MessageId, Token)) -> Self {
+        Self(message_id, TokenDigest::of(token))
+    }
+}
 
 /// There is no room to remember one more message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +62,9 @@ pub(crate) struct Full;
 
 #[derive(Debug)]
 pub(crate) struct Remembered {
-    messages: BTreeMap<(PeerIndex, Known), Entry>,
+    /// By peer. Mostly it is one message or none, and there are many peers: so no room is kept for more.
+    of_peers: Vec<Box<[Entry]>>,
+    messages: usize,
     bytes: usize,
     /// By how much less long a non-confirmable message is remembered.
     non_confirmable_less: Duration,
@@ -63,26 +73,21 @@ pub(crate) struct Remembered {
 impl Remembered {
     pub(crate) fn new(transmission: &Transmission) -> Self {
         let non_confirmable_less = transmission.exchange_lifetime().saturating_sub(transmission.non_lifetime());
-        Self { messages: BTreeMap::new(), bytes: 0, non_confirmable_less }
+        Self { of_peers: Vec::new(), messages: 0, bytes: 0, non_confirmable_less }
     }
 
-    /// What to do about a message if it came before. One with another token is another: whoever has taken over an
-    /// address knows nothing of the ids that were used there, and would be given somebody else's answer.
-    pub(crate) fn answer(
-        &self,
-        now: Time,
-        peer: PeerIndex,
-        (message_id, token): (MessageId, Token),
-    ) -> Option<&Answer> {
-        let known = (message_id, TokenDigest::of(token));
-        self.messages.get(&(peer, known)).filter(|entry| entry.until > now).map(|entry| &entry.answer)
+    /// What to do about a message if it came before.
+    pub(crate) fn answer(&self, now: Time, peer: PeerIndex, message: (MessageId, Token)) -> Option<&Answer> {
+        let known = message.into();
+        let entry = self.of(peer).iter().find(|entry| entry.known == known)?;
+        (entry.until > now).then_some(&entry.answer)
     }
 
     /// Remembers a message. If its peer has too many, the one that came first gives way.
     pub(crate) fn remember(
         &mut self,
         peer: PeerIndex,
-        (message_id, token): (MessageId, Token),
+        message: (MessageId, Token),
         until: Time,
         answer: Answer,
         limits: &Limits,
@@ -90,21 +95,44 @@ impl Remembered {
         if self.bytes >= limits.remembered_bytes_max {
             return Err(Full);
         }
-        if self.of(peer).count() >= limits.remembered_per_peer_max {
-            let answered = self.of(peer).filter(|(_, entry)| !matches!(entry.answer, Answer::Pending(_)));
-            let (oldest, _) = answered.min_by_key(|(_, entry)| self.came(entry)).ok_or(Full)?;
-            self.remove(peer, oldest);
+        let entry = Entry { known: message.into(), until, answer };
+        let entries = self.of(peer);
+        let place = match entries.iter().position(|other| other.known == entry.known) {
+            None if entries.len() >= limits.remembered_per_peer_max => {
+                let answered = entries.iter().enumerate().filter(|(_, other)| !other.is_pending());
+                let (oldest, _) = answered.min_by_key(|(_, other)| self.came(other)).ok_or(Full)?;
+                Some(oldest)
+            }
+            place => place,
+        };
+        self.bytes += entry.answer.heap_bytes();
+        match place {
+            Some(place) => {
+                let former = std::mem::replace(&mut self.of_peers[peer.index()][place], entry);
+                self.bytes -= former.answer.heap_bytes();
+            }
+            None => self.add(peer, entry),
         }
-        let known = (message_id, TokenDigest::of(token));
-        self.remove(peer, known);
-        self.bytes += answer.heap_bytes();
-        self.messages.insert((peer, known), Entry { until, answer });
         Ok(())
     }
 
+    fn add(&mut self, peer: PeerIndex, entry: Entry) {
+        if peer.index() >= self.of_peers.len() {
+            self.of_peers.resize_with(peer.index() + 1, Box::default);
+        }
+        let entries = &mut self.of_peers[peer.index()];
+        let mut more = std::mem::take(entries).into_vec();
+        more.reserve_exact(1);
+        more.push(entry);
+        *entries = more.into_boxed_slice();
+        self.messages += 1;
+    }
+
     /// Changes what is done when a message comes again. One that is forgotten stays so.
-    pub(crate) fn settle(&mut self, peer: PeerIndex, (message_id, token): (MessageId, Token), answer: Answer) {
-        if let Some(entry) = self.messages.get_mut(&(peer, (message_id, TokenDigest::of(token)))) {
+    pub(crate) fn settle(&mut self, peer: PeerIndex, message: (MessageId, Token), answer: Answer) {
+        let known = message.into();
+        let entries = self.of_peers.get_mut(peer.index()).map_or(&mut [][..], |entries| entries);
+        if let Some(entry) = entries.iter_mut().find(|entry| entry.known == known) {
             self.bytes += answer.heap_bytes();
             self.bytes -= entry.answer.heap_bytes();
             entry.answer = answer;
@@ -113,22 +141,31 @@ impl Remembered {
 
     /// Forgets what need not be remembered of a peer any more. Whether anything is left.
     pub(crate) fn purge(&mut self, now: Time, peer: PeerIndex) -> bool {
-        let over: Vec<_> = self.of(peer).filter(|(_, entry)| entry.until <= now).map(|(id, _)| id).collect();
-        for known in over {
-            self.remove(peer, known);
+        if self.of(peer).iter().any(|entry| entry.until <= now) {
+            let mut entries = std::mem::take(&mut self.of_peers[peer.index()]).into_vec();
+            for over in entries.extract_if(.., |entry| entry.until <= now) {
+                self.messages -= 1;
+                self.bytes -= over.answer.heap_bytes();
+            }
+            self.of_peers[peer.index()] = entries.into_boxed_slice();
         }
-        self.of(peer).next().is_some()
+        !self.of(peer).is_empty()
     }
 
     /// Forgets all of a peer. Its requests that are not answered.
     pub(crate) fn forget(&mut self, peer: PeerIndex) -> Vec<RequestHandle> {
-        let pending = |(_, entry): (_, &Entry)| match entry.answer {
+        let pending = |entry: &Entry| match entry.answer {
             Answer::Pending(handle) => Some(handle),
             Answer::Silence | Answer::Again(_) => None,
         };
-        let unanswered = self.of(peer).filter_map(pending).collect();
+        let unanswered = self.of(peer).iter().filter_map(pending).collect();
         self.purge(Time::MAX, peer);
         unanswered
+    }
+
+    /// Gives back the memory of those that are gone, when all are.
+    pub(crate) fn shrink(&mut self) {
+        self.of_peers = Vec::new();
     }
 
     /// Orders messages that are answered by when they came. Only a non-confirmable one is answered by silence.
@@ -139,20 +176,18 @@ impl Remembered {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.messages.len()
+    pub(crate) const fn len(&self) -> usize {
+        self.messages
     }
 
-    fn of(&self, peer: PeerIndex) -> impl Iterator<Item = (Known, &Entry)> {
-        let (first, last) = (TokenDigest([u8::MIN; 2]), TokenDigest([u8::MAX; 2]));
-        let range = (peer, (MessageId::new(0), first))..=(peer, (MessageId::new(u16::MAX), last));
-        self.messages.range(range).map(|((_, known), entry)| (*known, entry))
+    fn of(&self, peer: PeerIndex) -> &[Entry] {
+        self.of_peers.get(peer.index()).map_or(&[], |entries| entries)
     }
+}
 
-    fn remove(&mut self, peer: PeerIndex, known: Known) {
-        if let Some(entry) = self.messages.remove(&(peer, known)) {
-            self.bytes -= entry.answer.heap_bytes();
-        }
+impl Entry {
+    const fn is_pending(&self) -> bool {
+        matches!(self.answer, Answer::Pending(_))
     }
 }
 

@@ -21,7 +21,7 @@ impl PeerIndex {
         Self(number)
     }
 
-    const fn index(self) -> usize {
+    pub(crate) const fn index(self) -> usize {
         self.0 as usize
     }
 }

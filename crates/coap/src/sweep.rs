@@ -54,6 +54,7 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
             self.timers.push(now + pause.max(Duration::from_millis(1)), Timer::Sweep);
         } else {
             self.peers.shrink();
+            self.remembered.shrink();
         }
     }
 
