@@ -31,8 +31,12 @@ impl Tree {
 
     /// Sets a value, whatever a server may do there.
     pub(super) fn set(&mut self, path: Path, value: Value) {
-        self.add_resource(path);
-        self.values.insert(path, value);
+        if let Some(known) = self.values.get_mut(&path) {
+            *known = value;
+        } else {
+            self.add_resource(path);
+            self.values.insert(path, value);
+        }
     }
 
     /// A value.
