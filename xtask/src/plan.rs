@@ -33,6 +33,7 @@ const CHECK: &[Step] = &[
 const TEST: &[Step] = &[
     LAYOUT,
     FORMAT,
+    Step { name: "room on the disk", action: Call(setup::disk), on_failure: Stop },
     Step { name: "install Debian packages", action: Call(setup::debian_packages), on_failure: Stop },
     Step { name: "install Python packages", action: Call(setup::python_packages), on_failure: Stop },
     Step { name: "install Node packages", action: Call(setup::node_packages), on_failure: Stop },

@@ -60,8 +60,34 @@ const FUZZER: CargoTool = CargoTool { name: "cargo-fuzz", version: "0.13.2" };
 /// Three minutes to build, once.
 const LICENCE_CHECK: CargoTool = CargoTool { name: "cargo-deny", version: "0.20.2" };
 
+/// What a run from a clean clone writes at the least, below `target` and into the folders of tests.
+const RUN_KIB: u64 = 6 << 20;
+
 /// Stands in for `policy-rc.d` while packages are installed, and says that no service is to be started.
 const NO_SERVICES: &str = "/usr/sbin/policy-rc.d";
+
+/// Room on the disk for what the run is going to write. A linker that finds none says "bus error", and that late.
+pub(crate) fn disk(workspace: &Workspace) -> anyhow::Result<Tally> {
+    let last_number = |program: &str, arguments: &[&str], path: &Path| {
+        let output = command(workspace, program).args(arguments).arg(path).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        text.lines().last()?.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    let free =
+        last_number("df", &["-k", "--output=avail"], &workspace.target).context("df does not say what is free")?;
+    let written = last_number("du", &["-sk"], &workspace.target).unwrap_or_default();
+    let needed = RUN_KIB.saturating_sub(written);
+    ensure!(
+        free >= needed,
+        "a run writes another {} MiB at least, and only {} MiB are free where {} is: make room, or have \
+         CARGO_TARGET_DIR name a folder on another disk",
+        needed >> 10,
+        free >> 10,
+        workspace.target.display(),
+    );
+    println!("{} MiB are free", free >> 10);
+    Ok(Tally::PASSED)
+}
 
 /// Debian's packages: those that are missing, with one `apt-get update`.
 pub(crate) fn debian_packages(workspace: &Workspace) -> anyhow::Result<Tally> {

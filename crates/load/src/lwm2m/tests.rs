@@ -352,7 +352,8 @@ fn a_server_that_has_died_since_it_acknowledged_is_asked_again_no_later_than_one
     assert_eq!(desk.take_happened(), []);
     desk.answers_nothing = false;
     desk.pass(Duration::from_secs(95));
-    let [Happening::Disconnected(Ending::Broken { .. }), Happening::Connected { .. }] = &desk.take_happened()[..] else {
+    let [Happening::Disconnected(Ending::Broken { .. }), Happening::Connected { .. }] = &desk.take_happened()[..]
+    else {
         panic!("it still waits");
     };
 }
