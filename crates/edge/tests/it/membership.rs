@@ -167,6 +167,24 @@ fn a_peripheral_that_has_left_and_says_no_more_may_stay_connected() {
 }
 
 #[test]
+fn who_answers_and_leaves_before_it_acknowledges_hears_that_both_are_taken() {
+    let mut world = World::new(&["p"]);
+    let connection = world.join("p");
+    let id = world.request(1, Receipt::Executed);
+    world.replies(connection);
+    world.publish_as(78, connection, QoS::AtLeastOnce, format!("bugle/p/responses/{id}"), "done");
+    assert_eq!(world.replies(connection), []);
+    world.publish_as(79, connection, QoS::AtLeastOnce, "bugle/p/deregister".into(), "");
+    let replies = world.replies(connection);
+    assert!(matches!(
+        &replies[..],
+        [v5::Packet::PublishAck(answer), v5::Packet::PublishAck(leaving)]
+            if (answer.packet_id.get(), leaving.packet_id.get()) == (78, 79)
+    ));
+    assert!(matches!(world.only_outcome(id), Outcome::Executed { .. }));
+}
+
+#[test]
 fn connecting_twice_takes_the_session_over() {
     let mut world = World::new(&["p"]);
     let first = world.join("p");
