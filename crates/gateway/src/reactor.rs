@@ -40,6 +40,9 @@ const WAKER: Token = Token(usize::MAX);
 const EVENTS_MAX: usize = 4_096;
 /// Commands taken in one turn, so that peripherals are served between them.
 const COMMANDS_MAX: usize = 8_192;
+/// What is sent in one turn, so that the answers of the first members of a large group are taken while the last are
+/// still to be asked, and nobody else waits for all of it.
+const SENT_MAX: usize = 1_024;
 
 /// Why the gateway cannot go on. The fault is of the system.
 #[derive(Debug, Error)]
@@ -110,8 +113,9 @@ impl Reactor {
         let mut events = Events::with_capacity(EVENTS_MAX);
         let mut batches = self.datagrams.batches();
         let mut is_stopping = false;
+        let mut has_more = false;
         loop {
-            let timeout = self.timeout(self.clock.now());
+            let timeout = if has_more { Some(Duration::ZERO) } else { self.timeout(self.clock.now()) };
             if let Err(error) = self.poll.poll(&mut events, timeout)
                 && error.kind() != std::io::ErrorKind::Interrupted
             {
@@ -129,9 +133,9 @@ impl Reactor {
             self.datagrams.serve(now, &mut self.edge, &mut batches);
             is_stopping |= self.take_commands(now)?;
             self.edge.handle_timeout(now);
-            self.carry_out(now, &mut batches);
+            has_more = self.carry_out(now, &mut batches);
             self.datagrams.flush(&mut batches);
-            if is_stopping && self.keeper.is_idle() {
+            if is_stopping && !has_more && self.keeper.is_idle() {
                 self.sockets.flush_all();
                 return Ok(());
             }
@@ -201,14 +205,23 @@ impl Reactor {
         }
     }
 
-    /// Does what the edge wants done.
-    fn carry_out(&mut self, now: Time, batches: &mut [Batches]) {
+    /// Does what the edge wants done, and says whether it may want more.
+    fn carry_out(&mut self, now: Time, batches: &mut [Batches]) -> bool {
         self.keeper.retry_if_due(now);
         let (mut up_available, mut down_acknowledged) = (None, None);
-        while let Some(output) = self.edge.poll_output(now) {
+        let mut sent = 0;
+        while sent < SENT_MAX
+            && let Some(output) = self.edge.poll_output(now)
+        {
             match output {
-                Output::Transmit { connection, bytes } => self.sockets.transmit(connection, bytes),
-                Output::Datagram { peer, datagram } => self.datagrams.transmit(peer, datagram, batches),
+                Output::Transmit { connection, bytes } => {
+                    sent += 1;
+                    self.sockets.transmit(connection, bytes);
+                }
+                Output::Datagram { peer, datagram } => {
+                    sent += 1;
+                    self.datagrams.transmit(peer, datagram, batches);
+                }
                 Output::Close { connection } => {
                     self.edge.handle_closed(now, connection);
                     self.sockets.close(now, connection);
@@ -230,6 +243,7 @@ impl Reactor {
             self.progress.down_acknowledged.send_replace(through);
         }
         self.sockets.expire(now);
+        sent == SENT_MAX
     }
 
     fn status(&self) -> Status {
