@@ -11,6 +11,7 @@ mod conformance;
 mod list;
 mod load;
 mod logs;
+mod members;
 mod names;
 mod nesting;
 mod retention;
@@ -49,6 +50,7 @@ const LAYOUT: Layout = Layout {
         include_str!("platform/members.sql"),
         include_str!("platform/manner.sql"),
         include_str!("platform/wakes.sql"),
+        include_str!("platform/pages.sql"),
     ],
 };
 
@@ -422,6 +424,6 @@ impl PlatformStore {
         after: MemberCursor,
         limit: u32,
     ) -> Answer<Vec<(MemberCursor, MemberRecord)>, StoreError> {
-        self.read(move |connection| list::members(connection, id, shown, &after, limit))
+        self.read(move |connection| members::list(connection, id, shown, &after, limit))
     }
 }

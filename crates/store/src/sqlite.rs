@@ -23,4 +23,4 @@ pub use database::{Answer, Database};
 pub use error::{OpenError, StoreError};
 pub use layout::Layout;
 pub use measures::Measures;
-pub use rusqlite::{Connection, OptionalExtension, Row, params};
+pub use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};

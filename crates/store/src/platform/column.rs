@@ -3,7 +3,6 @@
 use std::fmt::Display;
 
 use bugle_core::Time;
-use rusqlite::RowIndex;
 use rusqlite::types::{FromSql, ValueRef};
 use serde::de::DeserializeOwned;
 use serde::de::value::StrDeserializer;
@@ -43,30 +42,23 @@ pub(super) fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Statement(error.to_string()))
 }
 
-/// A column, by its name, or by its position where there are many rows: a name is looked for among all.
-pub(super) trait Column: RowIndex + Display + Copy {}
-
-impl Column for &str {}
-
-impl Column for usize {}
-
 /// The value of a column with this type.
-pub(super) fn plain<T: FromSql>(row: &Row<'_>, column: impl Column) -> Result<T, StoreError> {
+pub(super) fn plain<T: FromSql>(row: &Row<'_>, column: &str) -> Result<T, StoreError> {
     Ok(row.get(column)?)
 }
 
 /// The time in a column.
-pub(super) fn time(row: &Row<'_>, column: impl Column) -> Result<Time, StoreError> {
+pub(super) fn time(row: &Row<'_>, column: &str) -> Result<Time, StoreError> {
     plain::<u64>(row, column).map(Time::from_millis)
 }
 
 /// The time in a column that may be empty.
-pub(super) fn time_option(row: &Row<'_>, column: impl Column) -> Result<Option<Time>, StoreError> {
+pub(super) fn time_option(row: &Row<'_>, column: &str) -> Result<Option<Time>, StoreError> {
     Ok(plain::<Option<u64>>(row, column)?.map(Time::from_millis))
 }
 
 /// The value whose word is in a column.
-pub(super) fn from_word<T: for<'de> Deserialize<'de>>(row: &Row<'_>, column: impl Column) -> Result<T, StoreError> {
+pub(super) fn from_word<T: for<'de> Deserialize<'de>>(row: &Row<'_>, column: &str) -> Result<T, StoreError> {
     let text = text(row, column)?;
     T::deserialize(StrDeserializer::<serde::de::value::Error>::new(text)).map_err(|error| damaged(column, &error))
 }
@@ -74,7 +66,7 @@ pub(super) fn from_word<T: for<'de> Deserialize<'de>>(row: &Row<'_>, column: imp
 /// The value whose word is in a column that may be empty.
 pub(super) fn from_word_option<T: for<'de> Deserialize<'de>>(
     row: &Row<'_>,
-    column: impl Column,
+    column: &str,
 ) -> Result<Option<T>, StoreError> {
     match row.get_ref(column)? {
         ValueRef::Null => Ok(None),
@@ -83,15 +75,12 @@ pub(super) fn from_word_option<T: for<'de> Deserialize<'de>>(
 }
 
 /// The value whose JSON is in a column.
-pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: impl Column) -> Result<T, StoreError> {
+pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Result<T, StoreError> {
     serde_json::from_str(text(row, column)?).map_err(|error| damaged(column, &error))
 }
 
 /// The value whose JSON is in a column that may be empty.
-pub(super) fn from_json_option<T: DeserializeOwned>(
-    row: &Row<'_>,
-    column: impl Column,
-) -> Result<Option<T>, StoreError> {
+pub(super) fn from_json_option<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Result<Option<T>, StoreError> {
     match row.get_ref(column)? {
         ValueRef::Null => Ok(None),
         _ => from_json(row, column).map(Some),
@@ -99,13 +88,8 @@ pub(super) fn from_json_option<T: DeserializeOwned>(
 }
 
 /// The text in a column.
-pub(super) fn text<'r>(row: &'r Row<'_>, column: impl Column) -> Result<&'r str, StoreError> {
+pub(super) fn text<'r>(row: &'r Row<'_>, column: &str) -> Result<&'r str, StoreError> {
     row.get_ref(column)?.as_str().map_err(|error| damaged(column, &error))
-}
-
-/// The text in a column that may be empty.
-pub(super) fn text_option<'r>(row: &'r Row<'_>, column: impl Column) -> Result<Option<&'r str>, StoreError> {
-    row.get_ref(column)?.as_str_or_null().map_err(|error| damaged(column, &error))
 }
 
 pub(super) fn damaged(column: impl Display, error: &dyn Display) -> StoreError {

@@ -21,11 +21,10 @@ use bugle_core::{
     Abort, Activation, AllocationNotice, ApplicationId, Content, Deregistered, Description, EndCause, Event, Evidence,
     FailuresMax, GatewayId, GroupId, InitialState, LateJoiners, MemberOutcome, Operation, Origin, Outcome, Pacing,
     PeripheralId, Presence, PresenceChanged, Priority, Protocol, Receipt, RegistrationAsked, RegistrationId, RequestId,
-    Sighting, Sleepers, Stage, Time, UpEntry, Wakes,
+    Sleepers, Time, UpEntry, Wakes,
 };
 
 use super::{Failure, Performed, PlatformStore};
-use crate::sqlite::Connection;
 
 macro_rules! conformance {
     ($backend:ident, $open:expr, $($module:ident::$check:ident,)*) => {
@@ -62,6 +61,7 @@ conformance! {
     requests::members_are_kept_with_where_they_were_seen_on_the_way,
     requests::receipts_find_their_members_wherever_these_lie,
     requests::members_are_added_among_those_that_are_there,
+    requests::many_members_are_found_and_listed_whatever_is_known_of_them,
     requests::requests_are_listed_the_latest_first,
     requests::an_idempotency_key_is_remembered,
     requests::a_request_that_includes_late_joiners_is_kept_as_one,
@@ -99,30 +99,6 @@ fn a_store_that_was_closed_goes_on_where_it_was() {
     let store = PlatformStore::open(&path).expect("opens again");
     let applied = up(&store, "gw1", 1, vec![allocated("m1", &["east"]), allocated("m2", &["east"])]);
     assert_eq!(applied.up_applied, 2);
-}
-
-#[test]
-fn deliveries_are_written_over_what_their_members_keep_for_them() {
-    let folder = tempfile::TempDir::new().expect("a folder");
-    let path = folder.path().join("platform.db");
-    let store = PlatformStore::open(&path).expect("opens");
-    add_gateway(&store, "gw1");
-    up(&store, "gw1", 1, vec![allocated("m0000", &["east"])]);
-    let id = perform(&store, submission(1), NOW);
-    let pages = || -> u64 {
-        let connection = Connection::open(&path).expect("it is there");
-        let sql = "SELECT count(*) FROM dbstat WHERE name = 'member'";
-        connection.query_row(sql, [], |row| row.get(0)).expect("counted")
-    };
-    let members: Vec<_> = (0..1_000).map(|number| peripheral(&format!("m{number:04}"))).collect();
-    up(&store, "gw1", 2, vec![UpEntry::MembersFixed { request: id, members: members.clone(), is_last: true }]);
-    let waiting = pages();
-    let seen = vec![Sighting { stage: Stage::Sent, at: NOW }];
-    let delivered = |peripheral| MemberOutcome { peripheral, outcome: Outcome::Delivered, at: NOW, seen: seen.clone() };
-    let receipts = members.into_iter().map(delivered).collect();
-    up(&store, "gw1", 3, vec![UpEntry::Receipts { request: id, receipts }]);
-    assert_eq!(pages(), waiting);
-    assert!(waiting > 10, "the members are on {waiting} pages");
 }
 
 const NOW: Time = Time::from_millis(1_700_000_000_000);

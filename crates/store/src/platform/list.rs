@@ -13,7 +13,7 @@ use super::column::{from_word, json, plain, time, time_option};
 use super::load::{all, count, one};
 use super::names::Names;
 use super::nesting;
-use super::row::{self, select_members, select_peripherals, select_requests};
+use super::row::{self, select_peripherals, select_requests};
 use crate::sqlite::{Connection, Row, StoreError, params};
 
 /// A page of rows, each with its number, by which the next page is asked for.
@@ -363,8 +363,8 @@ fn count_accepted(connection: &Connection, record: &mut RequestRecord) -> Result
             JOIN "group" ON "group".application = request.application AND "group".id = request."group"
             JOIN group_gateway ON group_gateway."group" = "group".number
                 AND group_gateway.gateway = request_gateway.gateway
-            WHERE request.number = ?1 AND NOT EXISTS (SELECT 1 FROM member
-                WHERE member.request = request.number AND member.gateway = request_gateway.gateway)"#
+            WHERE request.number = ?1 AND NOT EXISTS (SELECT 1 FROM member_page AS page
+                WHERE page.request = request.number AND page.gateway = request_gateway.gateway)"#
     } else {
         r#"SELECT count(DISTINCT peripheral.number) AS accepted FROM request
             JOIN request_gateway ON request_gateway.request = request.number AND NOT is_fixed
@@ -372,8 +372,8 @@ fn count_accepted(connection: &Connection, record: &mut RequestRecord) -> Result
                 OR "group".id IN (SELECT value FROM json_each(request.contained)))
             JOIN place ON place."group" = "group".number AND is_member
             JOIN peripheral ON peripheral.number = place.peripheral AND peripheral.gateway = request_gateway.gateway
-            WHERE request.number = ?1 AND NOT EXISTS (SELECT 1 FROM member
-                WHERE member.request = request.number AND member.gateway = request_gateway.gateway)"#
+            WHERE request.number = ?1 AND NOT EXISTS (SELECT 1 FROM member_page AS page
+                WHERE page.request = request.number AND page.gateway = request_gateway.gateway)"#
     };
     let accepted = one(connection, sql, [record.id.number()], |row| plain(row, "accepted"))?;
     record.accepted = accepted.unwrap_or_default();
@@ -411,30 +411,4 @@ pub(super) fn requests(
     let mut found = all(connection, sql, params![application.as_str(), group, state, before, limit], request)?;
     found.iter_mut().try_for_each(|record| count_accepted(connection, record))?;
     Ok(found)
-}
-
-pub(super) fn members(
-    connection: &Connection,
-    id: RequestId,
-    shown: MembersShown,
-    after: &MemberCursor,
-    limit: u32,
-) -> Result<Vec<(MemberCursor, MemberRecord)>, StoreError> {
-    let sql = select_members!(
-        ", request, gateway, gateway.id AS gateway_id FROM member JOIN gateway ON gateway.number = member.gateway
-        WHERE request = ?1 AND (gateway, peripheral) > (?2, ?3)
-        AND CASE ?4 WHEN 'all' THEN TRUE WHEN 'waiting' THEN kind IS NULL AND coalesce(stage = ?6, TRUE) ELSE kind = ?4 END
-        ORDER BY gateway, peripheral LIMIT ?5"
-    );
-    let (shown, stage) = match shown {
-        MembersShown::All => ("all", None),
-        MembersShown::Waiting => ("waiting", None),
-        MembersShown::At(stage) => ("waiting", Some(stage.as_str())),
-        MembersShown::Ended(kind) => (kind.as_str(), None),
-    };
-    all(connection, sql, params![id.number(), after.gateway, after.peripheral, shown, limit, stage], |row| {
-        let ((_, gateway, peripheral), member) = row::member(row)?;
-        let cursor = MemberCursor { gateway: plain(row, "gateway")?, peripheral: peripheral.to_string() };
-        Ok((cursor, (gateway, peripheral, member)))
-    })
 }

@@ -3,19 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bugle_core::platform::{
-    ApplicationGroup, Closing, GroupCount, IdempotencyKey, IdempotencyRow, MemberRow, Needs, PartKey, PeripheralKey,
-    Work,
+    ApplicationGroup, Closing, GroupCount, IdempotencyKey, IdempotencyRow, Needs, PartKey, PeripheralKey, Work,
 };
 use bugle_core::{ApplicationId, GatewayId, GroupId, PeripheralId, RequestId};
 
-use super::column::{from_json, from_word, json, plain, text, time};
+use super::column::{from_json, from_word, json, plain, time};
+use super::list::{MemberCursor, MembersShown};
 use super::names::Names;
-use super::row::{self, select_members, select_peripherals, select_requests};
-use super::{nesting, schedules};
+use super::row::{self, select_peripherals, select_requests};
+use super::{members, nesting, schedules};
 use crate::sqlite::{Connection, Row, StoreError, params};
-
-/// Members that nobody asked for and that are read nonetheless, before the next is looked for: what that costs.
-const PASSED_MAX: usize = 2;
 
 pub(super) fn load(connection: &Connection, needs: &Needs) -> Result<Work, StoreError> {
     let mut loader = Loader { connection, names: Names::new(connection), work: Work::default() };
@@ -218,7 +215,7 @@ impl Loader<'_> {
 
     fn load_members(&mut self, part: &PartKey, peripherals: &BTreeSet<PeripheralId>) -> Result<(), StoreError> {
         let found = match self.names.gateway(&part.1)? {
-            Some(gateway) => members(self.connection, (part.0, gateway), peripherals)?,
+            Some(gateway) => members::find(self.connection, (part.0, gateway), peripherals)?,
             None => peripherals.iter().map(|peripheral| (peripheral.clone(), None)).collect(),
         };
         self.work.load_members(part.clone(), found);
@@ -280,59 +277,20 @@ impl Loader<'_> {
     }
 
     fn load_unsettled(&mut self, closing: &Closing) -> Result<(), StoreError> {
-        let (gateway, peripheral) = match &closing.after {
-            Some((gateway, peripheral)) => (self.names.gateway(gateway)?.unwrap_or_default(), peripheral.as_str()),
-            None => (0, ""),
-        };
-        let sql = select_members!(
-            ", request, gateway.id AS gateway_id FROM member JOIN gateway ON gateway.number = member.gateway
-            WHERE request = ?1 AND (gateway, peripheral) > (?2, ?3) AND kind IS NULL
-            ORDER BY gateway, peripheral LIMIT ?4"
-        );
-        let key = params![closing.request.number(), gateway, peripheral, closing.page];
-        let mut page = Vec::new();
-        for ((request, gateway, peripheral), row) in all(self.connection, sql, key, row::member)? {
-            self.work.load_members((request, gateway.clone()), [(peripheral.clone(), Some(row))]);
-            page.push((gateway, peripheral));
+        let mut after = MemberCursor::default();
+        if let Some((gateway, peripheral)) = &closing.after {
+            let gateway = self.names.gateway(gateway)?.unwrap_or_default();
+            after = MemberCursor { gateway, peripheral: peripheral.to_string() };
         }
-        self.work.load_unsettled(page);
+        let page = members::list(self.connection, closing.request, MembersShown::Waiting, &after, closing.page as u32)?;
+        let mut unsettled = Vec::new();
+        for (_, (gateway, peripheral, row)) in page {
+            self.work.load_members((closing.request, gateway.clone()), [(peripheral.clone(), Some(row))]);
+            unsettled.push((gateway, peripheral));
+        }
+        self.work.load_unsettled(unsettled);
         Ok(())
     }
-}
-
-/// The members of a part that these peripherals are, or that they are none.
-///
-/// Reads on from one to the next where they lie close together, as those of one entry mostly do, and looks for the
-/// next where they do not.
-fn members(
-    connection: &Connection,
-    (request, gateway): (RequestId, i64),
-    peripherals: &BTreeSet<PeripheralId>,
-) -> Result<Vec<(PeripheralId, Option<MemberRow>)>, StoreError> {
-    let mut statement = connection.prepare_cached(select_members!(
-        " FROM member WHERE request = ?1 AND gateway = ?2 AND peripheral >= ?3 ORDER BY peripheral"
-    ))?;
-    let mut found = Vec::with_capacity(peripherals.len());
-    let mut asked = peripherals.iter().peekable();
-    while let Some(first) = asked.peek() {
-        let mut rows = statement.query(params![request.number(), gateway, first.as_str()])?;
-        let mut passed = 0;
-        while passed < PASSED_MAX && asked.peek().is_some() {
-            let Some(row) = rows.next()? else {
-                found.extend(asked.by_ref().map(|peripheral| (peripheral.clone(), None)));
-                break;
-            };
-            let here = text(row, 0)?;
-            while let Some(absent) = asked.next_if(|peripheral| peripheral.as_str() < here) {
-                found.push((absent.clone(), None));
-            }
-            match asked.next_if(|peripheral| peripheral.as_str() == here) {
-                Some(peripheral) => found.push((peripheral.clone(), Some(row::member_row(row)?))),
-                None => passed += 1,
-            }
-        }
-    }
-    Ok(found)
 }
 
 /// The count of a group at a gateway.

@@ -4,7 +4,7 @@ use bugle_core::{RequestId, Time, limits};
 
 use super::column::{millis, plain};
 use super::load::one;
-use super::{row, schedules};
+use super::{members, row, schedules};
 use crate::sqlite::{Connection, StoreError, params};
 
 /// Rows removed in one transaction.
@@ -31,13 +31,7 @@ pub(super) fn forget(connection: &Connection, now: Time) -> Result<bool, StoreEr
 }
 
 fn forget_request(connection: &Connection, request: RequestId) -> Result<(), StoreError> {
-    let members = connection
-        .prepare_cached(
-            "DELETE FROM member WHERE request = ?1 AND (gateway, peripheral) IN
-                (SELECT gateway, peripheral FROM member WHERE request = ?1 LIMIT ?2)",
-        )?
-        .execute(params![request.number(), PAGE])?;
-    if members < PAGE {
+    if members::forget(connection, request, PAGE)? {
         connection.prepare_cached("DELETE FROM request_gateway WHERE request = ?1")?.execute([request.number()])?;
         connection.prepare_cached("DELETE FROM request WHERE number = ?1")?.execute([request.number()])?;
     }

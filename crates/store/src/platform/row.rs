@@ -2,14 +2,10 @@
 
 use std::time::Duration;
 
-use bugle_core::platform::{
-    GatewayRow, MemberKey, MemberRow, PeripheralKey, PeripheralRow, RequestGatewayRow, RequestRow, Submitted,
-};
-use bugle_core::{GatewayId, Outcome, PeripheralId, RegistrationId, RequestId, ScheduleId, Seen, Time};
+use bugle_core::platform::{GatewayRow, PeripheralKey, PeripheralRow, RequestGatewayRow, RequestRow, Submitted};
+use bugle_core::{GatewayId, PeripheralId, RegistrationId, RequestId, ScheduleId};
 
-use super::column::{
-    damaged, from_json, from_json_option, from_word, from_word_option, plain, text_option, time, time_option,
-};
+use super::column::{damaged, from_json, from_json_option, from_word, from_word_option, plain, time, time_option};
 use crate::sqlite::{Row, StoreError};
 
 /// A query for rows that [`peripheral`] reads, with the rest of the statement.
@@ -36,14 +32,6 @@ macro_rules! select_requests {
     };
 }
 pub(super) use select_requests;
-
-/// A query for rows that [`member_row`] reads, with the rest of the statement, which may begin with more columns.
-macro_rules! select_members {
-    ($rest:literal) => {
-        concat!("SELECT peripheral, kind, detail, at, stage, at_gateway, asleep, activating, sent", $rest)
-    };
-}
-pub(super) use select_members;
 
 pub(super) fn gateway(row: &Row<'_>) -> Result<GatewayRow, StoreError> {
     Ok(GatewayRow {
@@ -132,36 +120,4 @@ pub(super) fn request_gateway(row: &Row<'_>) -> Result<(GatewayId, RequestGatewa
     let recorded_to: Option<PeripheralId> =
         recorded_to.map(|text| text.parse()).transpose().map_err(|error| damaged("recorded_to", &error))?;
     Ok((from_word(row, "gateway_id")?, RequestGatewayRow { is_fixed: plain(row, "is_fixed")?, recorded_to }))
-}
-
-/// Needs `request` and `gateway_id` beside what [`member_row`] reads.
-pub(super) fn member(row: &Row<'_>) -> Result<(MemberKey, MemberRow), StoreError> {
-    let key = (request_id(row, "request")?, from_word(row, "gateway_id")?, from_word(row, "peripheral")?);
-    Ok((key, member_row(row)?))
-}
-
-/// Reads by position: [`select_members`] says what is where.
-pub(super) fn member_row(row: &Row<'_>) -> Result<MemberRow, StoreError> {
-    let seen = Seen {
-        accepted: None,
-        at_gateway: time_option(row, 5)?,
-        asleep: time_option(row, 6)?,
-        activating: time_option(row, 7)?,
-        sent: time_option(row, 8)?,
-    };
-    Ok(MemberRow { stage: from_word(row, 4)?, seen, outcome: outcome(row)? })
-}
-
-fn outcome(row: &Row<'_>) -> Result<Option<(Outcome, Time)>, StoreError> {
-    let outcome = match text_option(row, 1)? {
-        None => return Ok(None),
-        Some("delivered") => Outcome::Delivered,
-        Some("skipped") => Outcome::Skipped,
-        Some("left") => Outcome::Left,
-        Some("cancelled") => Outcome::Cancelled,
-        Some("aborted") => Outcome::Aborted,
-        Some("replaced") => Outcome::Replaced,
-        Some(_) => from_json(row, 2)?,
-    };
-    Ok(Some((outcome, time(row, 3)?)))
 }

@@ -1,20 +1,16 @@
 //! Writes what a procedure has decided.
 
-use std::borrow::Cow;
-
 use bugle_core::platform::{
-    ApplicationGroup, Changes, GroupDelta, MemberRow, Membership, PartKey, PeripheralKey, PeripheralRow, Put,
-    RequestGatewayRow, RequestRow, Submitted,
+    ApplicationGroup, Changes, GroupDelta, Membership, PeripheralKey, PeripheralRow, Put, RequestGatewayRow,
+    RequestRow, Submitted,
 };
-use bugle_core::{
-    GatewayId, Outcome, OutcomeKind, PeripheralId, RegistrationId, RequestId, ScheduleId, Stranger, Time, limits,
-};
+use bugle_core::{GatewayId, PeripheralId, RegistrationId, RequestId, ScheduleId, Stranger, Time, limits};
 
 use super::News;
 use super::column::{json, millis, word};
 use super::logs;
 use super::names::Names;
-use super::{nesting, schedules};
+use super::{members, nesting, schedules};
 use crate::sqlite::{Connection, StoreError, params};
 
 const INSERT_PERIPHERAL: &str = "INSERT INTO peripheral (gateway, id, application, groups, initial_state, labels, \
@@ -31,14 +27,6 @@ const INSERT_REQUEST: &str = "INSERT INTO request (number, application, \"group\
      receipt, accepted_at, deadline, state, completed_at, gateways, gateways_fixed, totals, stages, \
      schedule, late_joiners, contained, priority, pacing, abort, collapse_key) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
-/// Serves for a new member as for one that was there: the rows lie in the one tree of their key, so that SQLite goes
-/// down it once and reads nothing of what was there.
-const PUT_MEMBER: &str = "INSERT OR REPLACE INTO member (request, gateway, peripheral, kind, detail, at, stage, \
-     at_gateway, asleep, activating, sent) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-
-/// What the kind and the times of a delivery take, six bytes each. A member that waits keeps this room in its detail,
-/// which says nothing yet: its row is then written over where it is, and does not grow out of its page.
-const ROOM_BYTES: usize = OutcomeKind::Delivered.as_str().len() + 2 * 6;
 
 /// Writes `changes`, and says for whom there is something new.
 pub(super) fn write(connection: &Connection, changes: &Changes, now: Time) -> Result<News, StoreError> {
@@ -201,7 +189,8 @@ impl Writer<'_> {
             )?;
         }
         for (part, puts) in &changes.members {
-            self.write_members(part, puts)?;
+            let (request, gateway) = (part.0, self.names.known_gateway(&part.1)?);
+            members::put(self.connection, (request, gateway), puts)?;
         }
         if let Some((application, key, request)) = &changes.idempotency {
             let application = self.names.known_application(application)?;
@@ -260,35 +249,6 @@ impl Writer<'_> {
         )
     }
 
-    fn write_members(&mut self, part: &PartKey, puts: &[Put<PeripheralId, MemberRow>]) -> Result<(), StoreError> {
-        let (request, gateway) = (part.0.number(), self.names.known_gateway(&part.1)?);
-        let room = " ".repeat(ROOM_BYTES);
-        let mut statement = self.connection.prepare_cached(PUT_MEMBER)?;
-        for put in puts {
-            let Some(MemberRow { stage, seen, outcome }) = &put.row else { continue };
-            let (kind, detail, at) = match outcome {
-                Some((outcome, at)) => {
-                    (Some(outcome.kind().as_str()), detail(outcome)?.map(Cow::Owned), Some(millis(*at)))
-                }
-                None => (None, Some(Cow::Borrowed(room.as_str())), None),
-            };
-            statement.execute(params![
-                request,
-                gateway,
-                put.key.as_str(),
-                kind,
-                detail,
-                at,
-                stage.as_str(),
-                seen.at_gateway.map(millis),
-                seen.asleep.map(millis),
-                seen.activating.map(millis),
-                seen.sent.map(millis),
-            ])?;
-        }
-        Ok(())
-    }
-
     fn write_strangers(&mut self, changes: &Changes) -> Result<(), StoreError> {
         for (gateway, peripheral) in &changes.adopted {
             let gateway = self.names.known_gateway(gateway)?;
@@ -307,20 +267,5 @@ impl Writer<'_> {
             self.execute("DELETE FROM stranger WHERE number <= ?1", params![gone])?;
         }
         Ok(())
-    }
-}
-
-/// The whole outcome, where its kind does not tell all.
-fn detail(outcome: &Outcome) -> Result<Option<String>, StoreError> {
-    match outcome {
-        Outcome::Delivered
-        | Outcome::Skipped
-        | Outcome::Left
-        | Outcome::Cancelled
-        | Outcome::Aborted
-        | Outcome::Replaced => Ok(None),
-        Outcome::Executed { .. } | Outcome::Refused { .. } | Outcome::Failed { .. } | Outcome::Expired { .. } => {
-            json(outcome).map(Some)
-        }
     }
 }

@@ -141,6 +141,67 @@ pub(super) fn members_are_added_among_those_that_are_there(store: &PlatformStore
     assert_eq!((record.row.totals.members, record.row.stages.at_gateway), (7, 7));
 }
 
+/// Told by the hundred, by the score among these, and singly; of some more is known than that they were told.
+pub(super) fn many_members_are_found_and_listed_whatever_is_known_of_them(store: &PlatformStore) {
+    world(store);
+    add_gateway(store, "gw2");
+    up(store, "gw2", 1, vec![allocated("m1", &["east"])]);
+    let id = perform(store, submission(1), NOW);
+    let peripherals = |numbers: &[u32]| numbers.iter().map(|number| peripheral(&format!("m{number:04}"))).collect();
+    let told = |numbers: &[u32]| UpEntry::MembersFixed { request: id, members: peripherals(numbers), is_last: false };
+    let even: Vec<u32> = (0..1_200).step_by(2).collect();
+    let odd: Vec<u32> = (301..341).step_by(2).collect();
+    let behind: Vec<u32> = (2_000..2_040).collect();
+    up(store, "gw1", 2, vec![told(&even)]);
+    up(store, "gw1", 3, vec![told(&odd), told(&[5, 6]), told(&behind), told(&even)]);
+    up(store, "gw2", 2, vec![told(&even)]);
+    let mut members = BTreeMap::new();
+    for (at, numbers) in [("gw1", [&even[..], &odd, &[5], &behind].concat()), ("gw2", even.clone())] {
+        members.extend(numbers.iter().map(|number| ((at, *number), Stage::AtGateway)));
+    }
+    let asleep: Vec<u32> = (0..2_100).step_by(7).collect();
+    let progress = peripherals(&asleep).into_iter().map(|peripheral: PeripheralId| MemberProgress {
+        peripheral,
+        seen: vec![Sighting { stage: Stage::Asleep, at: NOW + Duration::from_secs(1) }],
+    });
+    up(store, "gw1", 7, vec![UpEntry::Progress { request: id, members: progress.collect() }]);
+    asleep.iter().for_each(|number| {
+        members.entry(("gw1", *number)).and_modify(|stage| *stage = Stage::Asleep);
+    });
+    let ended: Vec<u32> = (0..2_100).step_by(5).collect();
+    let names: Vec<String> = ended.iter().map(|number| format!("m{number:04}")).collect();
+    let delivered = || names.iter().map(|name| (name.as_str(), Outcome::Delivered)).collect();
+    up(store, "gw1", 8, vec![receipts(id, delivered())]);
+    up(store, "gw2", 3, vec![receipts(id, delivered()), receipts(id, delivered())]);
+    let is_ended = |number: u32| number.is_multiple_of(5);
+
+    let listed = |shown| {
+        let (mut listed, mut after) = (Vec::new(), MemberCursor::default());
+        loop {
+            let page = store.members(id, shown, after.clone(), 97).wait().expect("read");
+            let Some((last, _)) = page.last() else { return listed };
+            after = last.clone();
+            for (_, (at, name, row)) in page {
+                assert_eq!(row.seen.at_gateway, Some(NOW));
+                listed.push((at.to_string(), name.to_string()));
+            }
+        }
+    };
+    let expected = |of: &dyn Fn(u32, Stage) -> bool| -> Vec<_> {
+        let members = members.iter().filter(|((_, number), stage)| of(*number, **stage));
+        members.map(|((at, number), _)| ((*at).to_owned(), format!("m{number:04}"))).collect()
+    };
+    assert_eq!(listed(MembersShown::All), expected(&|_, _| true));
+    assert_eq!(listed(MembersShown::Waiting), expected(&|number, _| !is_ended(number)));
+    for at in [Stage::AtGateway, Stage::Asleep] {
+        assert_eq!(listed(MembersShown::At(at)), expected(&|number, stage| !is_ended(number) && stage == at));
+    }
+    assert_eq!(listed(MembersShown::Ended(OutcomeKind::Delivered)), expected(&|number, _| is_ended(number)));
+    let row = store.request(&application(), id).wait().expect("read").expect("there").row;
+    let delivered = expected(&|number, _| is_ended(number)).len() as u64;
+    assert_eq!((row.totals.members, row.totals.delivered), (members.len() as u64, delivered));
+}
+
 pub(super) fn requests_are_listed_the_latest_first(store: &PlatformStore) {
     world(store);
     let ids: Vec<_> = (1..=3).map(|number| perform(store, submission(number), NOW)).collect();
