@@ -1,10 +1,11 @@
 //! The endpoint: datagrams and time in, datagrams and events out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::Hash;
 use std::time::Duration;
 
 use bugle_core::Time;
+use hashbrown::HashMap;
 
 use crate::block::{BlockSize, Bodies, Uploads};
 use crate::code::Code;
@@ -97,9 +98,8 @@ pub struct Endpoint<P> {
     pub(crate) peers: Peers<P>,
     pub(crate) remembered: Remembered,
     pub(crate) lanes: Lanes,
-    pub(crate) exchanges: BTreeMap<ExchangeId, Outgoing>,
-    pub(crate) tokens: BTreeMap<(PeerIndex, Token), ExchangeId>,
-    pub(crate) incoming: BTreeMap<RequestHandle, Incoming>,
+    pub(crate) exchanges: HashMap<ExchangeId, Outgoing>,
+    pub(crate) incoming: HashMap<RequestHandle, Incoming>,
     pub(crate) uploads: Uploads,
     pub(crate) bodies: Bodies,
     pub(crate) observers: Observers,
@@ -125,9 +125,8 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
             generator,
             remembered: Remembered::new(&config.transmission),
             lanes: Lanes::default(),
-            exchanges: BTreeMap::new(),
-            tokens: BTreeMap::new(),
-            incoming: BTreeMap::new(),
+            exchanges: HashMap::new(),
+            incoming: HashMap::new(),
             uploads: Uploads::default(),
             bodies: Bodies::default(),
             observers: Observers::default(),
@@ -273,11 +272,6 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
     pub(crate) fn next_number(&mut self) -> u64 {
         self.last_number += 1;
         self.last_number
-    }
-
-    pub(crate) fn tokens_of(&self, index: PeerIndex) -> impl Iterator<Item = ExchangeId> {
-        let from = self.tokens.range((index, Token::EMPTY)..);
-        from.take_while(move |((of, _), _)| *of == index).map(|(_, exchange)| *exchange)
     }
 
     pub(crate) fn encode(&mut self, message: &Message<'_>) -> Datagram {

@@ -213,9 +213,9 @@ pub enum Departure {
 /// Why a request is not sent. The fault is of the caller, or of its pace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum RequestError {
-    /// Too many exchanges wait for this peer.
-    #[error("too many exchanges wait for this peer")]
-    TooManyWaiting,
+    /// Too many exchanges with this peer have not ended.
+    #[error("too many exchanges with this peer have not ended")]
+    TooManyExchanges,
     /// There are too many peers.
     #[error("too many peers are remembered")]
     TooManyPeers,

@@ -11,8 +11,9 @@ pub struct Limits {
     pub remembered_bytes_max: usize,
     /// Requests of one peer that are not answered yet. More are dropped, and will be sent again.
     pub unanswered_per_peer_max: usize,
-    /// Exchanges that wait for one peer, behind the one that is in progress.
-    pub waiting_per_peer_max: usize,
+    /// Exchanges with one peer that have not ended: those that wait behind the one in progress, and those whose response
+    /// has not come.
+    pub exchanges_per_peer_max: usize,
     /// The largest body that is put together from blocks, in either direction.
     pub body_bytes_max: usize,
     /// Bodies that one peer sends block by block at the same time; the oldest give way.
@@ -36,7 +37,7 @@ impl Default for Limits {
             remembered_per_peer_max: 32,
             remembered_bytes_max: 512 << 20,
             unanswered_per_peer_max: 8,
-            waiting_per_peer_max: 16,
+            exchanges_per_peer_max: 16,
             body_bytes_max: 64 << 10,
             uploads_per_peer_max: 2,
             uploads_bytes_max: 64 << 20,

@@ -13,7 +13,7 @@ use slab::Slab;
 use crate::token::{Generator, MessageId};
 
 /// Where a peer is in the endpoint's tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PeerIndex(u32);
 
 impl PeerIndex {

@@ -47,6 +47,11 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
             }
         }
         self.sweep.next_place = to;
+        if to == places {
+            self.exchanges.shrink_to(2 * self.exchanges.len());
+            self.incoming.shrink_to(2 * self.incoming.len());
+            self.lanes.shrink();
+        }
         self.sweep.is_planned = self.peers.len() > 0;
         if self.sweep.is_planned {
             let rounds = places.div_ceil(PLACES_AT_ONCE).max(1);
@@ -67,7 +72,6 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
             self.peers.message_ids_until(index) > now,
             self.peers.unanswered(index) > 0,
             !self.lanes.is_idle(index),
-            self.tokens_of(index).next().is_some(),
             self.observers.of(index).next().is_some(),
             self.observations.of(index).next().is_some(),
         ];

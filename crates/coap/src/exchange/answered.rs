@@ -72,7 +72,7 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
 
     /// A response in an acknowledgement must be of the message and of the token that it answers (RFC 7252 §5.3.2).
     pub(crate) fn on_piggybacked(&mut self, now: Time, index: PeerIndex, message: &Message<'_>) {
-        let exchange = self.tokens.get(&(index, message.token)).copied();
+        let exchange = self.asked_under(index, message.token);
         let is_answer = |exchange: &ExchangeId| {
             let outgoing = &self.exchanges[exchange];
             outgoing.message_id == message.message_id && outgoing.reliability == Reliability::Confirmable
@@ -89,7 +89,7 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
             return;
         }
         let Some(index) = self.peers.find(peer) else { return self.reject(peer, message) };
-        let exchange = self.tokens.get(&(index, message.token)).copied();
+        let exchange = self.asked_under(index, message.token);
         if exchange.is_none() && !self.observations.has(index, message.token) {
             return self.reject(peer, message);
         }

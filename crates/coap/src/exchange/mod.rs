@@ -6,10 +6,10 @@ mod incoming;
 mod notifying;
 mod outgoing;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bugle_core::Time;
+use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 pub(crate) use asking::Asking;
@@ -101,10 +101,10 @@ enum Place {
     Last,
 }
 
-/// The exchanges with each peer that wait for one another: one is in progress at a time (RFC 7252 §4.7, `NSTART`).
+/// The exchanges with each peer that have not ended. One is in progress at a time (RFC 7252 §4.7, `NSTART`).
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
-    by_peer: BTreeMap<PeerIndex, Lane>,
+    by_peer: HashMap<PeerIndex, Lane>,
 }
 
 #[derive(Debug, Default)]
@@ -112,6 +112,14 @@ struct Lane {
     in_progress: Option<ExchangeId>,
     /// Mostly one, and only until its turn has come.
     waiting: SmallVec<[ExchangeId; 1]>,
+    /// Those whose request has arrived, or may have, and whose response has not come.
+    awaiting: SmallVec<[ExchangeId; 1]>,
+}
+
+impl Lane {
+    fn all(&self) -> impl Iterator<Item = ExchangeId> {
+        self.in_progress.iter().chain(&self.waiting).chain(&self.awaiting).copied()
+    }
 }
 
 impl Lanes {
@@ -119,8 +127,9 @@ impl Lanes {
         !self.by_peer.contains_key(&peer)
     }
 
-    pub(crate) fn waiting(&self, peer: PeerIndex) -> usize {
-        self.by_peer.get(&peer).map_or(0, |lane| lane.waiting.len())
+    /// All exchanges with a peer.
+    pub(crate) fn of(&self, peer: PeerIndex) -> impl Iterator<Item = ExchangeId> {
+        self.by_peer.get(&peer).into_iter().flat_map(Lane::all)
     }
 
     fn in_progress(&self, peer: PeerIndex) -> Option<ExchangeId> {
@@ -135,15 +144,25 @@ impl Lanes {
         }
     }
 
-    /// The exchange is over, or waits for nothing but its response.
+    /// The exchange waits for nothing but its response.
+    fn await_response(&mut self, peer: PeerIndex, exchange: ExchangeId) {
+        let Some(lane) = self.by_peer.get_mut(&peer) else { return };
+        if lane.in_progress == Some(exchange) {
+            lane.in_progress = None;
+            lane.awaiting.push(exchange);
+        }
+    }
+
+    /// The exchange is over.
     fn release(&mut self, peer: PeerIndex, exchange: ExchangeId) {
         let Some(lane) = self.by_peer.get_mut(&peer) else { return };
         if lane.in_progress == Some(exchange) {
             lane.in_progress = None;
         } else {
             lane.waiting.retain(|waiting| *waiting != exchange);
+            lane.awaiting.retain(|awaiting| *awaiting != exchange);
         }
-        if lane.in_progress.is_none() && lane.waiting.is_empty() {
+        if lane.all().next().is_none() {
             self.by_peer.remove(&peer);
         }
     }
@@ -158,10 +177,9 @@ impl Lanes {
         lane.in_progress
     }
 
-    /// All exchanges in progress or waiting.
-    pub(crate) fn of(&self, peer: PeerIndex) -> Vec<ExchangeId> {
-        let lane = self.by_peer.get(&peer);
-        lane.into_iter().flat_map(|lane| lane.in_progress.iter().chain(&lane.waiting)).copied().collect()
+    /// Gives back the memory of more than twice as many as there are.
+    pub(crate) fn shrink(&mut self) {
+        self.by_peer.shrink_to(2 * self.by_peer.len());
     }
 }
 
@@ -175,15 +193,17 @@ mod tests {
     fn one_exchange_is_in_progress_at_a_time_and_a_lane_without_any_is_gone() {
         let mut lanes = Lanes::default();
         let [a, b, c] = [1, 2, 3].map(ExchangeId::new);
+        let all = |lanes: &Lanes| lanes.of(PEER).collect::<Vec<_>>();
         lanes.push(PEER, a, Place::Last);
         assert_eq!(lanes.advance(PEER), Some(a));
         lanes.push(PEER, b, Place::Last);
         lanes.push(PEER, c, Place::First);
-        assert_eq!((lanes.advance(PEER), lanes.in_progress(PEER), lanes.waiting(PEER)), (None, Some(a), 2));
+        assert_eq!((lanes.advance(PEER), lanes.in_progress(PEER), all(&lanes)), (None, Some(a), vec![a, c, b]));
         lanes.release(PEER, a);
         assert_eq!(lanes.advance(PEER), Some(c));
         lanes.release(PEER, b);
-        assert_eq!((lanes.of(PEER), lanes.is_idle(PEER)), (vec![c], false));
+        lanes.await_response(PEER, c);
+        assert_eq!((lanes.in_progress(PEER), all(&lanes), lanes.is_idle(PEER)), (None, vec![c], false));
         lanes.release(PEER, c);
         assert!(lanes.is_idle(PEER));
     }

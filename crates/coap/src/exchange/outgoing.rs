@@ -119,7 +119,6 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
             options: options.view(),
             payload: &payload,
         };
-        self.tokens.insert((index, identity.token), exchange);
         self.begin(now, exchange, index, &message, place, Purpose::Request(asked));
     }
 
@@ -201,7 +200,7 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
         outgoing.stage = Stage::Awaiting;
         let (peer, until) = (outgoing.peer, now + asked.response_timeout);
         self.plan(exchange, until);
-        self.lanes.release(peer, exchange);
+        self.lanes.await_response(peer, exchange);
         self.advance(now, peer);
     }
 
@@ -272,8 +271,7 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
 
     /// Ends all exchanges with a peer, beginning none of those that wait.
     pub(crate) fn fail_all(&mut self, now: Time, index: PeerIndex, failure: Failure) {
-        let mut exchanges = self.lanes.of(index);
-        exchanges.extend(self.tokens_of(index));
+        let exchanges: Vec<_> = self.lanes.of(index).collect();
         let taken: Vec<_> = exchanges.into_iter().filter_map(|id| Some((id, self.take_exchange(id)?))).collect();
         for (exchange, outgoing) in taken {
             self.report_end(now, exchange, outgoing, failure);
@@ -319,12 +317,8 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
     /// Takes an exchange out of every table.
     pub(crate) fn take_exchange(&mut self, exchange: ExchangeId) -> Option<Outgoing> {
         let outgoing = self.exchanges.remove(&exchange)?;
-        match outgoing.purpose {
-            Purpose::Request(_) => {
-                self.tokens.remove(&(outgoing.peer, outgoing.token));
-            }
-            Purpose::Response(_) => self.peers.remove_unanswered(outgoing.peer),
-            Purpose::Notification(_) | Purpose::Ping => {}
+        if let Purpose::Response(_) = outgoing.purpose {
+            self.peers.remove_unanswered(outgoing.peer);
         }
         self.lanes.release(outgoing.peer, exchange);
         Some(outgoing)
@@ -340,8 +334,8 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
 
     fn enter_to_ask(&mut self, now: Time, peer: P) -> Result<PeerIndex, RequestError> {
         let index = self.enter(now, peer).ok_or(RequestError::TooManyPeers)?;
-        if self.lanes.waiting(index) >= self.config.limits.waiting_per_peer_max {
-            return Err(RequestError::TooManyWaiting);
+        if self.lanes.of(index).count() >= self.config.limits.exchanges_per_peer_max {
+            return Err(RequestError::TooManyExchanges);
         }
         Ok(index)
     }
@@ -351,7 +345,15 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
     }
 
     pub(super) fn is_token_in_use(&self, index: PeerIndex, token: Token) -> bool {
-        self.tokens.contains_key(&(index, token)) || self.observations.has(index, token)
+        self.asked_under(index, token).is_some() || self.observations.has(index, token)
+    }
+
+    /// The request to a peer with this token.
+    pub(super) fn asked_under(&self, index: PeerIndex, token: Token) -> Option<ExchangeId> {
+        self.lanes.of(index).find(|exchange| {
+            let outgoing = self.exchanges.get(exchange);
+            outgoing.is_some_and(|known| known.token == token && matches!(known.purpose, Purpose::Request(_)))
+        })
     }
 }
 

@@ -19,14 +19,14 @@ fn get() -> Request {
 }
 
 #[test]
-fn no_more_exchanges_wait_for_a_peer_than_the_limit() {
-    let mut desk = desk(Limits { waiting_per_peer_max: 2, ..Limits::default() });
+fn no_more_exchanges_with_a_peer_are_open_than_the_limit() {
+    let mut desk = desk(Limits { exchanges_per_peer_max: 3, ..Limits::default() });
     for _ in 0..3 {
         desk.request(get());
     }
     let refused = desk.endpoint.request(desk.now, PEER, get(), Delivery::default());
-    assert_eq!(refused, Err(RequestError::TooManyWaiting));
-    assert_eq!(desk.endpoint.ping(desk.now, PEER), Err(RequestError::TooManyWaiting));
+    assert_eq!(refused, Err(RequestError::TooManyExchanges));
+    assert_eq!(desk.endpoint.ping(desk.now, PEER), Err(RequestError::TooManyExchanges));
     assert!(desk.endpoint.request(desk.now, PEER + 1, get(), Delivery::default()).is_ok());
 }
 

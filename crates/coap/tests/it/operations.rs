@@ -147,7 +147,7 @@ impl Model {
         let limits = Limits {
             remembered_per_peer_max: 6,
             unanswered_per_peer_max: 3,
-            waiting_per_peer_max: 3,
+            exchanges_per_peer_max: 4,
             uploads_per_peer_max: 1,
             bodies_per_peer_max: 1,
             observers_per_peer_max: 2,

@@ -56,7 +56,7 @@ impl Edge {
                 self.lwm2m.exchanges.insert(exchange, Purpose::Delivery(slot));
                 self.counters.deliveries += 1;
             }
-            Err(RequestError::TooManyWaiting | RequestError::TooManyPeers | RequestError::TokenInUse) => {
+            Err(RequestError::TooManyExchanges | RequestError::TooManyPeers | RequestError::TokenInUse) => {
                 self.gateway.handle_unreachable(now, slot);
             }
             Err(error) => {
