@@ -201,6 +201,20 @@ impl Value {
         }
     }
 
+    /// Bytes of what it holds, where these may be many.
+    pub(crate) fn content_bytes(&self) -> usize {
+        match self {
+            Self::String(text) | Self::CoreLink(text) => text.len(),
+            Self::Opaque(bytes) => bytes.len(),
+            Self::Integer(_)
+            | Self::Time(_)
+            | Self::Unsigned(_)
+            | Self::Float(_)
+            | Self::Boolean(_)
+            | Self::ObjectLink(_) => 0,
+        }
+    }
+
     /// Reads a value as text (LwM2M 1.1 core, 7.4.1 and appendix C). `true` and `false` are read for
     /// booleans beside `1` and `0`.
     ///

@@ -308,7 +308,10 @@ impl Device {
         }
         self.stay_awake(now);
         let seconds = i64::try_from(now.as_millis() / 1000).unwrap_or(i64::MAX);
-        self.tree.set(settings::CURRENT_TIME, Value::Time(seconds.saturating_add(self.clock_offset)));
+        // It looks at its clock for whoever reads.
+        if matches!(request.method, Method::Get | Method::Fetch) {
+            self.tree.set(settings::CURRENT_TIME, Value::Time(seconds.saturating_add(self.clock_offset)));
+        }
         let (mut response, effect) = answer::answer(&mut self.tree, &self.settings, request);
         if let Some(Effect::Observed(observed)) = &effect {
             response.observe = self.observations.open(now, token, observed.clone(), &self.tree);

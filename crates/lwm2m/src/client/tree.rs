@@ -84,7 +84,8 @@ impl Tree {
         let typed: Vec<Record> = records.iter().map(|record| self.accept(record)).collect::<Result<_, _>>()?;
         if mode == WriteMode::Replace {
             let within = self.values.range(path..).map(|(at, _)| *at).take_while(|at| at.is_within(path));
-            let replaced: Vec<Path> = within.filter(|at| access(at).is_writable()).collect();
+            let is_named = |at: &Path| typed.iter().any(|record| record.path == *at);
+            let replaced: Vec<Path> = within.filter(|at| access(at).is_writable() && !is_named(at)).collect();
             replaced.iter().for_each(|at| drop(self.values.remove(at)));
         }
         for record in &typed {
@@ -110,7 +111,7 @@ impl Tree {
             None => Some(record.value.clone()),
         };
         let value = value.filter(|_| fits).ok_or(Code::BAD_REQUEST)?;
-        if value.to_tlv().len() > limits::WRITTEN_BYTES_MAX {
+        if value.content_bytes() > limits::WRITTEN_BYTES_MAX {
             return Err(Code::REQUEST_ENTITY_TOO_LARGE);
         }
         Ok(Record::new(record.path, value))
