@@ -20,6 +20,9 @@ pub(super) struct Outbox {
     is_ending: bool,
     /// Effects in order, each with the batch that must be durable first.
     effects: VecDeque<(Ticket, Effect)>,
+    /// Those that tell the link how far the logs are. They wait for no others: the platform hears of the first members
+    /// of a large group while the last are still to be asked.
+    of_logs: VecDeque<(Ticket, Effect)>,
     /// Outcomes since the start, by kind.
     totals: Totals,
     issued: Ticket,
@@ -45,7 +48,11 @@ impl Outbox {
     pub(super) fn effect(&mut self, effect: Effect) {
         let has_open = !self.changes.is_empty() || !self.outcomes.is_empty();
         let ticket = if has_open { Ticket(self.issued.0 + 1) } else { self.issued };
-        self.effects.push_back((ticket, effect));
+        let queue = match effect {
+            Effect::UpAvailable { .. } | Effect::DownAcknowledged { .. } => &mut self.of_logs,
+            _ => &mut self.effects,
+        };
+        queue.push_back((ticket, effect));
     }
 
     /// Records the outcome of a request for one member that the request waited for.
@@ -105,7 +112,8 @@ impl Outbox {
 
     /// Until when more outcomes are gathered; none if what there is goes out as soon as the store is free.
     pub(super) fn gathers_until(&self) -> Option<Time> {
-        let is_awaited = self.effects.back().is_some_and(|(ticket, _)| *ticket > self.issued);
+        let queues = [&self.of_logs, &self.effects];
+        let is_awaited = queues.iter().any(|queue| queue.back().is_some_and(|(ticket, _)| *ticket > self.issued));
         let is_enough = self.receipts >= limits::RECEIPTS_PER_ENTRY_MAX
             || !self.changes.is_empty()
             || self.outcomes.values().any(|gathered| gathered.is_ended);
@@ -122,10 +130,9 @@ impl Outbox {
     }
 
     pub(super) fn poll_effect(&mut self) -> Option<Effect> {
-        match self.effects.front() {
-            Some((ticket, _)) if *ticket <= self.persisted => self.effects.pop_front().map(|(_, effect)| effect),
-            _ => None,
-        }
+        let persisted = self.persisted;
+        let mut queues = [&mut self.of_logs, &mut self.effects].into_iter();
+        queues.find_map(|queue| queue.pop_front_if(|(ticket, _)| *ticket <= persisted).map(|(_, effect)| effect))
     }
 
     pub(super) fn persisted(&mut self, ticket: Ticket) {

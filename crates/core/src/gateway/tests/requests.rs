@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::world::{HOUR, World, allocation, group, peripheral, request, yes};
-use crate::gateway::{Effect, Presented, Reach, Rejection};
+use crate::gateway::{Effect, Output, Presented, Reach, Rejection};
 use crate::{
     Activation, Content, DownEntry, ExpiryCause, GroupRequest, Outcome, Presence, Receipt, RequestId, Sleepers, State,
     StopCause, UpEntry, limits,
@@ -431,6 +431,24 @@ fn receipts_that_nobody_waits_for_are_gathered_for_a_little() {
     assert_eq!(told(&world), (1, 2));
     ["p2", "p3"].into_iter().for_each(|id| world.acknowledge(id));
     assert_eq!(told(&world), (2, 4), "the last of a request waits for nothing");
+}
+
+#[test]
+fn receipts_go_up_while_others_are_still_to_be_asked() {
+    let mut world = World::with_members(3);
+    world.down_without_disk(DownEntry::Request(request(1, world.now + HOUR)));
+    world.persist();
+    let asked = std::iter::from_fn(|| world.gateway.poll_output(world.now)).find_map(|output| match output {
+        Output::Effect(Effect::Deliver { slot, delivery, .. }) => Some((slot, delivery)),
+        _ => None,
+    });
+    let (slot, delivery) = asked.expect("the first of them is asked");
+    world.gateway.handle_acknowledged(world.now, slot, delivery);
+    world.now += limits::RECEIPTS_GATHERED_FOR;
+    let Some(Output::Persist(batch)) = world.gateway.poll_output(world.now) else { panic!("nothing to persist") };
+    world.gateway.handle_persisted(batch.ticket);
+    let next = world.gateway.poll_output(world.now);
+    assert!(matches!(next, Some(Output::Effect(Effect::UpAvailable { .. }))), "{next:?}");
 }
 
 #[test]
