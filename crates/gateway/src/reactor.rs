@@ -42,7 +42,7 @@ const EVENTS_MAX: usize = 4_096;
 const COMMANDS_MAX: usize = 8_192;
 /// What is sent in one turn, so that the answers of the first members of a large group are taken while the last are
 /// still to be asked, and nobody else waits for all of it.
-const SENT_MAX: usize = 1_024;
+const SENT_MAX: usize = 4_096;
 
 /// Why the gateway cannot go on. The fault is of the system.
 #[derive(Debug, Error)]
