@@ -41,6 +41,7 @@ mod direction;
 mod foresight;
 mod group_direction;
 mod late_joining;
+mod members;
 mod memory;
 mod needs;
 mod nesting;

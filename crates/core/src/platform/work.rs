@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::members::Members;
 use super::nesting::NestingKey;
 use super::rows::{
     ApplicationGroup, GatewayRow, GroupCount, IdempotencyRow, MemberRow, PartKey, PeripheralKey, PeripheralRow,
@@ -25,7 +26,7 @@ pub struct Work {
     pub(super) requests: Table<RequestId, RequestRow>,
     pub(super) request_gateways: Table<PartKey, RequestGatewayRow>,
     /// By the part that they are of: there are many, and few parts.
-    pub(super) members: BTreeMap<PartKey, Table<PeripheralId, MemberRow>>,
+    pub(super) members: BTreeMap<PartKey, Members>,
     pub(super) joinable: BTreeMap<(ApplicationId, GatewayId), Vec<(RequestId, Submitted)>>,
     pub(super) idempotency: Option<IdempotencyRow>,
     pub(super) schedules: Table<ScheduleKey, ScheduleRow>,
@@ -173,7 +174,7 @@ impl Work {
 
     /// Members of a part of a group request, or that they are none.
     pub fn load_members(&mut self, part: PartKey, rows: impl IntoIterator<Item = (PeripheralId, Option<MemberRow>)>) {
-        self.members.entry(part).or_default().load_all(rows);
+        self.members.entry(part).or_default().load(rows);
     }
 
     /// What the idempotency key asked for stands for.
@@ -215,7 +216,7 @@ impl Work {
         changes.groups.retain(|_, delta| *delta != GroupDelta::default());
         changes.requests = puts(self.requests);
         changes.request_gateways = puts(self.request_gateways);
-        let members = self.members.into_iter().map(|(part, members)| (part, puts(members)));
+        let members = self.members.into_iter().map(|(part, members)| (part, members.into_puts()));
         changes.members = members.filter(|(_, puts)| !puts.is_empty()).collect();
         changes.schedules = puts(self.schedules);
         changes.nestings = puts(self.nestings);
@@ -341,35 +342,16 @@ impl<K: Ord, V: Clone + PartialEq> Table<K, V> {
         self.0.insert(key, Slot { now: row, before: None });
     }
 
-    fn load_all(&mut self, rows: impl IntoIterator<Item = (K, Option<V>)>) {
-        self.0.append(&mut rows.into_iter().map(|(key, now)| (key, Slot { now, before: None })).collect());
-    }
-
     pub(super) fn get(&self, key: &K) -> Option<&V> {
         self.0.get(key).expect("a procedure's needs name every row that it reads").now.as_ref()
     }
 
+    /// The row, to be changed.
     pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.get_mut_if(key, |_| true)
-    }
-
-    /// The row, to be changed, if it is as asked.
-    pub(super) fn get_mut_if(&mut self, key: &K, is_asked: impl FnOnce(&V) -> bool) -> Option<&mut V> {
         let slot = self.0.get_mut(key).expect("a procedure's needs name every row that it changes");
-        let row = slot.now.as_mut().filter(|row| is_asked(row))?;
+        let row = slot.now.as_mut()?;
         slot.before.get_or_insert_with(|| Some(row.clone()));
         Some(row)
-    }
-
-    /// Puts a row where there is none, and says whether there was none.
-    pub(super) fn add(&mut self, key: &K, row: V) -> bool {
-        let slot = self.0.get_mut(key).expect("a procedure's needs name every row that it changes");
-        if slot.now.is_some() {
-            return false;
-        }
-        slot.before.get_or_insert(None);
-        slot.now = Some(row);
-        true
     }
 
     pub(super) fn put(&mut self, key: K, row: V) {
