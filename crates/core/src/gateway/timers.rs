@@ -3,7 +3,7 @@
 //! A timer that is set to another time, or cleared, leaves something stale in the queue. When that is more than half
 //! of the queue, all of it goes.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::Slot;
 use crate::{DueQueue, Time};
@@ -42,6 +42,8 @@ pub(super) struct Timers {
     set: usize,
     /// When those are due that a registered peripheral has nearly always, by slot.
     lasting: Vec<Lasting>,
+    /// When those are due that are nobody's own.
+    common: Common,
     /// When all others are due.
     passing: HashMap<Timer, Time>,
 }
@@ -52,8 +54,32 @@ struct Lasting {
     lifetime: Time,
 }
 
+/// By [`Timer::common`].
+#[derive(Debug)]
+struct Common([Time; 5]);
+
+impl Default for Common {
+    fn default() -> Self {
+        Self([NEVER; 5])
+    }
+}
+
 /// When a timer is due that is not set.
 const NEVER: Time = Time::MAX;
+
+impl Timer {
+    /// Which of those that are nobody's own it is, if it is one.
+    const fn common(self) -> Option<usize> {
+        match self {
+            Self::Deadline => Some(0),
+            Self::Progress => Some(1),
+            Self::Receipts => Some(2),
+            Self::Deliveries => Some(3),
+            Self::Wakes => Some(4),
+            Self::Decision(_) | Self::Presence(_) | Self::Lifetime(_) | Self::Answer(_) | Self::Wake(_) => None,
+        }
+    }
+}
 
 impl Timers {
     /// Has `timer` due at `at`, and no longer at the time it had before.
@@ -102,12 +128,18 @@ impl Timers {
         match timer {
             Timer::Presence(slot) => lasting(slot).map_or(NEVER, |lasting| lasting.presence),
             Timer::Lifetime(slot) => lasting(slot).map_or(NEVER, |lasting| lasting.lifetime),
-            _ => self.passing.get(&timer).copied().unwrap_or(NEVER),
+            _ => match timer.common() {
+                Some(place) => self.common.0[place],
+                None => self.passing.get(&timer).copied().unwrap_or(NEVER),
+            },
         }
     }
 
     /// Notes when a timer is due, and says when it was before.
     fn note(&mut self, timer: Timer, at: Time) -> Time {
+        if let Some(place) = timer.common() {
+            return std::mem::replace(&mut self.common.0[place], at);
+        }
         match timer {
             Timer::Presence(slot) | Timer::Lifetime(slot) => {
                 let place = slot.number() as usize;

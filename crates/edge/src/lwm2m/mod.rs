@@ -12,13 +12,14 @@ mod registering;
 mod reporting;
 mod secured;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bugle_coap::{Endpoint, Event, ExchangeId, Observation, RequestHandle};
 use bugle_core::gateway::Slot;
 use bugle_core::{ResourcePath, Time};
 use bugle_lwm2m::{ClientRequest, Code, Response, Version};
+use hashbrown::HashMap;
 
 pub(crate) use client::StoredClient;
 pub use peer::{DatagramSocket, Peer, Security};
