@@ -15,6 +15,7 @@ use std::hash::Hash;
 use bugle_core::Time;
 
 use super::{Asked, Asking, Delivery, Outgoing, Place, Purpose, Reliability, Report, Stage};
+use crate::block::Block;
 use crate::endpoint::Endpoint;
 use crate::event::{Departure, Event, ExchangeId, Failure, RequestError};
 use crate::message::{Message, MessageType};
@@ -49,10 +50,10 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
         if self.is_token_in_use(index, identity.token) {
             return Err(RequestError::TokenInUse);
         }
-        let asking = Asking::new(request, self.config.block_size);
-        if asking.message().is_none() {
+        if Block::at(request.payload.len(), self.config.block_size, false).is_none() {
             return Err(RequestError::BodyTooLarge);
         }
+        let asking = Asking::new(request, self.config.block_size);
         let response_timeout = delivery.response_timeout.unwrap_or(self.config.response_timeout);
         let asked = Box::new(Asked { asking, response_timeout, report: Report::Response });
         let exchange = ExchangeId::new(self.next_number());
