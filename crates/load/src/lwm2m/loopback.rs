@@ -18,6 +18,7 @@ use nix::cmsg_space;
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmsg, setsockopt, sockopt,
 };
+use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 use socket2::{Domain, Socket, Type};
 
 use super::port::is_noise;
@@ -79,6 +80,8 @@ impl Loopback {
         socket.bind_device(Some(INTERFACE))?;
         socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0).into())?;
         setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
+        // No datagram is to be cut up: so the system need not look for a number for each (RFC 6864 §4.1).
+        set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::DO)?;
         datagrams::widen_queues(&socket);
         let mut socket = UdpSocket::from_std(socket.into());
         registry.register(&mut socket, token, Interest::READABLE)?;
