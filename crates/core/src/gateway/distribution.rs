@@ -19,6 +19,8 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use thin_vec::ThinVec;
+
 use super::change::StoredRequest;
 use super::pacing::{Departure, Meter};
 use super::registry::{Registration, Waiting};
@@ -44,13 +46,14 @@ pub(super) struct TakenRequest {
 }
 
 /// The delivery that is with a peripheral.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct InFlight {
     pub(super) passage: Passage,
     is_acknowledged: bool,
-    /// An answer that came before the acknowledgement, with the token of whoever handed it over. It rarely does.
-    answer: Option<Box<(Content, u64)>>,
 }
+
+/// An answer that came before the acknowledgement of its delivery, with the token of whoever handed it over.
+pub(super) type EarlyAnswer = Box<(Content, u64)>;
 
 /// How far a delivery has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -259,7 +262,7 @@ impl Gateway {
         let (delivery, is_repeat) = (waiting.delivery, waiting.is_repeat);
         waiting.is_repeat = true;
         let passage = if is_repeat { Passage::Resent } else { Passage::Unsent };
-        registration.in_flight = Some(InFlight { passage, is_acknowledged: false, answer: None });
+        registration.in_flight = Some(InFlight { passage, is_acknowledged: false });
         self.deliveries.begin(now, Some(request));
         self.observe(now, slot);
         let request = Arc::clone(&self.requests.get(&request).expect("what waits is taken").request);
@@ -293,7 +296,7 @@ impl Gateway {
             return true;
         }
         // It went to standby meanwhile.
-        if in_flight.answer.is_some() {
+        if registration.early_answer.is_some() {
             // It has answered what it got before, and no acknowledgement is to come.
             self.settle_by_early_answer(now, slot);
             return false;
@@ -314,7 +317,7 @@ impl Gateway {
         let Some(in_flight) = &mut registration.in_flight else { return };
         let request = waiting.request;
         in_flight.is_acknowledged = true;
-        if in_flight.answer.is_some() {
+        if registration.early_answer.is_some() {
             self.settle_by_early_answer(now, slot);
         } else if self.requests.get(&request).is_some_and(|taken| taken.request.receipt == Receipt::Delivered) {
             self.settle(now, slot, request, Outcome::Delivered);
@@ -327,7 +330,7 @@ impl Gateway {
     /// An answer that came before the acknowledgement of its delivery counts, if there is one.
     pub(super) fn settle_by_early_answer(&mut self, now: Time, slot: Slot) {
         let Some(registration) = self.registry.registration_mut(slot) else { return };
-        let early = registration.in_flight.as_mut().and_then(|in_flight| in_flight.answer.take());
+        let early = registration.early_answer.take();
         if let (Some(early), Some(waiting)) = (early, registration.waiting.first()) {
             let ((answer, token), request) = (*early, waiting.request);
             self.settle(now, slot, request, Outcome::Executed { answer });
@@ -343,13 +346,13 @@ impl Gateway {
             && let Some(position) = registration.position_of(request)
             && registration.waiting[position].is_repeat
         {
-            if let Some(in_flight) = &mut registration.in_flight
+            if let Some(in_flight) = &registration.in_flight
                 && position == 0
                 && !in_flight.is_acknowledged
             {
                 // The settling waits for the acknowledgement, so that the next delivery does not
                 // overtake it; until then the answer is not taken, and so is kept by the peripheral.
-                in_flight.answer = Some(Box::new((answer, token)));
+                registration.early_answer = Some(Box::new((answer, token)));
                 return;
             }
             self.settle(now, slot, request, Outcome::Executed { answer });
@@ -409,6 +412,7 @@ impl Gateway {
         if registration.in_flight.take().is_none() {
             return;
         }
+        registration.early_answer = None;
         let request = registration.waiting.first().map(|waiting| waiting.request);
         self.timers.clear(Timer::Answer(slot));
         self.deliveries.end(now, request);
@@ -468,12 +472,11 @@ impl Gateway {
         let Some(registration) = self.registry.registration_mut(slot) else { return };
         let Some(position) = registration.position_of(request) else { return };
         registration.waiting.remove(position);
-        if position == 0
-            && let Some(in_flight) = registration.in_flight.take()
-        {
+        if position == 0 && registration.in_flight.take().is_some() {
+            let early = registration.early_answer.take();
             self.timers.clear(Timer::Answer(slot));
             self.deliveries.end(now, Some(request));
-            if let Some((_, token)) = in_flight.answer.map(|early| *early) {
+            if let Some((_, token)) = early.map(|early| *early) {
                 // It came too early to count, and is of no use any more.
                 self.outbox.effect(Effect::Taken { slot, token });
             }
@@ -484,7 +487,7 @@ impl Gateway {
     }
 
     /// The registration ended under what waited for the peripheral.
-    pub(super) fn settle_left(&mut self, now: Time, slot: Slot, waiting: Vec<Waiting>) {
+    pub(super) fn settle_left(&mut self, now: Time, slot: Slot, waiting: ThinVec<Waiting>) {
         for waiting in waiting {
             self.conclude(now, slot, waiting.request, Outcome::Left);
         }
@@ -495,8 +498,8 @@ impl Gateway {
     pub(super) fn partition_waiting(
         &self,
         groups: &BTreeSet<GroupId>,
-        waiting: Vec<Waiting>,
-    ) -> (Vec<Waiting>, Vec<Waiting>) {
+        waiting: ThinVec<Waiting>,
+    ) -> (ThinVec<Waiting>, ThinVec<Waiting>) {
         waiting
             .into_iter()
             .partition(|waiting| self.requests.get(&waiting.request).is_some_and(|taken| taken.request.is_for(groups)))

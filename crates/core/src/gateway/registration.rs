@@ -385,6 +385,7 @@ impl Gateway {
             waking: None,
             waiting: kept,
             in_flight: None,
+            early_answer: None,
         };
         self.registry.register(slot, registration);
         self.on_woken(slot);

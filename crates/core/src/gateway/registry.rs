@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use thin_vec::ThinVec;
+
 use crate::credential::PreSharedKey;
 use crate::{
     Allocation, ApplicationId, Credential, GroupId, GroupRequest, InitialState, Origin, PeripheralId, Presence,
@@ -12,7 +14,7 @@ use crate::{
 };
 
 use super::activation::Waking;
-use super::distribution::InFlight;
+use super::distribution::{EarlyAnswer, InFlight};
 use super::{Hold, Reach};
 
 /// Where a peripheral is in the gateway's tables, in memory and on disk.
@@ -83,8 +85,10 @@ pub(super) struct Registration {
     /// How it is being woken, which mostly it is not.
     pub(super) waking: Option<Box<Waking>>,
     /// Requests for it, by priority and in order of acceptance; the first may be in flight.
-    pub(super) waiting: Vec<Waiting>,
+    pub(super) waiting: ThinVec<Waiting>,
     pub(super) in_flight: Option<InFlight>,
+    /// It rarely comes.
+    pub(super) early_answer: Option<EarlyAnswer>,
 }
 
 /// A duration in half the bytes.
@@ -103,13 +107,29 @@ impl From<Millis> for Duration {
     }
 }
 
+/// A short duration in a quarter of the bytes: of more than 49 days it is 49 days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ShortMillis(u32);
+
+impl From<Duration> for ShortMillis {
+    fn from(duration: Duration) -> Self {
+        Self(u32::try_from(duration.as_millis()).unwrap_or(u32::MAX))
+    }
+}
+
+impl From<ShortMillis> for Duration {
+    fn from(ShortMillis(millis): ShortMillis) -> Self {
+        Self::from_millis(millis.into())
+    }
+}
+
 /// What keeps a registration alive now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Held {
     /// A connection: its lifetime does not count.
     ByConnection,
     /// The peripheral's word; one that sleeps by itself is awake for so long after each.
-    ByWord { awake: Option<Duration> },
+    ByWord { awake: Option<ShortMillis> },
     /// Nothing: its connection is gone.
     Not,
 }
@@ -118,7 +138,7 @@ impl From<Hold> for Held {
     fn from(hold: Hold) -> Self {
         match hold {
             Hold::Connection => Self::ByConnection,
-            Hold::Word { awake } => Self::ByWord { awake },
+            Hold::Word { awake } => Self::ByWord { awake: awake.map(ShortMillis::from) },
         }
     }
 }
@@ -449,6 +469,6 @@ mod tests {
 
     #[test]
     fn a_registration_is_small() {
-        assert!(size_of::<Registration>() <= 160, "{}", size_of::<Registration>());
+        assert!(size_of::<Registration>() <= 128, "{}", size_of::<Registration>());
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use thin_vec::ThinVec;
+
 use super::change::{StoredAllocation, StoredAsk, StoredRegistration, StoredRequest};
 use super::distribution::{cancelled_under_way, meters};
 use super::registration::Numbers;
@@ -150,8 +152,9 @@ impl From<StoredRegistration> for Registration {
             is_sleeper: stored.presence != Presence::Active,
             last_activated: Time::ZERO,
             waking: None,
-            waiting: Vec::new(),
+            waiting: ThinVec::new(),
             in_flight: None,
+            early_answer: None,
         }
     }
 }

@@ -128,7 +128,7 @@ impl Gateway {
             Held::ByConnection => idle.map(|idle| registration.last_word + idle),
             // What is with it is given its time: its coming to an end is heard of.
             Held::ByWord { .. } if registration.in_flight.is_some() => Some(now + self.config.answer_time),
-            Held::ByWord { awake } => idle.or(awake).map(|awake| registration.last_word + awake),
+            Held::ByWord { awake } => idle.or(awake.map(Duration::from)).map(|awake| registration.last_word + awake),
             // The grace in which it might have been back is over.
             Held::Not => Some(now),
         };
@@ -148,7 +148,7 @@ impl Gateway {
         let Some(peripheral) = self.registry.registered(slot) else { return };
         let registration = peripheral.registration.as_deref().expect("it is registered");
         let idle = match registration.held {
-            Held::ByWord { awake } => peripheral.profile.idle.or(awake),
+            Held::ByWord { awake } => peripheral.profile.idle.or(awake.map(Duration::from)),
             Held::ByConnection | Held::Not => peripheral.profile.idle,
         };
         match idle {
