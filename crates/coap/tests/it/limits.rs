@@ -31,6 +31,23 @@ fn no_more_exchanges_with_a_peer_are_open_than_the_limit() {
 }
 
 #[test]
+fn a_peer_that_acknowledges_and_never_answers_is_not_asked_any_number_of_times() {
+    let mut desk = desk(Limits { exchanges_per_peer_max: 2, ..Limits::default() });
+    for _ in 0..2 {
+        desk.request(get());
+        let sent = desk.sent();
+        desk.receive(&Wire::ack(Code::EMPTY, sent.message_id));
+        desk.event();
+    }
+    let refused = desk.endpoint.request(desk.now, PEER, get(), Delivery::default());
+    assert_eq!(refused, Err(RequestError::TooManyExchanges));
+    desk.sleep_secs(100);
+    let ended = [desk.event(), desk.event()];
+    assert!(ended.iter().all(|event| matches!(event, Event::Failed { failure: Failure::NoResponse, .. })));
+    desk.request(get());
+}
+
+#[test]
 fn requests_of_one_peer_more_than_the_limit_are_dropped_until_some_are_answered() {
     let mut desk = desk(Limits { unanswered_per_peer_max: 2, ..Limits::default() });
     let (first, _) = desk.receive_request(&Wire::con(GET, 1));

@@ -11,13 +11,15 @@
 
 use std::collections::BTreeMap;
 
+use hashbrown::HashMap;
+
 use super::timers::Timer;
 use super::{Gateway, Slot};
 use crate::{MemberProgress, Presence, RequestId, Sighting, Stage, Time, UpEntry, limits};
 
 /// Where members were seen, and what of it was not told yet.
 #[derive(Debug, Default)]
-pub(super) struct Noted(BTreeMap<(RequestId, Slot), Vec<Sighting>>);
+pub(super) struct Noted(HashMap<(RequestId, Slot), Vec<Sighting>>);
 
 impl Noted {
     fn note(&mut self, request: RequestId, slot: Slot, sighting: Sighting) {
@@ -60,7 +62,9 @@ impl Gateway {
     /// Tells what was noted. With the up log full it is dropped: outcomes are told in any case.
     pub(super) fn tell_progress(&mut self) {
         let mut by_request: BTreeMap<RequestId, Vec<MemberProgress>> = BTreeMap::new();
-        for ((request, slot), seen) in std::mem::take(&mut self.noted.0) {
+        let mut noted: Vec<_> = std::mem::take(&mut self.noted.0).into_iter().collect();
+        noted.sort_unstable_by_key(|(member, _)| *member);
+        for ((request, slot), seen) in noted {
             if let Some(peripheral) = self.registry.peripheral(slot) {
                 let progress = MemberProgress { peripheral: peripheral.id.clone(), seen };
                 by_request.entry(request).or_default().push(progress);

@@ -58,7 +58,8 @@ impl Tree {
             0 => true,
             1 => self.instances.range(path..).next().is_some_and(|instance| instance.is_within(path)),
             2 => self.instances.contains(path),
-            3 => self.resources.contains(path),
+            // Most have a value, which is what they are mostly asked for.
+            3 => self.values.contains_key(path) || self.resources.contains(path),
             _ => self.values.contains_key(path),
         };
         if is_there { Ok(()) } else { Err(Code::NOT_FOUND) }

@@ -22,7 +22,7 @@ use line::Line;
 /// Bytes of a page that holds more than one member: SQLite keeps them in one page of the file.
 const PAGE_BYTES_MAX: usize = 4_000;
 /// Members on a page, so that it has room for their outcomes.
-const PAGE_MEMBERS_MAX: usize = 32;
+const PAGE_MEMBERS_MAX: usize = 24;
 
 /// The part of a request at the gateway with this number.
 pub(super) type Part = (RequestId, i64);

@@ -19,7 +19,7 @@ INSERT INTO member_page (request, gateway, last, members)
 SELECT request, gateway, max(peripheral), group_concat(line, char(10) ORDER BY peripheral)
 FROM (
     SELECT request, gateway, peripheral,
-        (row_number() OVER (PARTITION BY request, gateway ORDER BY peripheral) - 1) / 32 AS page,
+        (row_number() OVER (PARTITION BY request, gateway ORDER BY peripheral) - 1) / 24 AS page,
         rtrim(concat(peripheral, char(9), stage, char(9), at_gateway, char(9), asleep, char(9), activating, char(9),
             sent, char(9), kind, char(9), at, char(9), iif(kind IS NULL, NULL, detail)), char(9)) AS line
     FROM member
