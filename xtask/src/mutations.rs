@@ -21,8 +21,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     mutation(
         "do before it is persisted",
         "crates/core/src/gateway/outbox.rs",
-        "Some((ticket, _)) if *ticket <= self.persisted =>",
-        "Some(_) =>",
+        "queue.pop_front_if(|(ticket, _)| *ticket <= persisted)",
+        "queue.pop_front_if(|(ticket, _)| *ticket <= persisted.max(*ticket))",
     ),
     mutation(
         "acknowledge a report before it is persisted",
