@@ -15,16 +15,11 @@ CREATE TABLE member_page (
     members TEXT NOT NULL
 ) STRICT;
 
+-- Those that are there have a page each, until they are forgotten: so many are brought over without holding them.
 INSERT INTO member_page (request, gateway, last, members)
-SELECT request, gateway, max(peripheral), group_concat(line, char(10) ORDER BY peripheral)
-FROM (
-    SELECT request, gateway, peripheral,
-        (row_number() OVER (PARTITION BY request, gateway ORDER BY peripheral) - 1) / 24 AS page,
-        rtrim(concat(peripheral, char(9), stage, char(9), at_gateway, char(9), asleep, char(9), activating, char(9),
-            sent, char(9), kind, char(9), at, char(9), iif(kind IS NULL, NULL, detail)), char(9)) AS line
-    FROM member
-)
-GROUP BY request, gateway, page;
+SELECT request, gateway, peripheral, rtrim(concat(peripheral, char(9), stage, char(9), at_gateway, char(9), asleep,
+    char(9), activating, char(9), sent, char(9), kind, char(9), at, char(9), iif(kind IS NULL, NULL, detail)), char(9))
+FROM member;
 
 CREATE UNIQUE INDEX member_page_by_last ON member_page (request, gateway, last);
 DROP TABLE member;
