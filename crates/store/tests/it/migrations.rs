@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 
 use bugle_core::gateway::{Config, Gateway, Output, Restored};
-use bugle_core::{Time, UpEntry, Wakes};
+use bugle_core::{ExpiryCause, Outcome, OutcomeKind, RequestId, Stage, Time, UpEntry, Wakes};
 use bugle_store::gateway::GatewayStore;
+use bugle_store::platform::{MemberCursor, MembersShown, PlatformStore};
 use bugle_store::sqlite::{Connection, look_through};
 use tempfile::TempDir;
 
@@ -93,6 +94,40 @@ fn the_platform_is_told_once_what_wakes_the_peripherals_of_an_earlier_gateway() 
         });
         assert_eq!(notices(), told.into(), "layout {layout}");
         assert_eq!(notices(), BTreeMap::new(), "layout {layout}: it was told");
+    }
+}
+
+#[test]
+fn members_of_a_group_request_are_on_their_way_as_they_were_before() {
+    for layout in 3..=Kind::Platform.layouts().len() {
+        let folder = TempDir::new().expect("a folder");
+        let path = Kind::Platform.make(&folder, layout);
+        // As they were kept while they waited: with room for the outcome, which says nothing.
+        let sql = "INSERT INTO member (request, gateway, peripheral, detail, stage, at_gateway, asleep)
+            VALUES (1882879658074761879, 1, 'meter-04', '                     ', 'asleep', 1000, 2000),
+                (1882879658074761879, 2, 'lamp-04', NULL, 'at_gateway', 1000, NULL)";
+        Connection::open(&path).and_then(|connection| connection.execute(sql, [])).expect("sound");
+        let store = PlatformStore::open(&path).unwrap_or_else(|error| panic!("{error}"));
+        let request = RequestId::from_number(1_882_879_658_074_761_879).expect("a request id");
+        let list = |shown| {
+            let members = store.members(request, shown, MemberCursor::default(), 100).wait().expect("read");
+            members.into_iter().map(|(_, (_, id, row))| (id.to_string(), row)).collect::<Vec<_>>()
+        };
+        let names = list(MembersShown::All).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        let all = ["lamp-01", "lamp-03", "meter-01", "meter-03", "meter-04", "lamp-02", "lamp-04", "meter-02"];
+        assert_eq!(names, all, "layout {layout}");
+        let [(meter, asleep), (lamp, told)] = &list(MembersShown::Waiting)[..] else { panic!("two wait") };
+        assert_eq!(
+            (meter.as_str(), asleep.stage, lamp.as_str(), told.stage),
+            ("meter-04", Stage::Asleep, "lamp-04", Stage::AtGateway)
+        );
+        assert_eq!(
+            (asleep.seen.at_gateway, asleep.seen.asleep),
+            (Some(Time::from_millis(1_000)), Some(Time::from_millis(2_000)))
+        );
+        let expired = list(MembersShown::Ended(OutcomeKind::Expired)).remove(0).1.outcome;
+        let outcome = Outcome::Expired { cause: ExpiryCause::Asleep };
+        assert_eq!(expired, Some((outcome, Time::from_millis(1_795_653_978_793))));
     }
 }
 
