@@ -12,14 +12,13 @@ mod registering;
 mod reporting;
 mod secured;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use bugle_coap::{Endpoint, Event, ExchangeId, Observation, RequestHandle};
 use bugle_core::gateway::Slot;
 use bugle_core::{ResourcePath, Time};
 use bugle_lwm2m::{ClientRequest, Code, Response, Version};
-use hashbrown::HashMap;
 
 pub(crate) use client::StoredClient;
 pub use peer::{DatagramSocket, Peer, Security};
@@ -54,8 +53,8 @@ pub(crate) struct Lwm2m {
     confirmations: HashMap<u64, (RequestHandle, Response)>,
     /// The delivery that was prepared last.
     latest: Latest,
-    /// What the exchanges that are under way are for.
-    exchanges: HashMap<ExchangeId, Purpose>,
+    /// What the exchanges that are under way are for. These numbers are ours: nobody chooses them so that they collide.
+    exchanges: hashbrown::HashMap<ExchangeId, Purpose>,
     /// The exchanges in which clients that were dismissed are asked to leave.
     farewells: HashMap<Peer, ExchangeId>,
     /// The deliveries that clients have reset, by when they are put to them again.
@@ -72,7 +71,7 @@ impl Lwm2m {
             askings: HashMap::new(),
             confirmations: HashMap::new(),
             latest: Latest::default(),
-            exchanges: HashMap::new(),
+            exchanges: hashbrown::HashMap::new(),
             farewells: HashMap::new(),
             resets: VecDeque::new(),
             last_number: 0,
