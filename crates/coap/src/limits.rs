@@ -11,8 +11,8 @@ pub struct Limits {
     pub remembered_bytes_max: usize,
     /// Requests of one peer that are not answered yet. More are dropped, and will be sent again.
     pub unanswered_per_peer_max: usize,
-    /// Exchanges with one peer that have not ended: those that wait behind the one in progress, and those whose response
-    /// has not come.
+    /// Exchanges with one peer that have not ended: the one in progress, those that wait behind it, and those whose
+    /// response has not come.
     pub exchanges_per_peer_max: usize,
     /// The largest body that is put together from blocks, in either direction.
     pub body_bytes_max: usize,
@@ -37,7 +37,7 @@ impl Default for Limits {
             remembered_per_peer_max: 32,
             remembered_bytes_max: 512 << 20,
             unanswered_per_peer_max: 8,
-            exchanges_per_peer_max: 16,
+            exchanges_per_peer_max: 17,
             body_bytes_max: 64 << 10,
             uploads_per_peer_max: 2,
             uploads_bytes_max: 64 << 20,
