@@ -85,8 +85,7 @@ impl Tree {
         let typed: Vec<Record> = records.iter().map(|record| self.accept(record)).collect::<Result<_, _>>()?;
         if mode == WriteMode::Replace {
             let within = self.values.range(path..).map(|(at, _)| *at).take_while(|at| at.is_within(path));
-            let is_named = |at: &Path| typed.iter().any(|record| record.path == *at);
-            let replaced: Vec<Path> = within.filter(|at| access(at).is_writable() && !is_named(at)).collect();
+            let replaced: Vec<Path> = within.filter(|at| access(at).is_writable()).collect();
             replaced.iter().for_each(|at| drop(self.values.remove(at)));
         }
         for record in &typed {
