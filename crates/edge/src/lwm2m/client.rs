@@ -37,10 +37,23 @@ struct Observations {
 /// What became of the wish to observe a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Observed {
-    /// It is observed, or about to be, in this exchange.
+    /// The client is to be asked.
+    Waiting,
+    /// It is asked, and has not answered,
+    Asked(ExchangeId),
+    /// It is observed in this exchange.
     In(ExchangeId),
     /// The client does not let it be observed.
     Refused,
+}
+
+impl Observed {
+    pub(super) const fn exchange(self) -> Option<ExchangeId> {
+        match self {
+            Self::Asked(exchange) | Self::In(exchange) => Some(exchange),
+            Self::Waiting | Self::Refused => None,
+        }
+    }
 }
 
 /// A group request on its way to a client.
@@ -82,10 +95,17 @@ impl Client {
 
     /// The exchanges in which it is observed.
     pub(super) fn observations(&self) -> impl Iterator<Item = ExchangeId> {
-        self.observed.iter().flat_map(|observed| observed.by_path.values()).filter_map(|observed| match observed {
-            Observed::In(exchange) => Some(*exchange),
-            Observed::Refused => None,
-        })
+        let observed = self.observed.iter().flat_map(|observed| observed.by_path.values());
+        observed.filter_map(|observed| observed.exchange())
+    }
+
+    /// The path to ask for, if none is asked for.
+    pub(super) fn next_to_observe(&self) -> Option<ResourcePath> {
+        let by_path = &self.observed.as_ref()?.by_path;
+        if by_path.values().any(|observed| matches!(observed, Observed::Asked(_))) {
+            return None;
+        }
+        by_path.iter().find(|(_, observed)| **observed == Observed::Waiting).map(|(path, _)| *path)
     }
 
     /// The exchanges in which it is observed, which are none from now on.

@@ -15,7 +15,7 @@ mod secured;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use bugle_coap::{Endpoint, Event, ExchangeId, Observation, RequestHandle};
+use bugle_coap::{Endpoint, Event, ExchangeId, RequestHandle};
 use bugle_core::gateway::Slot;
 use bugle_core::{ResourcePath, Time};
 use bugle_lwm2m::{ClientRequest, Code, Response, Version};
@@ -178,10 +178,7 @@ impl Edge {
                 match self.lwm2m.exchanges.get(&exchange).copied() {
                     Some(Purpose::Delivery(slot)) => self.on_response(now, exchange, slot, &response),
                     Some(Purpose::Observation(slot, path)) => {
-                        if observation == Observation::None {
-                            self.on_observation_lost(exchange, slot, path);
-                        }
-                        self.on_observed(now, (slot, path), &response);
+                        self.on_observation_answered(now, exchange, (slot, path), (&response, observation));
                     }
                     Some(Purpose::Farewell(peer)) => self.on_farewell_over(exchange, peer),
                     None => {}

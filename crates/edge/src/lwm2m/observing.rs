@@ -1,9 +1,10 @@
 //! Observing the values of clients that an application wants to hear of (LwM2M 1.1 core, 6.4.1; RFC 7641).
 //!
 //! An observation is of one registration: a client that registers anew has forgotten it, and is asked again.
+//! A client is asked for one path after the other, so that what else is meant for it finds its place in between.
 //! One that is refused is told once; one that got lost is begun anew when the client has something to say.
 
-use bugle_coap::ExchangeId;
+use bugle_coap::{ExchangeId, Observation, RequestError};
 use bugle_core::gateway::Slot;
 use bugle_core::{ResourcePath, State, Time};
 use bugle_lwm2m::operation::{Answer, DeviceOperation, to_content};
@@ -23,25 +24,10 @@ impl Edge {
             let detail = "an MQTT peripheral is not observed: it reports what it has to say by itself";
             return self.gateway.handle_observation_refused(now, slot, path, detail);
         };
-        if client.observed(path).is_some() || !self.is_reachable(client.peer) {
-            return;
+        if client.observed(path).is_none() {
+            self.set_observed(slot, path, Some(Observed::Waiting));
         }
-        let (peer, operation) = (client.peer, DeviceOperation::Observe { path: path.into() });
-        let asked = match operation.to_request(&client.registration) {
-            Ok(request) => {
-                let delivery = bugle_coap::Delivery::default();
-                let asked = self.lwm2m.endpoint.request(now, peer, to_coap_request(&request), delivery);
-                asked.map_err(|error| error.to_string())
-            }
-            Err(error) => Err(error.to_string()),
-        };
-        match asked {
-            Ok(exchange) => {
-                self.lwm2m.exchanges.insert(exchange, Purpose::Observation(slot, path));
-                self.set_observed(slot, path, Some(Observed::In(exchange)));
-            }
-            Err(detail) => self.refuse_observation(now, slot, path, &detail),
-        }
+        self.begin_observation(now, slot);
     }
 
     /// Begins whatever is wished for and is not observed.
@@ -51,13 +37,51 @@ impl Edge {
         }
     }
 
+    /// Asks a client for the next path that waits, if it has answered for the one before.
+    pub(super) fn begin_observation(&mut self, now: Time, slot: Slot) {
+        let Some(client) = self.lwm2m.clients.get(slot) else { return };
+        let Some(path) = client.next_to_observe() else { return };
+        if self.gateway.state(slot) != Some(State::Active) || !self.is_reachable(client.peer) {
+            return;
+        }
+        let request = match (DeviceOperation::Observe { path: path.into() }).to_request(&client.registration) {
+            Ok(request) => to_coap_request(&request),
+            Err(error) => return self.refuse_observation(now, slot, path, &error.to_string()),
+        };
+        match self.lwm2m.endpoint.request(now, client.peer, request, bugle_coap::Delivery::default()) {
+            Ok(exchange) => {
+                self.lwm2m.exchanges.insert(exchange, Purpose::Observation(slot, path));
+                self.set_observed(slot, path, Some(Observed::Asked(exchange)));
+            }
+            Err(RequestError::TooManyExchanges | RequestError::TooManyPeers | RequestError::TokenInUse) => {}
+            Err(error) => self.refuse_observation(now, slot, path, &error.to_string()),
+        }
+    }
+
     pub(crate) fn observe_no_more(&mut self, now: Time, slot: Slot, path: ResourcePath) {
         let observed = self.lwm2m.clients.get(slot).and_then(|client| client.observed(path));
-        if let Some(Observed::In(exchange)) = observed {
+        if let Some(exchange) = observed.and_then(Observed::exchange) {
             self.lwm2m.exchanges.remove(&exchange);
             self.lwm2m.endpoint.cancel(now, exchange);
         }
         self.set_observed(slot, path, None);
+        self.begin_observation(now, slot);
+    }
+
+    /// The client has answered for a path: it is observed from now on, or it is not.
+    pub(super) fn on_observation_answered(
+        &mut self,
+        now: Time,
+        exchange: ExchangeId,
+        (slot, path): (Slot, ResourcePath),
+        (response, observation): (&bugle_coap::Response, Observation),
+    ) {
+        match observation {
+            Observation::None => self.on_observation_lost(exchange, slot, path),
+            _ => self.set_observed(slot, path, Some(Observed::In(exchange))),
+        }
+        self.on_observed(now, (slot, path), response);
+        self.begin_observation(now, slot);
     }
 
     /// The answer to an observation, or a notification.
@@ -89,7 +113,7 @@ impl Edge {
     pub(super) fn on_observation_lost(&mut self, exchange: ExchangeId, slot: Slot, path: ResourcePath) {
         self.lwm2m.exchanges.remove(&exchange);
         let observed = self.lwm2m.clients.get(slot).and_then(|client| client.observed(path));
-        if observed == Some(Observed::In(exchange)) {
+        if observed.and_then(Observed::exchange) == Some(exchange) {
             self.set_observed(slot, path, None);
         }
     }
@@ -97,6 +121,7 @@ impl Edge {
     fn refuse_observation(&mut self, now: Time, slot: Slot, path: ResourcePath, detail: &str) {
         self.set_observed(slot, path, Some(Observed::Refused));
         self.gateway.handle_observation_refused(now, slot, path, detail);
+        self.begin_observation(now, slot);
     }
 
     fn set_observed(&mut self, slot: Slot, path: ResourcePath, observed: Option<Observed>) {

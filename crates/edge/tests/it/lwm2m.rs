@@ -296,6 +296,28 @@ fn an_observation_outlives_sleep_registrations_and_restarts() {
     assert!(temperatures(&site).len() > before, "it has registered anew");
 }
 
+/// More than a client has requests under way at once.
+#[test]
+fn a_client_that_wakes_is_asked_for_all_that_is_to_be_observed_of_it() {
+    let mut site = Site::good(vec![sleeper("meter", HOUR, WakesWith::Update)]);
+    site.start();
+    let probes: Vec<Path> = (0..40).map(|probe| Path::of_resource(3303, probe, 5700)).collect();
+    for path in &probes {
+        site.tell(0, Input::Set { path: *path, value: Value::Float(20.5) });
+    }
+    site.pass(100 * SECOND);
+    for path in &probes {
+        observe(&mut site, "meter", &path.to_string());
+    }
+    let request = site.world.operation(1, message("and this"), Receipt::Executed);
+    assert!(site.world.reports().is_empty(), "it sleeps");
+    site.pass(HOUR);
+    let reports = site.world.reports();
+    let values = reports.iter().map(|(name, content)| (name.clone(), content.as_text()));
+    assert!(values.eq(probes.iter().map(|path| (path.to_string(), Some("20.5")))), "{reports:?}");
+    assert_eq!(site.world.only_outcome(request), Outcome::Executed { answer: Content::default() });
+}
+
 #[test]
 fn an_observation_goes_on_from_another_address_as_soon_as_the_client_updates_from_there() {
     let mut site = Site::good(vec![settings("meter")]);
