@@ -40,8 +40,8 @@ const WAKER: Token = Token(usize::MAX);
 const EVENTS_MAX: usize = 4_096;
 /// Commands taken in one turn, so that peripherals are served between them.
 const COMMANDS_MAX: usize = 8_192;
-/// What is sent in one turn, so that the answers of the first members of a large group are taken while the last are
-/// still to be asked, and nobody else waits for all of it.
+/// What is sent in one turn beyond what came in with it, so that the answers of the first members of a large group are
+/// taken while the last are still to be asked, and nobody else waits for all of it.
 const SENT_MAX: usize = 4_096;
 
 /// Why the gateway cannot go on. The fault is of the system.
@@ -130,10 +130,11 @@ impl Reactor {
             }
             self.listeners.serve(now, &mut self.edge, &mut self.sockets, self.poll.registry());
             self.sockets.serve(now, &mut self.edge);
-            self.datagrams.serve(now, &mut self.edge, &mut batches);
+            let received = self.datagrams.serve(now, &mut self.edge, &mut batches);
             is_stopping |= self.take_commands(now)?;
             self.edge.handle_timeout(now);
-            has_more = self.carry_out(now, &mut batches);
+            // Most of what comes has one answer: however much it is, what waits for its turn does not become more.
+            has_more = self.carry_out(now, received + SENT_MAX, &mut batches);
             self.datagrams.flush(&mut batches);
             if is_stopping && !has_more && self.keeper.is_idle() {
                 self.sockets.flush_all();
@@ -206,11 +207,11 @@ impl Reactor {
     }
 
     /// Does what the edge wants done, and says whether it may want more.
-    fn carry_out(&mut self, now: Time, batches: &mut [Batches]) -> bool {
+    fn carry_out(&mut self, now: Time, sent_max: usize, batches: &mut [Batches]) -> bool {
         self.keeper.retry_if_due(now);
         let (mut up_available, mut down_acknowledged) = (None, None);
         let mut sent = 0;
-        while sent < SENT_MAX
+        while sent < sent_max
             && let Some(output) = self.edge.poll_output(now)
         {
             match output {
@@ -243,7 +244,7 @@ impl Reactor {
             self.progress.down_acknowledged.send_replace(through);
         }
         self.sockets.expire(now);
-        sent == SENT_MAX
+        sent == sent_max
     }
 
     fn status(&self) -> Status {

@@ -75,11 +75,10 @@ impl Datagrams {
         self.0.iter().map(|_| Batches::default()).collect()
     }
 
-    /// Hands what came to the edge.
-    pub(super) fn serve(&mut self, now: Time, edge: &mut Edge, batches: &mut [Batches]) {
-        for (known, batches) in self.0.iter_mut().zip(batches).filter(|(known, _)| known.is_readable) {
-            known.receive(now, edge, batches);
-        }
+    /// Hands what came to the edge, and says how many datagrams that were.
+    pub(super) fn serve(&mut self, now: Time, edge: &mut Edge, batches: &mut [Batches]) -> usize {
+        let readable = self.0.iter_mut().zip(batches).filter(|(known, _)| known.is_readable);
+        readable.map(|(known, batches)| known.receive(now, edge, batches)).sum()
     }
 
     /// Has a datagram sent with the next [`flush`](Self::flush), or as soon as a batch is full: so the first members
@@ -116,22 +115,27 @@ impl Datagrams {
 }
 
 impl Socket {
-    fn receive(&mut self, now: Time, edge: &mut Edge, batches: &mut Batches) {
+    fn receive(&mut self, now: Time, edge: &mut Edge, batches: &mut Batches) -> usize {
+        let mut datagrams = 0;
         for _ in 0..BATCHES_PER_TURN_MAX {
             let socket = self.name;
             let received = batches.receive(&self.socket, |address, datagram| {
                 edge.handle_datagram(now, Peer::new(socket, address), datagram);
             });
             match received {
-                Ok(received) => self.oversized += received.oversized as u64,
+                Ok(received) => {
+                    datagrams += received.datagrams;
+                    self.oversized += received.oversized as u64;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     // An error that a datagram of ours met elsewhere is not one of this socket.
                     self.is_readable = error.kind() != io::ErrorKind::WouldBlock;
-                    return;
+                    break;
                 }
             }
         }
+        datagrams
     }
 
     fn flush(&mut self, batches: &mut Batches) {
