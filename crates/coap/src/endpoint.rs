@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::hash::Hash;
 use std::time::Duration;
 
-use bugle_core::Time;
-use hashbrown::HashMap;
+use bugle_core::{NumberMap, Time};
 
 use crate::block::{BlockSize, Bodies, Uploads};
 use crate::code::Code;
@@ -98,8 +97,8 @@ pub struct Endpoint<P> {
     pub(crate) peers: Peers<P>,
     pub(crate) remembered: Remembered,
     pub(crate) lanes: Lanes,
-    pub(crate) exchanges: HashMap<ExchangeId, Outgoing>,
-    pub(crate) incoming: HashMap<RequestHandle, Incoming>,
+    pub(crate) exchanges: NumberMap<ExchangeId, Outgoing>,
+    pub(crate) incoming: NumberMap<RequestHandle, Incoming>,
     pub(crate) uploads: Uploads,
     pub(crate) bodies: Bodies,
     pub(crate) observers: Observers,
@@ -125,8 +124,8 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
             generator,
             remembered: Remembered::new(&config.transmission),
             lanes: Lanes::default(),
-            exchanges: HashMap::new(),
-            incoming: HashMap::new(),
+            exchanges: NumberMap::default(),
+            incoming: NumberMap::default(),
             uploads: Uploads::default(),
             bodies: Bodies::default(),
             observers: Observers::default(),

@@ -20,6 +20,7 @@ mod id;
 pub mod limits;
 mod log;
 mod mac_address;
+mod number_map;
 mod pacing;
 mod peripheral;
 pub mod platform;
@@ -45,6 +46,7 @@ pub use log::{
     UpEntry, Verdict,
 };
 pub use mac_address::{MacAddress, MacAddressError};
+pub use number_map::{NumberHasher, NumberMap, NumberSet};
 pub use pacing::{Pacing, Priority};
 pub use peripheral::{
     Allocation, AllocationError, Credential, Description, EndCause, Evidence, InitialState, Origin, Presence, Protocol,

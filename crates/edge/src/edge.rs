@@ -1,6 +1,6 @@
 //! One gateway: what comes in, what goes out.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use bugle_core::gateway::{
     Allocated, AllocationConflict, Batch, Census, Config, Direction, DirectionRefusal, Effect, Gateway, Link, Restored,
     Slot, Ticket, WakeUp,
 };
-use bugle_core::{Allocation, DownEntry, PeripheralId, RequestId, State, Time, Waker};
+use bugle_core::{Allocation, DownEntry, NumberMap, NumberSet, PeripheralId, RequestId, State, Time, Waker};
 use bytes::BytesMut;
 
 use crate::counters::Counters;
@@ -122,8 +122,8 @@ pub struct Edge {
     pub(crate) gateway: Gateway,
     pub(crate) connections: Connections,
     /// Which connection holds the registration in a slot.
-    pub(crate) holders: HashMap<Slot, ConnectionId>,
-    pub(crate) sessions: HashMap<Slot, Session>,
+    pub(crate) holders: NumberMap<Slot, ConnectionId>,
+    pub(crate) sessions: NumberMap<Slot, Session>,
     pub(crate) wills: BTreeMap<(Time, Slot), Box<bugle_mqtt::Will>>,
     pub(crate) envelopes: Envelopes,
     pub(crate) mqtt: Arc<bugle_mqtt::Config>,
@@ -132,7 +132,7 @@ pub struct Edge {
     pub(crate) store: Store,
     pub(crate) counters: Counters,
     touched: VecDeque<ConnectionId>,
-    is_touched: HashSet<ConnectionId>,
+    is_touched: NumberSet<ConnectionId>,
     pub(crate) outputs: VecDeque<Output>,
 }
 
@@ -171,8 +171,8 @@ impl Edge {
         Self {
             gateway,
             connections: Connections::default(),
-            holders: HashMap::new(),
-            sessions: HashMap::new(),
+            holders: NumberMap::default(),
+            sessions: NumberMap::default(),
             wills: BTreeMap::new(),
             envelopes: Envelopes::default(),
             mqtt: Arc::new(mqtt),
@@ -181,7 +181,7 @@ impl Edge {
             store: Store::Working,
             counters: Counters::default(),
             touched: VecDeque::new(),
-            is_touched: HashSet::new(),
+            is_touched: NumberSet::default(),
             outputs: VecDeque::new(),
         }
     }

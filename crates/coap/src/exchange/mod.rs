@@ -8,8 +8,7 @@ mod outgoing;
 
 use std::time::Duration;
 
-use bugle_core::Time;
-use hashbrown::HashMap;
+use bugle_core::{NumberMap, Time};
 use smallvec::SmallVec;
 
 pub(crate) use asking::Asking;
@@ -104,7 +103,7 @@ enum Place {
 /// The exchanges with each peer that have not ended. One is in progress at a time (RFC 7252 §4.7, `NSTART`).
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
-    by_peer: HashMap<PeerIndex, Lane>,
+    by_peer: NumberMap<PeerIndex, Lane>,
 }
 
 #[derive(Debug, Default)]

@@ -11,15 +11,13 @@
 
 use std::collections::BTreeMap;
 
-use hashbrown::HashMap;
-
 use super::timers::Timer;
 use super::{Gateway, Slot};
-use crate::{MemberProgress, Presence, RequestId, Sighting, Stage, Time, UpEntry, limits};
+use crate::{MemberProgress, NumberMap, Presence, RequestId, Sighting, Stage, Time, UpEntry, limits};
 
 /// Where members were seen, and what of it was not told yet.
 #[derive(Debug, Default)]
-pub(super) struct Noted(HashMap<(RequestId, Slot), Vec<Sighting>>);
+pub(super) struct Noted(NumberMap<(RequestId, Slot), Vec<Sighting>>);
 
 impl Noted {
     fn note(&mut self, request: RequestId, slot: Slot, sighting: Sighting) {

@@ -3,10 +3,8 @@
 //! A timer that is set to another time, or cleared, leaves something stale in the queue. When that is more than half
 //! of the queue, all of it goes.
 
-use hashbrown::HashMap;
-
 use super::Slot;
-use crate::{DueQueue, Time};
+use crate::{DueQueue, NumberMap, Time};
 
 /// What is due. There is at most one of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,7 +43,7 @@ pub(super) struct Timers {
     /// When those are due that are nobody's own.
     common: Common,
     /// When all others are due.
-    passing: HashMap<Timer, Time>,
+    passing: NumberMap<Timer, Time>,
 }
 
 #[derive(Debug, Clone, Copy)]

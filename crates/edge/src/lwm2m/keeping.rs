@@ -13,8 +13,8 @@ use std::collections::hash_map::Entry;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bugle_coap::Datagram;
-use bugle_core::Time;
 use bugle_core::gateway::{Slot, TransportIdentity};
+use bugle_core::{NumberMap, Time};
 use bugle_dtls::{KeepingKey, Kept, KeptSession};
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ const HELD_BACK_MAX: usize = 16;
 pub(super) struct Keeping {
     key: KeepingKey,
     /// Whose datagrams are held back, by the token that the gateway's machine hands back.
-    waiting: HashMap<u64, Peer>,
+    waiting: NumberMap<u64, Peer>,
     held_back: HashMap<Peer, HeldBack>,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct StoredSession {
 
 impl Keeping {
     pub(super) fn new(key: KeepingKey) -> Self {
-        Self { key, waiting: HashMap::new(), held_back: HashMap::new() }
+        Self { key, waiting: NumberMap::default(), held_back: HashMap::new() }
     }
 
     /// The session with a peer is over, and what is held back for it lost.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bugle_coap::{Endpoint, Event, ExchangeId, RequestHandle};
 use bugle_core::gateway::Slot;
-use bugle_core::{ResourcePath, Time};
+use bugle_core::{NumberMap, ResourcePath, Time};
 use bugle_lwm2m::{ClientRequest, Code, Response, Version};
 
 pub(crate) use client::StoredClient;
@@ -48,13 +48,13 @@ pub(crate) struct Lwm2m {
     secured: Option<Secured>,
     clients: Clients,
     /// Those who ask to register, by their number as askers.
-    askings: HashMap<u64, Asking>,
+    askings: NumberMap<u64, Asking>,
     /// What is answered once something is durable, by the token that the gateway's machine hands back.
-    confirmations: HashMap<u64, (RequestHandle, Response)>,
+    confirmations: NumberMap<u64, (RequestHandle, Response)>,
     /// The delivery that was prepared last.
     latest: Latest,
     /// What the exchanges that are under way are for. These numbers are ours: nobody chooses them so that they collide.
-    exchanges: hashbrown::HashMap<ExchangeId, Purpose>,
+    exchanges: NumberMap<ExchangeId, Purpose>,
     /// The exchanges in which clients that were dismissed are asked to leave.
     farewells: HashMap<Peer, ExchangeId>,
     /// The deliveries that clients have reset, by when they are put to them again.
@@ -68,10 +68,10 @@ impl Lwm2m {
             endpoint: Endpoint::new(config, secret(seed)),
             secured: dtls.map(Secured::from),
             clients: Clients::default(),
-            askings: HashMap::new(),
-            confirmations: HashMap::new(),
+            askings: NumberMap::default(),
+            confirmations: NumberMap::default(),
             latest: Latest::default(),
-            exchanges: hashbrown::HashMap::new(),
+            exchanges: NumberMap::default(),
             farewells: HashMap::new(),
             resets: VecDeque::new(),
             last_number: 0,

@@ -1,11 +1,11 @@
 //! The open connections, and when each wants to be looked after.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bugle_core::certificate::CertificateChain;
 use bugle_core::gateway::Slot;
-use bugle_core::{PeripheralId, Time};
+use bugle_core::{NumberMap, PeripheralId, Time};
 use bugle_mqtt::{PacketId, Start};
 
 /// Which connection; none is numbered twice while the process runs.
@@ -89,9 +89,9 @@ pub(crate) struct Asking {
 
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
-    open: HashMap<ConnectionId, Connection>,
+    open: NumberMap<ConnectionId, Connection>,
     /// Connections that went while the answer was on its way to them.
-    pub(crate) answered_late: HashMap<ConnectionId, Asking>,
+    pub(crate) answered_late: NumberMap<ConnectionId, Asking>,
     timers: BTreeSet<(Time, ConnectionId)>,
     last: u64,
 }

@@ -1,10 +1,10 @@
 //! The peripherals' transports.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-use bugle_core::Time;
+use bugle_core::{NumberMap, NumberSet, Time};
 use bugle_edge::{ConnectionId, Edge};
 use bytes::BytesMut;
 use mio::event::Event;
@@ -21,10 +21,10 @@ const BUFFER_BYTES: usize = 16 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
 
 pub(super) struct Sockets {
-    all: HashMap<Token, Entry>,
+    all: NumberMap<Token, Entry>,
     readable: VecDeque<Token>,
     /// Those whose peripherals have to wait until something is durable.
-    paused: HashSet<Token>,
+    paused: NumberSet<Token>,
     lingering: VecDeque<(Time, Token)>,
     buffer: Box<[u8]>,
 }
@@ -43,9 +43,9 @@ struct Entry {
 impl Default for Sockets {
     fn default() -> Self {
         Self {
-            all: HashMap::new(),
+            all: NumberMap::default(),
             readable: VecDeque::new(),
-            paused: HashSet::new(),
+            paused: NumberSet::default(),
             lingering: VecDeque::new(),
             buffer: vec![0; BUFFER_BYTES].into(),
         }
