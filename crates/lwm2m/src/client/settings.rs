@@ -1,5 +1,6 @@
 //! What a simulated device is like, and what it has in it.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bugle_core::PeripheralId;
@@ -107,56 +108,66 @@ impl Settings {
 
     /// The objects of the device.
     pub(super) fn tree(&self) -> Tree {
-        let mut tree = Tree::default();
-        let text = |text: &str| Value::String(text.to_owned());
-        for (path, value) in [
-            (Path::of_resource(objects::SECURITY, 0, 1), Value::Boolean(false)),
-            (Path::of_resource(objects::SECURITY, 0, 2), Value::Integer(3)),
-            (Path::of_resource(objects::SERVER, 0, 0), Value::Integer(1)),
-            (LIFETIME, Value::Integer(i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX))),
-            (DISABLE_TIMEOUT, Value::Integer(86_400)),
-            (Path::of_resource(objects::SERVER, 0, 6), Value::Boolean(false)),
-            (Path::of_resource(objects::SERVER, 0, 7), text("U")),
-            (Path::of_resource(objects::DEVICE, 0, 0), text("Bugle")),
-            (Path::of_resource(objects::DEVICE, 0, 1), text("Simulated device")),
-            (Path::of_resource(objects::DEVICE, 0, 2), text(self.endpoint.as_str())),
-            (FIRMWARE_VERSION, text("1")),
-            (Path::of_resource_instance(objects::DEVICE, 0, 6, 0), Value::Integer(1)),
-            (Path::of_resource(objects::DEVICE, 0, 9), Value::Integer(100)),
-            (Path::of_resource_instance(objects::DEVICE, 0, 11, 0), Value::Integer(0)),
-            (CURRENT_TIME, Value::Time(0)),
-            (Path::of_resource(objects::DEVICE, 0, 14), text("+00:00")),
-            (Path::of_resource(objects::DEVICE, 0, 16), text("U")),
-            (FIRMWARE_STATE, Value::Integer(0)),
-            (FIRMWARE_RESULT, Value::Integer(0)),
-            // Packages are pushed to it; it downloads none.
-            (Path::of_resource(objects::FIRMWARE_UPDATE, 0, 9), Value::Integer(1)),
-            (TEMPERATURE, Value::Float(21.5)),
-            (Path::of_resource(objects::TEMPERATURE, 0, 5701), text("Cel")),
-            (Path::of_resource(objects::LIGHT_CONTROL, 0, 5850), Value::Boolean(false)),
-            (Path::of_resource(objects::LIGHT_CONTROL, 0, 5851), Value::Integer(0)),
-            (Path::of_resource(objects::LIGHT_CONTROL, 0, 5750), text("")),
-        ] {
-            tree.set(path, value);
-        }
-        for path in [
-            DISABLE,
-            UPDATE_TRIGGER,
-            REBOOT,
-            FIRMWARE_PACKAGE,
-            FIRMWARE_UPDATE,
-            Path::of_resource(objects::BINARY_APP_DATA_CONTAINER, 0, 0),
-        ] {
-            tree.add_resource(path);
-        }
+        static MODEL: LazyLock<Tree> = LazyLock::new(model);
+        let mut tree = MODEL.clone();
+        tree.set(LIFETIME, Value::Integer(i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX)));
+        tree.set(SERIAL_NUMBER, Value::String(self.endpoint.as_str().to_owned()));
         tree
     }
+}
+
+/// What all devices have in common.
+fn model() -> Tree {
+    let mut tree = Tree::default();
+    let text = |text: &str| Value::String(text.to_owned());
+    for (path, value) in [
+        (Path::of_resource(objects::SECURITY, 0, 1), Value::Boolean(false)),
+        (Path::of_resource(objects::SECURITY, 0, 2), Value::Integer(3)),
+        (Path::of_resource(objects::SERVER, 0, 0), Value::Integer(1)),
+        (LIFETIME, Value::Integer(0)),
+        (DISABLE_TIMEOUT, Value::Integer(86_400)),
+        (Path::of_resource(objects::SERVER, 0, 6), Value::Boolean(false)),
+        (Path::of_resource(objects::SERVER, 0, 7), text("U")),
+        (Path::of_resource(objects::DEVICE, 0, 0), text("Bugle")),
+        (Path::of_resource(objects::DEVICE, 0, 1), text("Simulated device")),
+        (SERIAL_NUMBER, text("")),
+        (FIRMWARE_VERSION, text("1")),
+        (Path::of_resource_instance(objects::DEVICE, 0, 6, 0), Value::Integer(1)),
+        (Path::of_resource(objects::DEVICE, 0, 9), Value::Integer(100)),
+        (Path::of_resource_instance(objects::DEVICE, 0, 11, 0), Value::Integer(0)),
+        (CURRENT_TIME, Value::Time(0)),
+        (Path::of_resource(objects::DEVICE, 0, 14), text("+00:00")),
+        (Path::of_resource(objects::DEVICE, 0, 16), text("U")),
+        (FIRMWARE_STATE, Value::Integer(0)),
+        (FIRMWARE_RESULT, Value::Integer(0)),
+        // Packages are pushed to it; it downloads none.
+        (Path::of_resource(objects::FIRMWARE_UPDATE, 0, 9), Value::Integer(1)),
+        (TEMPERATURE, Value::Float(21.5)),
+        (Path::of_resource(objects::TEMPERATURE, 0, 5701), text("Cel")),
+        (Path::of_resource(objects::LIGHT_CONTROL, 0, 5850), Value::Boolean(false)),
+        (Path::of_resource(objects::LIGHT_CONTROL, 0, 5851), Value::Integer(0)),
+        (Path::of_resource(objects::LIGHT_CONTROL, 0, 5750), text("")),
+    ] {
+        tree.set(path, value);
+    }
+    for path in [
+        DISABLE,
+        UPDATE_TRIGGER,
+        REBOOT,
+        FIRMWARE_PACKAGE,
+        FIRMWARE_UPDATE,
+        Path::of_resource(objects::BINARY_APP_DATA_CONTAINER, 0, 0),
+    ] {
+        tree.add_resource(path);
+    }
+    tree
 }
 
 pub(super) const LIFETIME: Path = Path::of_resource(objects::SERVER, 0, 1);
 pub(super) const DISABLE: Path = Path::of_resource(objects::SERVER, 0, 4);
 pub(super) const DISABLE_TIMEOUT: Path = Path::of_resource(objects::SERVER, 0, 5);
 pub(super) const UPDATE_TRIGGER: Path = Path::of_resource(objects::SERVER, 0, 8);
+const SERIAL_NUMBER: Path = Path::of_resource(objects::DEVICE, 0, 2);
 pub(super) const FIRMWARE_VERSION: Path = Path::of_resource(objects::DEVICE, 0, 3);
 pub(super) const REBOOT: Path = Path::of_resource(objects::DEVICE, 0, 4);
 pub(super) const CURRENT_TIME: Path = Path::of_resource(objects::DEVICE, 0, 13);

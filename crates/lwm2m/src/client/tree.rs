@@ -1,6 +1,8 @@
 //! The objects of a device: what there is, what may be done to it, and the values.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
 
 use crate::codec::Record;
 use crate::objects::{self, Access, Definition, Instances};
@@ -10,13 +12,23 @@ use crate::{AttributeChanges, Attributes, Code, DataType, Link, Path, Value, lim
 /// What a device has. A refusal is the code that the server gets.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tree {
-    instances: BTreeSet<Path>,
-    /// The resources that are there, with or without a value.
-    resources: BTreeSet<Path>,
-    /// At resources, or at the instances of those that have several.
-    values: BTreeMap<Path, Value>,
+    /// The object instances and their resources, as a walk meets them. Devices of one model share them until one of
+    /// them changes: with a hundred thousand devices it is the looking through their memory that takes time.
+    places: Arc<Vec<Path>>,
+    /// What is in each of these places.
+    held: Vec<Held>,
     attributes: BTreeMap<Path, Attributes>,
     created: usize,
+}
+
+/// What is in a place.
+#[derive(Debug, Clone)]
+enum Held {
+    /// It is an object instance, or a resource that has no value.
+    Nothing,
+    Value(Value),
+    /// The instances of a resource that has several, by number.
+    Instances(Vec<(u16, Value)>),
 }
 
 /// The objects of which a server may create and delete instances.
@@ -25,28 +37,78 @@ const CREATABLE: [u16; 3] = [objects::BINARY_APP_DATA_CONTAINER, objects::TEMPER
 impl Tree {
     /// Adds a resource that is there without a value: to be executed, to be written, or without instances yet.
     pub(super) fn add_resource(&mut self, path: Path) {
-        self.instances.insert(path.truncated(2));
-        self.resources.insert(path.truncated(3));
+        self.held_mut(path.truncated(2));
+        self.held_mut(path.truncated(3));
     }
 
     /// Sets a value, whatever a server may do there.
     pub(super) fn set(&mut self, path: Path, value: Value) {
-        if let Some(known) = self.values.get_mut(&path) {
-            *known = value;
-        } else {
+        if self.place(&path.truncated(3)).is_err() {
             self.add_resource(path);
-            self.values.insert(path, value);
+        }
+        let held = self.held_mut(path.truncated(3));
+        match (path.resource_instance(), &mut *held) {
+            (None, _) => *held = Held::Value(value),
+            (Some(number), Held::Instances(instances)) => match instance(instances, number) {
+                Ok(place) => instances[place].1 = value,
+                Err(place) => instances.insert(place, (number, value)),
+            },
+            (Some(number), _) => *held = Held::Instances(vec![(number, value)]),
         }
     }
 
     /// A value.
     pub(super) fn value(&self, path: &Path) -> Option<&Value> {
-        self.values.get(path)
+        match (path.resource_instance(), &self.held[self.place(&path.truncated(3)).ok()?]) {
+            (None, Held::Value(value)) => Some(value),
+            (Some(number), Held::Instances(instances)) => Some(&instances[instance(instances, number).ok()?].1),
+            _ => None,
+        }
     }
 
     /// The object instances.
     pub(super) fn instances(&self) -> impl Iterator<Item = Path> + '_ {
-        self.instances.iter().copied()
+        self.places.iter().copied().filter(|path| path.depth() == 2)
+    }
+
+    /// Where an object instance or a resource is, or would be.
+    fn place(&self, path: &Path) -> Result<usize, usize> {
+        self.places.binary_search(path)
+    }
+
+    /// What is held by an object instance or a resource, which is there from now on.
+    fn held_mut(&mut self, path: Path) -> &mut Held {
+        let place = self.place(&path).unwrap_or_else(|place| {
+            Arc::make_mut(&mut self.places).insert(place, path);
+            self.held.insert(place, Held::Nothing);
+            place
+        });
+        &mut self.held[place]
+    }
+
+    /// The places of the object instances and resources at a path and below it.
+    fn within(&self, path: &Path) -> Range<usize> {
+        let (Ok(first) | Err(first)) = self.place(path);
+        first..first + self.places[first..].iter().take_while(|place| place.is_within(path)).count()
+    }
+
+    /// The values at a path and below it.
+    fn values(&self, path: &Path) -> Vec<(Path, &Value)> {
+        if path.depth() == 4 {
+            return self.value(path).map(|value| (*path, value)).into_iter().collect();
+        }
+        let mut values = Vec::new();
+        for place in self.within(path) {
+            let at = self.places[place];
+            match &self.held[place] {
+                Held::Nothing => {}
+                Held::Value(value) => values.push((at, value)),
+                Held::Instances(instances) => {
+                    values.extend(instances.iter().filter_map(|(number, value)| Some((at.child(*number)?, value))));
+                }
+            }
+        }
+        values
     }
 
     /// Whether there is anything at a path that a server may know of.
@@ -56,11 +118,9 @@ impl Tree {
         }
         let is_there = match path.depth() {
             0 => true,
-            1 => self.instances.range(path..).next().is_some_and(|instance| instance.is_within(path)),
-            2 => self.instances.contains(path),
-            // Most have a value, which is what they are mostly asked for.
-            3 => self.values.contains_key(path) || self.resources.contains(path),
-            _ => self.values.contains_key(path),
+            1 => !self.within(path).is_empty(),
+            2 | 3 => self.place(path).is_ok(),
+            _ => self.value(path).is_some(),
         };
         if is_there { Ok(()) } else { Err(Code::NOT_FOUND) }
     }
@@ -71,9 +131,8 @@ impl Tree {
         if path.depth() >= 3 && !access(path).is_readable() {
             return Err(Code::METHOD_NOT_ALLOWED);
         }
-        let within = self.values.range(path..).take_while(|(at, _)| at.is_within(path));
-        let readable = within.filter(|(at, _)| access(at).is_readable());
-        Ok(readable.map(|(at, value)| Record::new(*at, value.clone())).collect())
+        let readable = self.values(path).into_iter().filter(|(at, _)| access(at).is_readable());
+        Ok(readable.map(|(at, value)| Record::new(at, value.clone())).collect())
     }
 
     /// Writes all of the values or none.
@@ -84,14 +143,27 @@ impl Tree {
         }
         let typed: Vec<Record> = records.iter().map(|record| self.accept(record)).collect::<Result<_, _>>()?;
         if mode == WriteMode::Replace {
-            let within = self.values.range(path..).map(|(at, _)| *at).take_while(|at| at.is_within(path));
-            let replaced: Vec<Path> = within.filter(|at| access(at).is_writable()).collect();
-            replaced.iter().for_each(|at| drop(self.values.remove(at)));
+            self.clear(path);
         }
         for record in &typed {
-            self.values.insert(record.path, record.value.clone());
+            self.set(record.path, record.value.clone());
         }
         Ok(typed)
+    }
+
+    /// Takes away the values that a server may write at a path and below it. Resources stay.
+    fn clear(&mut self, path: &Path) {
+        for place in self.within(&path.truncated(3)) {
+            if !access(&self.places[place]).is_writable() {
+                continue;
+            }
+            match (&mut self.held[place], path.resource_instance()) {
+                (Held::Instances(instances), None) => instances.clear(),
+                (Held::Instances(instances), Some(number)) => instances.retain(|(other, _)| *other != number),
+                (held, None) => *held = Held::Nothing,
+                (Held::Nothing | Held::Value(_), Some(_)) => {}
+            }
+        }
     }
 
     /// A value as it may be written, with the type of its resource.
@@ -139,12 +211,12 @@ impl Tree {
             None => self.free_instance(id).ok_or(Code::BAD_REQUEST)?,
         };
         let is_one = records.iter().all(|record| record.path.is_within(&instance));
-        if !is_one || self.instances.contains(&instance) {
+        if !is_one || self.place(&instance).is_ok() {
             return Err(Code::BAD_REQUEST);
         }
-        let model = self.instances.range(object..).next().copied().ok_or(Code::NOT_FOUND)?;
+        let model = self.places[self.within(object)].first().copied().ok_or(Code::NOT_FOUND)?;
         let resources: Vec<Path> =
-            self.resources.range(&model..).take_while(|path| path.is_within(&model)).copied().collect();
+            self.places[self.within(&model)].iter().copied().filter(|path| path.depth() == 3).collect();
         let mut after = self.clone();
         for resource in resources {
             let number = resource.resource().unwrap_or_default();
@@ -153,7 +225,7 @@ impl Tree {
         // What the server gives at creation need not be writable later (LwM2M 1.1 core, 6.3.6).
         for record in records {
             after.find(&record.path.truncated(3))?;
-            after.values.insert(record.path, record.value.clone().conformed(&record.path));
+            after.set(record.path, record.value.clone().conformed(&record.path));
         }
         after.created += 1;
         *self = after;
@@ -162,7 +234,7 @@ impl Tree {
 
     fn free_instance(&self, object: u16) -> Option<Path> {
         let candidates = (0..=limits::CREATED_INSTANCES_MAX as u16).map(|instance| Path::of_instance(object, instance));
-        candidates.into_iter().find(|path| !self.instances.contains(path))
+        candidates.into_iter().find(|path| self.place(path).is_err())
     }
 
     /// Removes an instance.
@@ -171,9 +243,9 @@ impl Tree {
         if path.depth() != 2 || !path.object().is_some_and(|object| CREATABLE.contains(&object)) {
             return Err(Code::METHOD_NOT_ALLOWED);
         }
-        self.instances.remove(path);
-        self.resources.retain(|at| !at.is_within(path));
-        self.values.retain(|at, _| !at.is_within(path));
+        let places = self.within(path);
+        self.held.drain(places.clone());
+        Arc::make_mut(&mut self.places).drain(places);
         self.attributes.retain(|at, _| !at.is_within(path));
         self.created = self.created.saturating_sub(1);
         Ok(())
@@ -205,19 +277,15 @@ impl Tree {
             return Err(Code::METHOD_NOT_ALLOWED);
         }
         self.find(path)?;
-        let mut places = BTreeSet::from([*path]);
-        if path.depth() < 3 {
-            places.extend(self.instances.range(path..).take_while(|at| at.is_within(path)));
-            places.extend(self.resources.range(path..).take_while(|at| at.is_within(path)));
-        }
-        Ok(places.iter().map(|place| self.link(place, path)).collect())
+        // An object is no place of its own, and is named as well.
+        let below = self.places[self.within(path)].iter().filter(|place| *place != path);
+        Ok(std::iter::once(path).chain(below).map(|place| self.link(place, path)).collect())
     }
 
     fn link(&self, place: &Path, asked: &Path) -> Link {
         let mut link = Link::new(place);
         if definition(place).is_some_and(|known| known.instances == Instances::Multiple) {
-            let dimension = self.values.range(place..).take_while(|(at, _)| at.is_within(place)).count();
-            link = link.with("dim", dimension);
+            link = link.with("dim", self.values(place).len());
         }
         // Asked for one resource, those that it takes over are told too; else only its own.
         let attributes = match asked.depth() {
@@ -226,6 +294,11 @@ impl Tree {
         };
         attributes.describe(link)
     }
+}
+
+/// Where an instance of a resource is, or would be.
+fn instance(instances: &[(u16, Value)], number: u16) -> Result<usize, usize> {
+    instances.binary_search_by_key(&number, |(other, _)| *other)
 }
 
 fn definition(path: &Path) -> Option<&'static Definition> {
