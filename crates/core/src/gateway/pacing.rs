@@ -216,11 +216,14 @@ impl Lane {
         Some((cause, slot))
     }
 
-    /// What was taken begins, and the next turn is another request's.
+    /// What was taken begins, and the next turn is another request's, if there is one.
     pub(super) fn begin(&mut self, now: Time, cause: Cause) {
         self.meter.begin();
-        if let Some(queue) = self.queues.get_mut(&cause) {
-            queue.meter.begin();
+        let is_alone = self.turns.len() == 1;
+        let Some(queue) = self.queues.get_mut(&cause) else { return };
+        queue.meter.begin();
+        let has_turn = matches!(queue.place, Place::Turn(_)) && queue.meter.gate(now) == Gate::Open;
+        if !(is_alone && has_turn) {
             self.place(now, cause);
         }
     }
