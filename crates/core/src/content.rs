@@ -1,5 +1,7 @@
 //! Bytes with a content type: what is written, answered, told and reported.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -33,13 +35,13 @@ impl Content {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Content))]
-pub(crate) struct Json {
+pub(crate) struct Json<'c> {
     /// The media type, as `text/plain`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    content_type: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    content_type: Cow<'c, str>,
     /// The bytes, where they are UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    text: Option<String>,
+    text: Option<Cow<'c, str>>,
     /// The bytes in base 64, where they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     base64: Option<String>,
@@ -48,10 +50,10 @@ pub(crate) struct Json {
 impl Serialize for Content {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (text, base64) = match self.as_text() {
-            Some(text) => (Some(text.to_owned()), None),
+            Some(text) => (Some(text.into()), None),
             None => (None, Some(STANDARD.encode(&self.bytes))),
         };
-        Json { content_type: self.content_type.clone(), text, base64 }.serialize(serializer)
+        Json { content_type: (&self.content_type).into(), text, base64 }.serialize(serializer)
     }
 }
 
@@ -59,14 +61,14 @@ impl<'de> Deserialize<'de> for Content {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = Json::deserialize(deserializer)?;
         let bytes = match (json.text, json.base64) {
-            (Some(text), None) => text.into_bytes(),
+            (Some(text), None) => text.into_owned().into_bytes(),
             (None, Some(base64)) => {
                 STANDARD.decode(base64).map_err(|error| de::Error::custom(format!("base64: {error}")))?
             }
             (None, None) => Vec::new(),
             (Some(_), Some(_)) => return Err(de::Error::custom("either text or base64, not both")),
         };
-        Ok(Self { content_type: json.content_type, bytes })
+        Ok(Self { content_type: json.content_type.into_owned(), bytes })
     }
 }
 

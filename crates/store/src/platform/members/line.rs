@@ -10,7 +10,7 @@
 use std::fmt::Write;
 
 use bugle_core::platform::MemberRow;
-use bugle_core::{Outcome, PeripheralId, Seen, Sighting, Stage, Time};
+use bugle_core::{Content, Outcome, PeripheralId, Seen, Sighting, Stage, Time};
 
 use crate::platform::column::{damaged, json};
 use crate::platform::list::MembersShown;
@@ -61,6 +61,8 @@ fn detail(outcome: &Outcome) -> Result<String, StoreError> {
         | Outcome::Cancelled
         | Outcome::Aborted
         | Outcome::Replaced => Ok(String::new()),
+        // Whoever has done something mostly has nothing to say to it.
+        Outcome::Executed { answer } if *answer == Content::default() => Ok(String::new()),
         // In JSON a tab or the end of a line is told by other signs.
         Outcome::Executed { .. } | Outcome::Refused { .. } | Outcome::Failed { .. } | Outcome::Expired { .. } => {
             json(outcome)
@@ -129,6 +131,7 @@ impl<'t> Line<'t> {
             "cancelled" => Outcome::Cancelled,
             "aborted" => Outcome::Aborted,
             "replaced" => Outcome::Replaced,
+            "executed" if self.detail.is_empty() => Outcome::Executed { answer: Content::default() },
             _ => serde_json::from_str(self.detail).map_err(|error| damaged("members", &error))?,
         };
         Ok(Some((outcome, time(self.at)?)))

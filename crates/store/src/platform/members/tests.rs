@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use bugle_core::{ExpiryCause, Outcome, OutcomeKind, Seen, Sighting, Stage, Time};
+use bugle_core::{Content, ExpiryCause, Outcome, OutcomeKind, Seen, Sighting, Stage, Time};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -25,6 +25,8 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         Just(Outcome::Delivered),
         Just(Outcome::Replaced),
         Just(Outcome::Expired { cause: ExpiryCause::Asleep }),
+        prop_oneof![Just(String::new()), ".{0,20}"].prop_map(|text| Outcome::Executed { answer: Content::text(text) }),
+        Just(Outcome::Executed { answer: Content::default() }),
         ".{0,20}|\t\n\\\\|x{6000}".prop_map(|reason| Outcome::Failed { reason }),
     ]
 }
