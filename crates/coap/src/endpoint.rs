@@ -108,7 +108,7 @@ pub struct Endpoint<P> {
     pub(crate) counters: Counters,
     outputs: VecDeque<Output<P>>,
     /// Where datagrams are written before they are as long as they need be.
-    scratch: Vec<u8>,
+    pub(crate) scratch: Vec<u8>,
     last_number: u64,
 }
 
@@ -274,9 +274,7 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
     }
 
     pub(crate) fn encode(&mut self, message: &Message<'_>) -> Datagram {
-        self.scratch.clear();
-        message.encode_into(&mut self.scratch);
-        Datagram::new(&self.scratch)
+        message.write(&mut self.scratch)
     }
 
     pub(crate) fn transmit(&mut self, index: PeerIndex, datagram: Datagram) {

@@ -9,6 +9,7 @@
 use thiserror::Error;
 
 use crate::code::Code;
+use crate::datagram::Datagram;
 use crate::options::{OptionsView, PAYLOAD_MARKER};
 use crate::token::{MessageId, Token};
 
@@ -132,6 +133,13 @@ impl<'a> Message<'a> {
         let token = Token::new(token).ok_or_else(|| malformed(FormatError::Token))?;
         let (options, payload) = OptionsView::parse(rest).map_err(malformed)?;
         Ok(Self { message_type, code, message_id, token, options, payload })
+    }
+
+    /// The message as a datagram, written in `scratch` first.
+    pub(crate) fn write(&self, scratch: &mut Vec<u8>) -> Datagram {
+        scratch.clear();
+        self.encode_into(scratch);
+        Datagram::new(scratch)
     }
 
     /// Writes the message behind what is in `datagram`.

@@ -52,7 +52,9 @@ pub(crate) struct Outgoing {
     stage: Stage,
     /// When something is done about it next.
     due: Time,
-    datagram: Datagram,
+    /// What is sent, again and again. A request is written anew each time: so there is none to keep of ten thousand
+    /// that are under way at once.
+    datagram: Option<Datagram>,
     purpose: Purpose,
 }
 

@@ -160,7 +160,7 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
         });
         if let Some(outgoing) = self.exchanges.get_mut(&exchange) {
             outgoing.message_id = message_id;
-            outgoing.datagram = datagram;
+            outgoing.datagram = Some(datagram);
         }
     }
 

@@ -16,6 +16,7 @@ use bugle_core::Time;
 
 use super::{Asked, Asking, Delivery, Outgoing, Place, Purpose, Reliability, Report, Stage};
 use crate::block::Block;
+use crate::datagram::Datagram;
 use crate::endpoint::Endpoint;
 use crate::event::{Departure, Event, ExchangeId, Failure, RequestError};
 use crate::message::{Message, MessageType};
@@ -95,7 +96,7 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
         self.ask(now, exchange, index, (Reliability::Confirmable, identity), Place::Last, asked);
     }
 
-    /// Sends the next message of a request.
+    /// Has the next message of a request sent when it is its exchange's turn.
     pub(super) fn ask(
         &mut self,
         now: Time,
@@ -105,22 +106,18 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
         place: Place,
         asked: Box<Asked>,
     ) {
-        let Some((options, payload)) = asked.asking.message() else {
-            return self.report_failure(exchange, index, asked.report, Failure::BodyTooLarge);
+        let Identity { message_id, token } = identity;
+        let outgoing = Outgoing {
+            peer: index,
+            message_id,
+            token,
+            reliability,
+            stage: Stage::Waiting,
+            due: Time::MAX,
+            datagram: None,
+            purpose: Purpose::Request(asked),
         };
-        let message_type = match reliability {
-            Reliability::Confirmable => MessageType::Confirmable,
-            Reliability::NonConfirmable => MessageType::NonConfirmable,
-        };
-        let message = Message {
-            message_type,
-            code: asked.asking.request().method.code(),
-            message_id: identity.message_id,
-            token: identity.token,
-            options: options.view(),
-            payload: &payload,
-        };
-        self.begin(now, exchange, index, &message, place, Purpose::Request(asked));
+        self.line_up(now, exchange, outgoing, place);
     }
 
     /// Has a message sent when it is its exchange's turn.
@@ -144,9 +141,14 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
             reliability,
             stage: Stage::Waiting,
             due: Time::MAX,
-            datagram: self.encode(message),
+            datagram: Some(self.encode(message)),
             purpose,
         };
+        self.line_up(now, exchange, outgoing, place);
+    }
+
+    fn line_up(&mut self, now: Time, exchange: ExchangeId, outgoing: Outgoing, place: Place) {
+        let peer = outgoing.peer;
         self.exchanges.insert(exchange, outgoing);
         self.lanes.push(peer, exchange, place);
         self.advance(now, peer);
@@ -164,9 +166,14 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
         self.renew_notification(now, exchange);
         let Some(outgoing) = self.exchanges.get_mut(&exchange) else { return };
         outgoing.stage = Stage::InFlight(attempts);
-        let (peer, datagram) = (outgoing.peer, outgoing.datagram.clone());
-        self.transmit(peer, datagram);
-        self.plan(exchange, now + attempts.wait());
+        let peer = outgoing.peer;
+        match outgoing.datagram.clone().or_else(|| outgoing.write_request(&mut self.scratch)) {
+            Some(datagram) => {
+                self.transmit(peer, datagram);
+                self.plan(exchange, now + attempts.wait());
+            }
+            None => self.fail(now, exchange, Failure::BodyTooLarge),
+        }
     }
 
     pub(super) fn plan(&mut self, exchange: ExchangeId, at: Time) {
@@ -355,6 +362,27 @@ impl<P: Copy + Eq + Hash> Endpoint<P> {
             let outgoing = self.exchanges.get(exchange);
             outgoing.is_some_and(|known| known.token == token && matches!(known.purpose, Purpose::Request(_)))
         })
+    }
+}
+
+impl Outgoing {
+    /// The message of a request; none if it is none, or its body has more blocks than can be counted.
+    fn write_request(&self, scratch: &mut Vec<u8>) -> Option<Datagram> {
+        let Purpose::Request(asked) = &self.purpose else { return None };
+        let (options, payload) = asked.asking.message()?;
+        let message_type = match self.reliability {
+            Reliability::Confirmable => MessageType::Confirmable,
+            Reliability::NonConfirmable => MessageType::NonConfirmable,
+        };
+        let message = Message {
+            message_type,
+            code: asked.asking.request().method.code(),
+            message_id: self.message_id,
+            token: self.token,
+            options: options.view(),
+            payload: &payload,
+        };
+        Some(message.write(scratch))
     }
 }
 
