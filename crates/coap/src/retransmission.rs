@@ -57,11 +57,15 @@ impl Transmission {
         self.span() + self.max_latency
     }
 
+    /// Between two of the first waits that may be drawn: what is sent at once to ten thousand is then due at some dozens
+    /// of moments and not at a thousand.
+    const FIRST_WAIT_STEP: Duration = Duration::from_millis(16);
+
     /// The first wait for an acknowledgement.
     pub(crate) fn first_wait(&self, generator: &mut Generator) -> Duration {
-        let spread = self.first_wait_max().saturating_sub(self.ack_timeout).as_millis();
-        let spread = u64::try_from(spread).unwrap_or(u64::MAX);
-        self.ack_timeout + Duration::from_millis(generator.up_to(spread))
+        let spread = self.first_wait_max().saturating_sub(self.ack_timeout);
+        let steps = u32::try_from(spread.as_millis() / Self::FIRST_WAIT_STEP.as_millis()).unwrap_or(u32::MAX);
+        self.ack_timeout + Self::FIRST_WAIT_STEP * generator.up_to(steps.into()) as u32
     }
 
     /// The waits double; no caller's parameters may make them overflow.
