@@ -17,6 +17,7 @@ mod job;
 mod layout;
 mod lock;
 mod measures;
+mod write_ahead;
 
 pub use copy::{copy, look_through};
 pub use database::{Answer, Database};

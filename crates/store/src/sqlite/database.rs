@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
@@ -15,6 +15,7 @@ use super::job::{Job, Task, Verdict};
 use super::layout::CHECKED_BYTES_MAX;
 use super::lock::Lock;
 use super::measures::Counts;
+use super::write_ahead::WriteAheadLog;
 use super::{Layout, Measures, OpenError, StoreError};
 
 /// Jobs that wait for the thread that writes; one more is told to come back later.
@@ -75,7 +76,8 @@ impl Database {
             std::fs::create_dir_all(folder).map_err(|error| OpenError::from_io(folder, &error))?;
         }
         let lock = Lock::take(path)?;
-        let writer = layout.open(path)?;
+        let mut writer = layout.open(path)?;
+        let log = WriteAheadLog::watch(&mut writer).map_err(|error| OpenError::from_sqlite(path, error))?;
         let spawn = |name: String, run: Box<dyn FnOnce() + Send>| {
             let thread = std::thread::Builder::new().name(name).spawn(run);
             thread.map_err(|error| OpenError::from_io(path, &error))
@@ -83,7 +85,7 @@ impl Database {
         let counts = Arc::new(Counts::default());
         let (writes, waiting) = sync_channel(WRITES_WAITING_MAX);
         let counted = Arc::clone(&counts);
-        let run = Box::new(move || write(&writer, &waiting, &counted));
+        let run = Box::new(move || write(&writer, &log, &waiting, &counted));
         let mut threads = vec![spawn(format!("{}-writer", layout.kind), run)?];
         let (reads, waiting) = sync_channel(READS_WAITING_MAX);
         let waiting = Arc::new(Mutex::new(waiting));
@@ -192,8 +194,8 @@ impl Drop for Database {
 }
 
 /// The thread that writes.
-fn write(connection: &Connection, waiting: &Receiver<Box<dyn Job>>, counts: &Counts) {
-    while let Ok(first) = waiting.recv() {
+fn write(connection: &Connection, log: &WriteAheadLog, waiting: &Receiver<Box<dyn Job>>, counts: &Counts) {
+    while let Some(first) = first_job(connection, log, waiting) {
         let mut jobs = vec![first];
         counts.writes_waiting.fetch_sub(1, Relaxed);
         let mut next = || {
@@ -210,7 +212,21 @@ fn write(connection: &Connection, waiting: &Receiver<Box<dyn Job>>, counts: &Cou
         for job in jobs {
             job.answer(committed.clone());
         }
+        if log.is_full() {
+            log.carry_over(connection);
+        }
     }
+}
+
+/// Waits for a job, and does meanwhile what is to be done when there is none. None if none will come.
+fn first_job(connection: &Connection, log: &WriteAheadLog, waiting: &Receiver<Box<dyn Job>>) -> Option<Box<dyn Job>> {
+    if log.is_long() {
+        match waiting.recv_timeout(WriteAheadLog::QUIET) {
+            Err(RecvTimeoutError::Timeout) => log.carry_over(connection),
+            job => return job.ok(),
+        }
+    }
+    waiting.recv().ok()
 }
 
 /// Runs what waits in one transaction. On failure none of it has happened.

@@ -12,8 +12,6 @@ use super::OpenError;
 
 /// How long a statement waits for a lock: only a checkpoint or a backup ever holds one.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
-/// Pages in the write-ahead log before it is carried over into the file.
-const CHECKPOINT_PAGES: u32 = 4_000;
 /// What the write-ahead log is cut back to after a burst.
 const JOURNAL_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// Files up to this size are checked through and through when they are opened, which takes less
@@ -134,7 +132,6 @@ fn configure(connection: &Connection, cache_kib: u32) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     limit_cache(connection, cache_kib)?;
-    connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", JOURNAL_BYTES_MAX, |_| Ok(()))
 }
 
