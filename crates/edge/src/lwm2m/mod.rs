@@ -198,7 +198,10 @@ impl Edge {
             Event::Acknowledged { exchange, .. } => self.on_acknowledged(now, exchange),
             Event::Failed { exchange, failure, .. } => match self.lwm2m.exchanges.get(&exchange).copied() {
                 Some(Purpose::Delivery(slot)) => self.on_failed(now, exchange, slot, failure),
-                Some(Purpose::Observation(slot, path)) => self.on_observation_lost(exchange, slot, path),
+                Some(Purpose::Observation(slot, path)) => {
+                    self.on_observation_lost(exchange, slot, path);
+                    self.begin_observation(now, slot);
+                }
                 Some(Purpose::Farewell(peer)) => self.on_farewell_over(exchange, peer),
                 None => {}
             },

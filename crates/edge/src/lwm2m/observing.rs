@@ -37,7 +37,7 @@ impl Edge {
         }
     }
 
-    /// Asks a client for the next path that waits, if it has answered for the one before.
+    /// Asks a client for the next path that waits, once it is known what becomes of the one before.
     pub(super) fn begin_observation(&mut self, now: Time, slot: Slot) {
         let Some(client) = self.lwm2m.clients.get(slot) else { return };
         let Some(path) = client.next_to_observe() else { return };

@@ -319,6 +319,24 @@ fn a_client_that_wakes_is_asked_for_all_that_is_to_be_observed_of_it() {
 }
 
 #[test]
+fn a_path_that_a_client_does_not_answer_for_keeps_none_other_from_being_observed() {
+    let mut site = Site::good(vec![sleeper("meter", HOUR, WakesWith::Update)]);
+    site.start();
+    let probes: Vec<Path> = (0..3).map(|probe| Path::of_resource(3303, probe, 5700)).collect();
+    for path in &probes {
+        site.tell(0, Input::Set { path: *path, value: Value::Float(20.5) });
+    }
+    site.pass(100 * SECOND);
+    for path in &probes {
+        observe(&mut site, "meter", &path.to_string());
+    }
+    site.clients[0].resets = 1;
+    site.pass(HOUR);
+    let names: Vec<String> = site.world.reports().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["/3303/1/5700", "/3303/2/5700", "/3303/0/5700"], "the first only after another update");
+}
+
+#[test]
 fn an_observation_goes_on_from_another_address_as_soon_as_the_client_updates_from_there() {
     let mut site = Site::good(vec![settings("meter")]);
     site.start();
