@@ -61,12 +61,9 @@ mod tests {
     use super::*;
     use crate::sqlite::{Database, Layout, StoreError, params};
 
-    const LAYOUT: Layout = Layout {
-        kind: "test",
-        application_id: 7,
-        cache_kib: 2_048,
-        migrations: &["CREATE TABLE pair (number INTEGER PRIMARY KEY AUTOINCREMENT, twin INTEGER NOT NULL) STRICT"],
-    };
+    const LAYOUT: Layout = Layout::of_tests(&[
+        "CREATE TABLE pair (number INTEGER PRIMARY KEY AUTOINCREMENT, twin INTEGER NOT NULL) STRICT",
+    ]);
 
     #[test]
     fn a_copy_is_one_state_of_a_file_that_is_written_meanwhile() {

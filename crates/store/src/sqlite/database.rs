@@ -306,14 +306,9 @@ mod tests {
     use super::*;
     use crate::sqlite::params;
 
-    const LAYOUT: Layout = Layout {
-        kind: "test",
-        application_id: 7,
-        cache_kib: 2_048,
-        migrations: &["
+    const LAYOUT: Layout = Layout::of_tests(&["
             CREATE TABLE number (value INTEGER PRIMARY KEY) STRICT;
-            CREATE TABLE reference (value INTEGER REFERENCES number DEFERRABLE INITIALLY DEFERRED) STRICT"],
-    };
+            CREATE TABLE reference (value INTEGER REFERENCES number DEFERRABLE INITIALLY DEFERRED) STRICT"]);
 
     fn open(folder: &TempDir) -> Result<Database, OpenError> {
         Database::open(&folder.path().join("test.db"), &LAYOUT)

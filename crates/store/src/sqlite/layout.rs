@@ -38,6 +38,12 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// One that no part has.
+    #[cfg(test)]
+    pub(super) const fn of_tests(migrations: &'static [&'static str]) -> Self {
+        Self { kind: "test", application_id: 7, cache_kib: 2_048, migrations }
+    }
+
     /// Opens the connection that writes, having brought the file to the present layout.
     pub(super) fn open(&self, path: &Path) -> Result<Connection, OpenError> {
         // Created here and not by SQLite so that only its owner may read it.
@@ -150,12 +156,7 @@ mod tests {
 
     use super::*;
 
-    const FIRST: Layout = Layout {
-        kind: "test",
-        application_id: 7,
-        cache_kib: 2_048,
-        migrations: &["CREATE TABLE a (x INTEGER) STRICT"],
-    };
+    const FIRST: Layout = Layout::of_tests(&["CREATE TABLE a (x INTEGER) STRICT"]);
     const SECOND: Layout = Layout {
         migrations: &["CREATE TABLE a (x INTEGER) STRICT", "ALTER TABLE a ADD COLUMN y INTEGER DEFAULT 4"],
         ..FIRST

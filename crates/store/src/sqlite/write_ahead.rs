@@ -64,12 +64,7 @@ mod tests {
     use super::*;
     use crate::sqlite::{Database, Layout, StoreError};
 
-    const LAYOUT: Layout = Layout {
-        kind: "test",
-        application_id: 7,
-        cache_kib: 2_048,
-        migrations: &["CREATE TABLE body (bytes BLOB) STRICT"],
-    };
+    const LAYOUT: Layout = Layout::of_tests(&["CREATE TABLE body (bytes BLOB) STRICT"]);
     const PAGE_BYTES: u64 = 4_096;
 
     fn bytes(path: &Path) -> u64 {
