@@ -296,12 +296,11 @@ fn an_observation_outlives_sleep_registrations_and_restarts() {
     assert!(temperatures(&site).len() > before, "it has registered anew");
 }
 
-/// More than a client has requests under way at once.
-#[test]
-fn a_client_that_wakes_is_asked_for_all_that_is_to_be_observed_of_it() {
+/// A meter that sleeps, and so many temperatures of it that are to be observed.
+fn site_with_probes(count: u16) -> (Site, Vec<Path>) {
     let mut site = Site::good(vec![sleeper("meter", HOUR, WakesWith::Update)]);
     site.start();
-    let probes: Vec<Path> = (0..40).map(|probe| Path::of_resource(3303, probe, 5700)).collect();
+    let probes: Vec<Path> = (0..count).map(|probe| Path::of_resource(3303, probe, 5700)).collect();
     for path in &probes {
         site.tell(0, Input::Set { path: *path, value: Value::Float(20.5) });
     }
@@ -309,6 +308,13 @@ fn a_client_that_wakes_is_asked_for_all_that_is_to_be_observed_of_it() {
     for path in &probes {
         observe(&mut site, "meter", &path.to_string());
     }
+    (site, probes)
+}
+
+/// More than a client has requests under way at once.
+#[test]
+fn a_client_that_wakes_is_asked_for_all_that_is_to_be_observed_of_it() {
+    let (mut site, probes) = site_with_probes(40);
     let request = site.world.operation(1, message("and this"), Receipt::Executed);
     assert!(site.world.reports().is_empty(), "it sleeps");
     site.pass(HOUR);
@@ -320,16 +326,7 @@ fn a_client_that_wakes_is_asked_for_all_that_is_to_be_observed_of_it() {
 
 #[test]
 fn a_path_that_a_client_does_not_answer_for_keeps_none_other_from_being_observed() {
-    let mut site = Site::good(vec![sleeper("meter", HOUR, WakesWith::Update)]);
-    site.start();
-    let probes: Vec<Path> = (0..3).map(|probe| Path::of_resource(3303, probe, 5700)).collect();
-    for path in &probes {
-        site.tell(0, Input::Set { path: *path, value: Value::Float(20.5) });
-    }
-    site.pass(100 * SECOND);
-    for path in &probes {
-        observe(&mut site, "meter", &path.to_string());
-    }
+    let (mut site, _) = site_with_probes(3);
     site.clients[0].resets = 1;
     site.pass(HOUR);
     let names: Vec<String> = site.world.reports().into_iter().map(|(name, _)| name).collect();
