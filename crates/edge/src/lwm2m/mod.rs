@@ -53,7 +53,7 @@ pub(crate) struct Lwm2m {
     confirmations: NumberMap<u64, (RequestHandle, Response)>,
     /// The delivery that was prepared last.
     latest: Latest,
-    /// What the exchanges that are under way are for. These numbers are ours: nobody chooses them so that they collide.
+    /// What the exchanges that are under way are for.
     exchanges: NumberMap<ExchangeId, Purpose>,
     /// The exchanges in which clients that were dismissed are asked to leave.
     farewells: HashMap<Peer, ExchangeId>,

@@ -78,7 +78,7 @@ impl Edge {
     ) {
         match observation {
             Observation::None => self.on_observation_lost(exchange, slot, path),
-            _ => self.set_observed(slot, path, Some(Observed::In(exchange))),
+            Observation::Begun => self.set_observed(slot, path, Some(Observed::In(exchange))),
         }
         self.on_observed(now, (slot, path), response);
         self.begin_observation(now, slot);

@@ -37,16 +37,12 @@ const CREATABLE: [u16; 3] = [objects::BINARY_APP_DATA_CONTAINER, objects::TEMPER
 impl Tree {
     /// Adds a resource that is there without a value: to be executed, to be written, or without instances yet.
     pub(super) fn add_resource(&mut self, path: Path) {
-        self.held_mut(path.truncated(2));
-        self.held_mut(path.truncated(3));
+        self.resource_mut(path);
     }
 
     /// Sets a value, whatever a server may do there.
     pub(super) fn set(&mut self, path: Path, value: Value) {
-        if self.place(&path.truncated(3)).is_err() {
-            self.add_resource(path);
-        }
-        let held = self.held_mut(path.truncated(3));
+        let held = self.resource_mut(path);
         match (path.resource_instance(), &mut *held) {
             (None, _) => *held = Held::Value(value),
             (Some(number), Held::Instances(instances)) => match instance(instances, number) {
@@ -74,6 +70,12 @@ impl Tree {
     /// Where an object instance or a resource is, or would be.
     fn place(&self, path: &Path) -> Result<usize, usize> {
         self.places.binary_search(path)
+    }
+
+    /// What is held by the resource at a path, which is there from now on, as is its object instance.
+    fn resource_mut(&mut self, path: Path) -> &mut Held {
+        self.held_mut(path.truncated(2));
+        self.held_mut(path.truncated(3))
     }
 
     /// What is held by an object instance or a resource, which is there from now on.
