@@ -150,7 +150,7 @@ endpoints! {
     Foresee, Post "/v1/applications/{application}/groups/{group}/foresight", REQUESTS_WRITE;
     /// Lists an application's group requests, the latest first.
     Requests, Get "/v1/applications/{application}/requests", REQUESTS_READ;
-    /// Shows a group request.
+    /// Shows a group request, at once or when it is complete.
     Request, Get "/v1/applications/{application}/requests/{request}", REQUESTS_READ;
     /// Lists the members of a group request and what became of it for each.
     RequestMembers, Get "/v1/applications/{application}/requests/{request}/members", REQUESTS_READ;

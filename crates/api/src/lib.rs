@@ -32,7 +32,9 @@ pub use page::{PAGE_DEFAULT, PAGE_MAX, Page, PageQuery};
 pub use peripheral::{AllocationBody, ObservationBody, Peripheral, PeripheralQuery};
 pub use problem::{Problem, ProblemCode};
 pub use registration::{DECISIONS_MAX, Decisions, DecisionsAnswer};
-pub use request::{MemberFilter, MemberQuery, Request, RequestMember, RequestQuery, Submission};
+pub use request::{
+    MemberFilter, MemberQuery, Request, RequestMember, RequestQuery, RequestWait, Submission, WAIT_SECONDS_MAX,
+};
 pub use schedule::{LastDue, NewSchedule, Schedule};
 pub use scope::{Scope, ScopeError};
 pub use token::{IssuedToken, NewToken, Token};

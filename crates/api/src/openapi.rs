@@ -17,7 +17,7 @@ use crate::{
     EventPage, EventQuery, EventRecord, Foresight, Gateway, Group, GroupDetail, IDEMPOTENCY_KEY, IssuedToken,
     LAST_EVENT_ID, MemberFilter, MemberQuery, Method, NewApplication, NewGateway, NewSchedule, NewToken,
     ObservationBody, Page, PageQuery, Peripheral, PeripheralQuery, Problem, Request, RequestMember, RequestQuery,
-    RequestState, Schedule, Scope, SnapshotPage, StrangerRecord, Submission, Token,
+    RequestState, RequestWait, Schedule, Scope, SnapshotPage, StrangerRecord, Submission, Token,
 };
 
 const SECURITY: &str = "bearer";
@@ -182,6 +182,7 @@ fn queries(endpoint: Endpoint, schemas: &mut Schemas) -> Vec<Parameter> {
             schemas.refer::<RequestState>();
             RequestQuery::into_params(in_query)
         }
+        Endpoint::Request => RequestWait::into_params(in_query),
         Endpoint::RequestMembers => {
             schemas.refer::<MemberFilter>();
             schemas.refer::<Stage>();

@@ -143,6 +143,20 @@ pub struct RequestQuery {
     pub limit: Option<u32>,
 }
 
+/// The longest that an answer waits for a group request to be complete.
+pub const WAIT_SECONDS_MAX: u32 = 60;
+
+/// Whether the answer waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RequestWait {
+    /// Answer when the request is complete, or after so many seconds as it stands then; 0 to 60, and at once
+    /// without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_seconds: Option<u32>,
+}
+
 /// A member of a group request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestMember {

@@ -71,6 +71,11 @@ impl Bars {
         Self { all, head, lines: Vec::new() }
     }
 
+    /// Whether anybody sees them.
+    pub(crate) fn are_seen(&self) -> bool {
+        !self.all.is_hidden()
+    }
+
     pub(crate) fn show(&mut self, request: &Request) {
         let shown = lines(request);
         let is_gone = |line: Line| shown.iter().all(|(other, _)| *other != line);

@@ -1,8 +1,9 @@
 //! Following a group request until it has ended.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use bugle_api::{MemberFilter, MemberQuery, Request, RequestMember, RequestState};
+use bugle_api::{MemberFilter, MemberQuery, Request, RequestMember};
 use bugle_client::Client;
 use bugle_core::{ExpiryCause, Operation, Outcome, OutcomeKind, Stage, Totals};
 use serde::Serialize;
@@ -14,7 +15,7 @@ use crate::failure::{Ended, Failure};
 use crate::output::{count, facts, table};
 use crate::when::Wall;
 
-/// How often a request is looked at while it is young, and later.
+/// How often bars show how a request stands while it is young, and later.
 const LOOK_SOON: Duration = Duration::from_millis(200);
 const LOOK_LATER: Duration = Duration::from_secs(1);
 const YOUNG: Duration = Duration::from_secs(10);
@@ -76,16 +77,18 @@ pub(crate) async fn follow(
     Ok(if totals.served() == totals.members { Ended::Well } else { Ended::MembersNotServed })
 }
 
-/// Looks at the request until it is complete.
+/// Shows how the request comes along until it is complete.
 async fn wait(client: &Client, mut request: Request, bars: &mut Bars) -> Result<Request, Failure> {
     let started = Instant::now();
+    let (application, id) = (request.application.clone(), request.id);
+    let mut complete = pin!(client.complete_request(&application, id));
     loop {
         bars.show(&request);
-        if request.state == RequestState::Complete {
-            return Ok(request);
+        let look = if started.elapsed() < YOUNG { LOOK_SOON } else { LOOK_LATER };
+        tokio::select! {
+            request = &mut complete => return Ok(request?),
+            () = tokio::time::sleep(look), if bars.are_seen() => request = client.request(&application, id).await?,
         }
-        tokio::time::sleep(if started.elapsed() < YOUNG { LOOK_SOON } else { LOOK_LATER }).await;
-        request = client.request(&request.application, request.id).await?;
     }
 }
 

@@ -1,13 +1,13 @@
 //! One function for every endpoint.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bugle_api::{
     AllocationBody, Application, Decision, Decisions, DecisionsAnswer, Enrolled, Enrollment, EnrollmentToken,
     EventPage, EventQuery, Foresight, Gateway, Group, GroupDetail, IDEMPOTENCY_KEY, IssuedToken, MemberQuery,
     NewApplication, NewGateway, NewSchedule, NewToken, ObservationBody, Page, PageQuery, Peripheral, PeripheralQuery,
-    Problem, ProblemCode, Request, RequestMember, RequestQuery, Schedule, SnapshotPage, StrangerRecord, Submission,
-    Token,
+    Problem, ProblemCode, Request, RequestMember, RequestQuery, RequestState, RequestWait, Schedule, SnapshotPage,
+    StrangerRecord, Submission, Token,
 };
 use bugle_core::{ApplicationId, GatewayId, GroupId, PeripheralId, RequestId, ResourcePath, ScheduleId};
 use bugle_runtime::tls;
@@ -20,6 +20,11 @@ use crate::follower::Follower;
 
 /// How long a call may take, but for the event log.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// For how long the platform is asked to wait until a group request is complete. Whoever stands between lets a
+/// call be silent for so long, and it is less than [`PATIENCE`].
+const WAIT_SECONDS: u32 = 20;
+/// The time between two calls that both find it incomplete, at least.
+const WAIT_MIN: Duration = Duration::from_secs(1);
 /// How long a connection may take to come up.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
@@ -382,6 +387,31 @@ impl Client {
     pub async fn request(&self, application: &ApplicationId, request: RequestId) -> Result<Request, ClientError> {
         let id = request.to_string();
         self.read(self.call(Method::GET, &["v1", "applications", application.as_str(), "requests", &id])).await
+    }
+
+    /// The group request when it is complete, however long that takes.
+    ///
+    /// # Errors
+    /// If the platform says no or is out of reach.
+    pub async fn complete_request(
+        &self,
+        application: &ApplicationId,
+        request: RequestId,
+    ) -> Result<Request, ClientError> {
+        let id = request.to_string();
+        let path = ["v1", "applications", application.as_str(), "requests", &id];
+        let wait = RequestWait { wait_seconds: Some(WAIT_SECONDS) };
+        loop {
+            let asked = Instant::now();
+            let known: Request = self.get(&path, &wait).await?;
+            if known.state == RequestState::Complete {
+                return Ok(known);
+            }
+            // A platform that stops, or is of a release that does not wait, answers sooner than it is asked to.
+            if asked.elapsed() < WAIT_MIN {
+                tokio::time::sleep(WAIT_MIN).await;
+            }
+        }
     }
 
     /// Lists the members of a group request and what became of it for each.

@@ -33,6 +33,7 @@ struct Shared {
     counters: Counters,
     new_for_gateway: Notifier<GatewayId>,
     new_for_application: Notifier<ApplicationId>,
+    complete: Notifier<RequestId>,
     new_deadline: Notify,
     new_schedule: Notify,
 }
@@ -55,6 +56,9 @@ impl Shared {
         }
         for application in &news.applications {
             self.new_for_application.notify(application);
+        }
+        for request in &news.complete {
+            self.complete.notify(request);
         }
         if news.deadlines {
             self.new_deadline.notify_one();
@@ -83,6 +87,7 @@ impl Platform {
             counters: Counters::default(),
             new_for_gateway: Notifier::default(),
             new_for_application: Notifier::default(),
+            complete: Notifier::default(),
             new_deadline: Notify::new(),
             new_schedule: Notify::new(),
         }))
@@ -198,6 +203,11 @@ impl Platform {
     #[must_use]
     pub fn watch_application(&self, application: &ApplicationId) -> watch::Receiver<()> {
         self.0.new_for_application.subscribe(application)
+    }
+
+    /// From now on the receiver is changed when a group request becomes complete.
+    pub(crate) fn watch_request(&self, request: RequestId) -> watch::Receiver<()> {
+        self.0.complete.subscribe(&request)
     }
 
     pub(crate) async fn deadline_added(&self) {

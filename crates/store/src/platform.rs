@@ -76,6 +76,8 @@ pub struct News {
     pub gateways: BTreeSet<GatewayId>,
     /// Applications with new events.
     pub applications: BTreeSet<ApplicationId>,
+    /// Group requests that are complete.
+    pub complete: BTreeSet<RequestId>,
     /// There is a new deadline to keep.
     pub deadlines: bool,
     /// There is a new time at which a schedule is due.

@@ -1,17 +1,13 @@
 //! Group requests of a measurement, over the platform's HTTP API.
 
-use std::thread;
 use std::time::Duration;
 
-use bugle_api::{RequestState, Submission};
+use bugle_api::Submission;
 use bugle_client::Client;
 use bugle_core::{ApplicationId, Content, GroupId, Protocol, RequestId, Totals};
 use bugle_load::measure::GroupService;
 use serde_json::json;
 use tokio::runtime::Handle;
-
-/// How often the platform is asked whether all receipts are in.
-const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// What a member's receipt says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,13 +57,8 @@ pub(super) fn group_service(
         sent.map(|request| request.id).map_err(|error| error.to_string())
     };
     let wait = move |request: RequestId| -> Result<Totals, String> {
-        loop {
-            let known = wait_on.block_on(waiter.request(&wait_for, request)).map_err(|error| error.to_string())?;
-            if known.state == RequestState::Complete {
-                return Ok(known.totals);
-            }
-            thread::sleep(LOOK_INTERVAL);
-        }
+        let complete = wait_on.block_on(waiter.complete_request(&wait_for, request));
+        complete.map(|request| request.totals).map_err(|error| error.to_string())
     };
     GroupService { send: Box::new(send), wait: Box::new(wait) }
 }

@@ -6,15 +6,14 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bugle_api::{Decision, NewGateway, Request, RequestState, Submission};
+use bugle_api::{Decision, NewGateway, Request, Submission};
 use bugle_client::Client;
 use bugle_core::{ApplicationId, Content, Event, GroupId, Operation, Receipt, Verdict};
 use bugle_gateway::{Config, Gateway};
 use bugle_load::mqtt::{Behaviour, Peripheral};
 use bugle_load::{MqttVersion, Options, Peripherals};
-
 use bugle_runtime::Shutdown;
 use tempfile::TempDir;
 
@@ -126,15 +125,9 @@ impl World {
             serde_json::json!({"operation": operation, "receipt": Receipt::Executed, "deadline_seconds": 30});
         let submission: Submission = serde_json::from_value(submission).expect("a submission");
         let sent = self.client.submit(&application(), &group(), &submission, None).await.expect("it is accepted");
-        let began = Instant::now();
-        loop {
-            let request = self.client.request(&application(), sent.id).await.expect("it is there");
-            if request.state == RequestState::Complete {
-                return request;
-            }
-            assert!(began.elapsed() < PATIENCE, "{request:?}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let application = application();
+        let complete = tokio::time::timeout(PATIENCE, self.client.complete_request(&application, sent.id)).await;
+        complete.expect("it is complete in time").expect("it is there")
     }
 }
 

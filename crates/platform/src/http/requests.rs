@@ -1,11 +1,13 @@
 //! Group requests, and decisions about registrations.
 
+use std::time::Duration;
+
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use bugle_api::{
     DECISIONS_MAX, Decisions, DecisionsAnswer, Foresight, IDEMPOTENCY_KEY, MemberFilter, MemberQuery, Page, Request,
-    RequestMember, RequestQuery, Submission,
+    RequestMember, RequestQuery, RequestState, RequestWait, Submission, WAIT_SECONDS_MAX,
 };
 use bugle_core::platform::{
     Cancel, CancelRefusal, Decide, DecideRefusal, IdempotencyKey, IdempotencyKeyError, SubmitRefusal, Submitted,
@@ -104,8 +106,30 @@ pub(crate) async fn requests(
 pub(crate) async fn request(
     State(platform): State<Platform>,
     Path((application, id)): Path<(ApplicationId, RequestId)>,
+    Query(query): Query<RequestWait>,
 ) -> Result<Answer<Request>, ApiError> {
+    let wait = wait(query)?;
+    // Before the first look, so that it does not end unnoticed after it.
+    let mut end = platform.watch_request(id);
+    let found = find(&platform, &application, id).await?;
+    if wait.is_zero() || found.state == RequestState::Complete {
+        return Ok(Answer(found));
+    }
+    tokio::select! {
+        _ = end.changed() => {}
+        () = tokio::time::sleep(wait) => {}
+        () = platform.shutdown().requested() => {}
+    }
     find(&platform, &application, id).await.map(Answer)
+}
+
+fn wait(query: RequestWait) -> Result<Duration, ApiError> {
+    match query.wait_seconds.unwrap_or(0) {
+        seconds @ 0..=WAIT_SECONDS_MAX => Ok(Duration::from_secs(seconds.into())),
+        _ => Err(ApiError::invalid(format!(
+            "The query is not valid: wait_seconds must be from 0 to {WAIT_SECONDS_MAX}. Ask again to wait longer."
+        ))),
+    }
 }
 
 pub(crate) async fn members(

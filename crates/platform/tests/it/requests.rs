@@ -1,5 +1,6 @@
 //! Group requests.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bugle_core::{
@@ -8,6 +9,7 @@ use bugle_core::{
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::world::{AT, World, active, allocated, answer, gateway, id, members_fixed, message, present, receipts};
 
@@ -52,6 +54,38 @@ async fn a_request_reaches_every_gateway_and_completes_with_the_last_receipt() {
     let failed = world.get(&format!("{members}?outcome=failed")).await;
     assert_eq!(failed.body["items"][0]["reason"], "silent");
     assert_eq!(world.get(&format!("{members}?outcome=waiting")).await.body["items"], json!([]));
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_request_is_answered_when_it_is_complete() {
+    let world = World::furnished().await;
+    let request = id_of(&world.post(SUBMIT, message()).await.body);
+    let path = format!("/v1/applications/metering/requests/{request}?wait_seconds=60");
+    let mut waiting = pin!(world.get(&path));
+    world.up("gw1", 3, vec![members_fixed(request, &["m1"]), receipts(request, vec![("m1", Outcome::Left)])]).await;
+    // It is open still: there is nothing to answer yet.
+    assert!(timeout(Duration::from_millis(300), &mut waiting).await.is_err());
+    world.up("gw2", 2, vec![members_fixed(request, &[])]).await;
+    let complete = timeout(Duration::from_secs(20), waiting).await.expect("it is answered long before the minute ends");
+    assert_eq!((&complete.body["state"], &complete.body["totals"]["members"]), (&json!("complete"), &json!(1)));
+    assert_eq!(world.get(&path).await.body, complete.body, "what is complete is waited for no more");
+}
+
+#[tokio::test]
+async fn who_waits_for_what_does_not_end_is_told_how_it_stands() {
+    let world = World::furnished().await;
+    let request = id_of(&world.post(SUBMIT, message()).await.body);
+    let path = |seconds: u32| format!("/v1/applications/metering/requests/{request}?wait_seconds={seconds}");
+    assert_eq!(world.get(&path(0)).await.body["state"], "open");
+    assert_eq!(world.get(&path(1)).await.body["state"], "open");
+    let refused = world.get(&path(61)).await;
+    assert_eq!((refused.status.as_u16(), refused.problem()), (422, "invalid"));
+    // A platform that stops lets nobody wait for it.
+    let long = path(60);
+    let mut waiting = pin!(world.get(&long));
+    assert!(timeout(Duration::from_millis(300), &mut waiting).await.is_err());
+    world.shutdown.request();
+    assert_eq!(timeout(Duration::from_secs(20), waiting).await.expect("it is answered").body["state"], "open");
 }
 
 #[tokio::test]

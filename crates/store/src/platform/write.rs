@@ -2,7 +2,7 @@
 
 use bugle_core::platform::{
     ApplicationGroup, Changes, GroupDelta, Membership, PeripheralKey, PeripheralRow, Put, RequestGatewayRow,
-    RequestRow, Submitted,
+    RequestRow, RequestState, Submitted,
 };
 use bugle_core::{GatewayId, PeripheralId, RegistrationId, RequestId, ScheduleId, Stranger, Time, limits};
 
@@ -49,9 +49,16 @@ pub(super) fn write(connection: &Connection, changes: &Changes, now: Time) -> Re
     Ok(News {
         gateways: changes.down.iter().map(|(gateway, _)| gateway.clone()).collect(),
         applications: changes.events.iter().map(|(application, _)| application.clone()).collect(),
+        complete: complete(changes).collect(),
         deadlines: !changes.submitted.is_empty(),
         schedules: !changes.schedules.is_empty(),
     })
+}
+
+fn complete(changes: &Changes) -> impl Iterator<Item = RequestId> {
+    let is_complete =
+        |put: &&Put<RequestId, RequestRow>| put.row.as_ref().is_some_and(|row| row.state == RequestState::Complete);
+    changes.requests.iter().filter(is_complete).map(|put| put.key)
 }
 
 struct Writer<'c> {
