@@ -214,6 +214,7 @@ impl Gateway {
 
     /// Step 4, for every peripheral that may have become ready for its next request.
     pub(super) fn pump_all(&mut self, now: Time) {
+        self.pumps_later = false;
         loop {
             while let Some(slot) = self.to_pump.pop_front() {
                 self.line_up(now, slot);

@@ -272,6 +272,9 @@ pub struct Gateway {
     to_abort: BTreeSet<RequestId>,
     /// Slots that may have something to deliver, gathered while an input is handled.
     to_pump: VecDeque<Slot>,
+    /// Whether they are looked at when the disk has got to work on the changes of the input, and not before: a group
+    /// has many members.
+    pumps_later: bool,
 }
 
 impl Gateway {
@@ -305,6 +308,7 @@ impl Gateway {
             collapses: BTreeMap::new(),
             to_abort: BTreeSet::new(),
             to_pump: VecDeque::new(),
+            pumps_later: false,
         }
     }
 
@@ -354,7 +358,7 @@ impl Gateway {
         self.down_applied = sequence;
         self.outbox.record(Change::DownApplied { sequence });
         self.outbox.effect(Effect::DownAcknowledged { through: sequence });
-        self.pump_all(now);
+        self.pumps_later = true;
     }
 
     /// Does what is due.
@@ -414,9 +418,17 @@ impl Gateway {
 
     /// What is to be persisted, or done, next: the former first, so that the disk is at work meanwhile.
     pub fn poll_output(&mut self, now: Time) -> Option<Output> {
+        let batch = self.poll_batch(now).or_else(|| {
+            self.pumps_later.then(|| self.pump_all(now))?;
+            self.poll_batch(now)
+        });
+        batch.map(Output::Persist).or_else(|| self.poll_effect(now).map(Output::Effect))
+    }
+
+    fn poll_batch(&mut self, now: Time) -> Option<Batch> {
         let batch = self.outbox.poll_batch(now, &mut self.up_log);
         self.timers.set_or_clear(Timer::Receipts, self.outbox.gathers_until());
-        batch.map(Output::Persist).or_else(|| self.poll_effect(now).map(Output::Effect))
+        batch
     }
 
     fn poll_effect(&mut self, now: Time) -> Option<Effect> {

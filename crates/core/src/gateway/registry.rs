@@ -435,8 +435,10 @@ impl Registry {
     /// The registered members of a request's groups, each once.
     pub(super) fn members(&self, request: &GroupRequest) -> Vec<Slot> {
         let of = |group: &GroupId| self.members.get(&(request.application.clone(), group.clone()));
-        let members: BTreeSet<Slot> = request.groups().filter_map(of).flatten().copied().collect();
-        members.into_iter().collect()
+        let mut members: Vec<Slot> = request.groups().filter_map(of).flatten().copied().collect();
+        members.sort_unstable();
+        members.dedup();
+        members
     }
 
     fn intern(&mut self, profile: Profile) -> Arc<Profile> {
