@@ -131,7 +131,7 @@ impl Path {
     #[must_use]
     pub fn truncated(mut self, depth: usize) -> Self {
         if depth < self.depth() {
-            self.parts[depth..].fill(0);
+            self.parts = std::array::from_fn(|place| if place < depth { self.parts[place] } else { 0 });
             self.length = depth as u8;
         }
         self

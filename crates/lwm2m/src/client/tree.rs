@@ -74,8 +74,11 @@ impl Tree {
 
     /// What is held by the resource at a path, which is there from now on, as is its object instance.
     fn resource_mut(&mut self, path: Path) -> &mut Held {
-        self.held_mut(path.truncated(2));
-        self.held_mut(path.truncated(3))
+        let resource = path.truncated(3);
+        if self.place(&resource).is_err() {
+            self.held_mut(path.truncated(2));
+        }
+        self.held_mut(resource)
     }
 
     /// What is held by an object instance or a resource, which is there from now on.
