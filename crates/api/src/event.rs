@@ -1,8 +1,15 @@
 //! The event log of an application, and the snapshot to start from.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
 use bugle_core::{Event, EventKind};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 /// An event and its place in the log. As a server-sent event, `data` is this and `id` the sequence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -14,22 +21,13 @@ pub struct EventRecord {
     pub event: Event,
 }
 
-/// What is read of an [`EventRecord`] to know whether the rest is wanted: of a thousand receipts it costs a small part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub struct EventHead {
-    /// Its place in the log.
-    pub sequence: u64,
-    /// What kind of event it is.
-    #[serde(rename = "event")]
-    pub kind: EventKind,
-}
-
 /// A page of the event log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EventPage {
     /// The events, in order.
     pub items: Vec<EventRecord>,
-    /// What to ask for next, as `after`: the sequence of the last event here.
+    /// What to ask for next, as `after`: the sequence of the last event here, or of one after it that is of no kind that
+    /// was asked for.
     pub next_after: u64,
 }
 
@@ -41,9 +39,83 @@ pub struct EventQuery {
     /// Those after this sequence; all that are kept without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
+    /// Only those of these kinds, with commas between: `registration_asked,deregistered`. Others are passed over, and a
+    /// stream says how far it is with an event that has an `id` and no `data`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kinds: Option<EventKinds>,
     /// How many on a page, 1 to 1000; 100 without it. A stream has no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+}
+
+/// Kinds of events, at least one. In text they have commas between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventKinds(BTreeSet<EventKind>);
+
+impl EventKinds {
+    /// Those for which `is_wanted`; none if that is no kind at all.
+    #[must_use]
+    pub fn that(is_wanted: impl Fn(EventKind) -> bool) -> Option<Self> {
+        let kinds: BTreeSet<_> = EventKind::ALL.iter().copied().filter(|kind| is_wanted(*kind)).collect();
+        (!kinds.is_empty()).then_some(Self(kinds))
+    }
+
+    /// Whether a kind is one of them.
+    #[must_use]
+    pub fn contain(&self, kind: EventKind) -> bool {
+        self.0.contains(&kind)
+    }
+}
+
+impl From<EventKinds> for BTreeSet<EventKind> {
+    fn from(EventKinds(kinds): EventKinds) -> Self {
+        kinds
+    }
+}
+
+impl fmt::Display for EventKinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<&str> = self.0.iter().map(|kind| kind.as_str()).collect();
+        f.write_str(&words.join(","))
+    }
+}
+
+impl FromStr for EventKinds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let words = || EventKind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ");
+        let kind = |word: &str| {
+            let kind = EventKind::ALL.iter().copied().find(|kind| kind.as_str() == word.trim());
+            kind.ok_or_else(|| format!("{word:?} is no kind of event; they are {}", words()))
+        };
+        text.split(',').map(kind).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl Serialize for EventKinds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for EventKinds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl PartialSchema for EventKinds {
+    fn schema() -> RefOr<Schema> {
+        let kind = EventKind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join("|");
+        ObjectBuilder::new().schema_type(Type::String).pattern(Some(format!("^({kind})(,({kind}))*$"))).into()
+    }
+}
+
+impl ToSchema for EventKinds {
+    fn name() -> Cow<'static, str> {
+        "EventKinds".into()
+    }
 }
 
 /// A page of what is registered and what awaits a decision, told as the events that lead there.
@@ -74,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_head_of_an_event_record_says_what_kind_of_event_it_is() {
+    fn an_event_names_its_kind_first() {
         let totals = serde_json::to_string(&Totals::default()).expect("they are JSON");
         let request = RequestId::compose(Time::from_millis(5), 1);
         let request = format!(r#""request":"{request}""#);
@@ -93,11 +165,22 @@ mod tests {
             r#""report","gateway":"gw","peripheral":"m","name":"n","content":{"text":"t"},"at":5"#.to_owned(),
             r#""reports_lost","gateway":"gw","count":3"#.to_owned(),
         ];
-        for event in events {
-            let json = format!(r#"{{"sequence":7,"event":{event}}}"#);
-            let record: EventRecord = serde_json::from_str(&json).expect(&json);
-            let head: EventHead = serde_json::from_str(&json).expect(&json);
-            assert_eq!(head, EventHead { sequence: 7, kind: record.event.kind() });
+        for event in &events {
+            let event: Event = serde_json::from_str(&format!(r#"{{"event":{event}}}"#)).expect(event);
+            let json = serde_json::to_string(&event).expect("is JSON");
+            assert!(json.starts_with(&format!(r#"{{"event":"{}","#, event.kind().as_str())), "{json}");
+        }
+        assert_eq!(events.len(), EventKind::ALL.len());
+    }
+
+    #[test]
+    fn kinds_read_back_as_written_and_what_is_none_is_told_with_those_there_are() {
+        let kinds: EventKinds = "report, deregistered".parse().expect("kinds");
+        assert_eq!(kinds.to_string(), "deregistered,report");
+        assert!(kinds.contain(EventKind::Report) && !kinds.contain(EventKind::Receipts));
+        for text in ["", "report,", "reports"] {
+            let error = text.parse::<EventKinds>().expect_err(text);
+            assert!(error.contains("is no kind of event; they are registration_asked, presence_changed"), "{error}");
         }
     }
 }

@@ -24,7 +24,7 @@ mod token;
 pub use application::{Application, NewApplication};
 pub use bugle_core::platform::{Decision, DecisionResult, Foresight, LateMember, RequestState};
 pub use endpoint::{Access, Endpoint, IDEMPOTENCY_KEY, LAST_EVENT_ID, Method};
-pub use event::{EventHead, EventPage, EventQuery, EventRecord, SnapshotPage};
+pub use event::{EventKinds, EventPage, EventQuery, EventRecord, SnapshotPage};
 pub use gateway::{Enrolled, Enrollment, EnrollmentToken, Gateway, NewGateway, StrangerRecord};
 pub use group::{Group, GroupAtGateway, GroupDetail, WholeGroup};
 pub use openapi::document;

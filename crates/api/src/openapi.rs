@@ -14,8 +14,8 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::{
     Access, AllocationBody, Application, Decisions, DecisionsAnswer, Endpoint, Enrolled, Enrollment, EnrollmentToken,
-    EventPage, EventQuery, EventRecord, Foresight, Gateway, Group, GroupDetail, IDEMPOTENCY_KEY, IssuedToken,
-    LAST_EVENT_ID, MemberFilter, MemberQuery, Method, NewApplication, NewGateway, NewSchedule, NewToken,
+    EventKinds, EventPage, EventQuery, EventRecord, Foresight, Gateway, Group, GroupDetail, IDEMPOTENCY_KEY,
+    IssuedToken, LAST_EVENT_ID, MemberFilter, MemberQuery, Method, NewApplication, NewGateway, NewSchedule, NewToken,
     ObservationBody, Page, PageQuery, Peripheral, PeripheralQuery, Problem, Request, RequestMember, RequestQuery,
     RequestState, RequestWait, Schedule, Scope, SnapshotPage, StrangerRecord, Submission, Token,
 };
@@ -188,7 +188,10 @@ fn queries(endpoint: Endpoint, schemas: &mut Schemas) -> Vec<Parameter> {
             schemas.refer::<Stage>();
             MemberQuery::into_params(in_query)
         }
-        Endpoint::Events => EventQuery::into_params(in_query),
+        Endpoint::Events => {
+            schemas.refer::<EventKinds>();
+            EventQuery::into_params(in_query)
+        }
         Endpoint::Applications
         | Endpoint::Tokens
         | Endpoint::Gateways

@@ -1,14 +1,14 @@
 //! Reads the event log of the platform.
 //!
-//! 1. Takes the events after the cursor as they come, reads those that the group configurations rest on, and hands
-//!    them over in batches.
+//! 1. Takes the events after the cursor that the group configurations rest on, as they come, and hands them over in
+//!    batches. The platform passes over all others, and says how far it is.
 //! 2. While none come, asks now and then how far the log reaches. If that is before the cursor, the
 //!    platform was restored from a backup and the log means something else now: starts over.
 //! 3. Where the log no longer reaches back to the cursor, starts over from a snapshot.
 
 use std::time::Duration;
 
-use bugle_api::{EventRecord, PAGE_MAX, PageQuery};
+use bugle_api::{EventKinds, EventRecord, PAGE_MAX, PageQuery};
 use bugle_client::{Client, ClientError};
 use bugle_core::application::GroupConfigurations;
 use bugle_core::{ApplicationId, Event};
@@ -94,7 +94,8 @@ impl Reader {
     /// Steps 1 and 2. While a batch is handled the next one gathers, so that batches are as large as
     /// the load wants them.
     async fn read(&mut self) -> Result<Stop, ClientError> {
-        let mut log = self.client.follow(&self.application, Some(self.cursor));
+        let kinds = EventKinds::that(GroupConfigurations::rest_on).expect("they rest on events");
+        let mut log = self.client.follow(&self.application, Some(self.cursor)).of_kinds(kinds);
         let mut gathered: Vec<EventRecord> = Vec::new();
         let mut through = self.cursor;
         let mut check_at = Instant::now();
@@ -122,19 +123,9 @@ impl Reader {
             };
             self.tell(Reach::Within);
             check_at = Instant::now() + CHECK_INTERVAL;
-            for event in events {
-                match event.sequence().checked_sub(through) {
-                    // Told before.
-                    None | Some(0) => {}
-                    Some(1) => {
-                        through = event.sequence();
-                        if GroupConfigurations::rest_on(event.kind()) {
-                            gathered.push(log.read(&event)?);
-                        }
-                    }
-                    Some(_) => return Ok(Stop::Broken("events are missing")),
-                }
-            }
+            // What was told before is not handed over again.
+            gathered.extend(events.into_iter().filter(|event| event.sequence > through));
+            through = log.after().unwrap_or(through).max(through);
         }
     }
 

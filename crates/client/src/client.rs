@@ -520,11 +520,11 @@ impl Client {
     pub(crate) async fn open_events(
         &self,
         application: &ApplicationId,
-        after: Option<u64>,
+        query: &EventQuery,
     ) -> Result<Response, ClientError> {
         let path = ["v1", "applications", application.as_str(), "events"];
         let call = self.call_without_limit(Method::GET, &path).header(header::ACCEPT, "text/event-stream");
-        self.send(call.query(&EventQuery { after, limit: None })).await
+        self.send(call.query(query)).await
     }
 
     async fn command(&self, gateway: &GatewayId, peripheral: &PeripheralId, verb: &str) -> Result<(), ClientError> {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use bugle_api::{EventHead, EventRecord};
-use bugle_core::{ApplicationId, EventKind};
+use bugle_api::{EventKinds, EventQuery, EventRecord};
+use bugle_core::ApplicationId;
 use bugle_runtime::Backoff;
 use reqwest::Response;
 
-use crate::sse::Parser;
+use crate::sse::{Parser, ServerSentEvent};
 use crate::{Client, ClientError};
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -15,34 +15,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// The platform sends a sign of life every 15 seconds; without one the stream is dead.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
 
-/// An event of which only the head has been read: many readers want few kinds, and the rest costs most of the reading.
-/// [`Follower::read`] reads all of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnreadEvent {
-    head: EventHead,
-    json: Vec<u8>,
-}
-
-impl UnreadEvent {
-    /// Its place in the log.
-    #[must_use]
-    pub const fn sequence(&self) -> u64 {
-        self.head.sequence
-    }
-
-    /// What kind of event it is.
-    #[must_use]
-    pub const fn kind(&self) -> EventKind {
-        self.head.kind
-    }
-}
-
 /// Follows an event log. What was given out is not given out again, and nothing is left out.
 #[derive(Debug)]
 pub struct Follower {
     client: Client,
     application: ApplicationId,
     after: Option<u64>,
+    kinds: Option<EventKinds>,
     stream: Option<Stream>,
     backoff: Backoff,
 }
@@ -60,27 +39,33 @@ impl Follower {
             .bytes()
             .fold(u64::from(std::process::id()), |seed, byte| seed.rotate_left(7) ^ u64::from(byte));
         let backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT, seed);
-        Self { client, application, after, stream: None, backoff }
+        Self { client, application, after, kinds: None, stream: None, backoff }
     }
 
-    /// The last event that was given out.
+    /// Follows only events of these kinds. The platform passes over the others.
+    #[must_use]
+    pub fn of_kinds(self, kinds: EventKinds) -> Self {
+        Self { kinds: Some(kinds), ..self }
+    }
+
+    /// The last event that was given out or passed over.
     #[must_use]
     pub const fn after(&self) -> Option<u64> {
         self.after
     }
 
-    /// The next events, at least one: all that have come by now. A platform out of reach is waited
-    /// for. May be dropped while it waits; nothing is lost.
+    /// The next events: all that have come by now, or none if those that came were passed over. A platform out of
+    /// reach is waited for. May be dropped while it waits; nothing is lost.
     ///
     /// # Errors
     /// If the platform says no in a way that waiting does not mend. With status 410 the events after
     /// [`after`](Self::after) are not kept any more: start over from the snapshot.
-    pub async fn next(&mut self) -> Result<Vec<UnreadEvent>, ClientError> {
+    pub async fn next(&mut self) -> Result<Vec<EventRecord>, ClientError> {
         loop {
             match self.try_next().await {
-                Ok(Some(events)) => {
+                Ok(Some((events, through))) => {
                     self.backoff.reset();
-                    self.after = events.last().map(UnreadEvent::sequence).or(self.after);
+                    self.after = Some(through);
                     return Ok(events);
                 }
                 Ok(None) => {
@@ -102,29 +87,27 @@ impl Follower {
         }
     }
 
-    /// Reads all of an event.
-    ///
-    /// # Errors
-    /// If it is not understood.
-    pub fn read(&self, event: &UnreadEvent) -> Result<EventRecord, ClientError> {
-        serde_json::from_slice(&event.json).map_err(|error| self.client.not_understood(&error))
-    }
-
-    /// The next events; none if the stream ended.
-    async fn try_next(&mut self) -> Result<Option<Vec<UnreadEvent>>, ClientError> {
+    /// The next events, and up to which one that is; none if the stream ended.
+    async fn try_next(&mut self) -> Result<Option<(Vec<EventRecord>, u64)>, ClientError> {
         if self.stream.is_none() {
-            let answer = self.client.open_events(&self.application, self.after).await?;
+            let query = EventQuery { after: self.after, kinds: self.kinds.clone(), limit: None };
+            let answer = self.client.open_events(&self.application, &query).await?;
             self.stream = Some(Stream { answer, parser: Parser::default() });
         }
         let stream = self.stream.as_mut().expect("it was opened");
         loop {
-            let mut events = Vec::new();
-            while let Some(json) = stream.parser.poll_event() {
-                let head = serde_json::from_slice(&json).map_err(|error| self.client.not_understood(&error))?;
-                events.push(UnreadEvent { head, json });
+            let (mut events, mut through) = (Vec::new(), None);
+            while let Some(ServerSentEvent { id, data }) = stream.parser.poll_event() {
+                through = id.or(through);
+                if !data.is_empty() {
+                    let record = serde_json::from_slice(&data).map_err(|error| self.client.not_understood(&error))?;
+                    let record: EventRecord = record;
+                    through = Some(record.sequence);
+                    events.push(record);
+                }
             }
-            if !events.is_empty() {
-                return Ok(Some(events));
+            if let Some(through) = through {
+                return Ok(Some((events, through)));
             }
             let broken = |reason: String| ClientError::Unreachable { url: self.client.url().to_owned(), reason };
             let chunk = tokio::time::timeout(SILENCE_MAX, stream.answer.chunk()).await;

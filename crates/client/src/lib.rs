@@ -11,4 +11,4 @@ mod sse;
 
 pub use client::Client;
 pub use error::ClientError;
-pub use follower::{Follower, UnreadEvent};
+pub use follower::Follower;

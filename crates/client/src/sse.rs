@@ -1,4 +1,4 @@
-//! Server-sent events, as the HTML standard (9.2.6) has them; only `data` matters here.
+//! Server-sent events, as the HTML standard (9.2.6) has them; only `id` and `data` matter here, and ids are numbers.
 
 use bytes::{Buf, BytesMut};
 
@@ -11,7 +11,14 @@ pub(crate) struct Parser {
     bytes: BytesMut,
     /// Of these bytes, so many hold no end of a line.
     searched: usize,
-    data: Vec<u8>,
+    event: ServerSentEvent,
+}
+
+/// One with an id and no data only says how far the stream is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct ServerSentEvent {
+    pub(crate) id: Option<u64>,
+    pub(crate) data: Vec<u8>,
 }
 
 /// An event has no end.
@@ -21,25 +28,27 @@ pub(crate) struct TooLong;
 impl Parser {
     pub(crate) fn handle_bytes(&mut self, bytes: &[u8]) -> Result<(), TooLong> {
         self.bytes.extend_from_slice(bytes);
-        if self.bytes.len() + self.data.len() > EVENT_BYTES_MAX { Err(TooLong) } else { Ok(()) }
+        if self.bytes.len() + self.event.data.len() > EVENT_BYTES_MAX { Err(TooLong) } else { Ok(()) }
     }
 
-    /// The data of the next whole event.
-    pub(crate) fn poll_event(&mut self) -> Option<Vec<u8>> {
+    /// The next whole event.
+    pub(crate) fn poll_event(&mut self) -> Option<ServerSentEvent> {
         while let Some(end) = self.bytes[self.searched..].iter().position(|byte| *byte == b'\n') {
             let line = self.bytes.split_to(self.searched + end);
             self.bytes.advance(1);
             self.searched = 0;
             let line = line.strip_suffix(b"\r").unwrap_or(&line);
             if line.is_empty() {
-                if !self.data.is_empty() {
-                    return Some(std::mem::take(&mut self.data));
+                if self.event != ServerSentEvent::default() {
+                    return Some(std::mem::take(&mut self.event));
                 }
             } else if let Some(data) = line.strip_prefix(b"data:") {
-                if !self.data.is_empty() {
-                    self.data.push(b'\n');
+                if !self.event.data.is_empty() {
+                    self.event.data.push(b'\n');
                 }
-                self.data.extend_from_slice(data.strip_prefix(b" ").unwrap_or(data));
+                self.event.data.extend_from_slice(data.strip_prefix(b" ").unwrap_or(data));
+            } else if let Some(id) = line.strip_prefix(b"id:") {
+                self.event.id = std::str::from_utf8(id).ok().and_then(|id| id.trim().parse().ok());
             }
         }
         self.searched = self.bytes.len();
@@ -51,13 +60,15 @@ impl Parser {
 mod tests {
     use super::*;
 
-    fn events(parser: &mut Parser) -> Vec<String> {
-        std::iter::from_fn(|| parser.poll_event()).map(|data| String::from_utf8_lossy(&data).into_owned()).collect()
+    fn events(parser: &mut Parser) -> Vec<(Option<u64>, String)> {
+        let events = std::iter::from_fn(|| parser.poll_event());
+        events.map(|event| (event.id, String::from_utf8_lossy(&event.data).into_owned())).collect()
     }
 
     #[test]
     fn events_are_whole_however_they_are_split() {
-        let stream = b": hello\nid: 1\ndata: one\n\nretry: 5\nid: 2\r\ndata: two\r\ndata:more\r\n\r\n\n";
+        let stream =
+            b": hello\nid: 1\ndata: one\n\nretry: 5\nid: 2\r\ndata: two\r\ndata:more\r\n\r\n\ndata: x\n\nid:9\n\n";
         for split in 0..stream.len() {
             let mut parser = Parser::default();
             let mut all = Vec::new();
@@ -65,7 +76,8 @@ mod tests {
                 parser.handle_bytes(part).expect("it is short");
                 all.extend(events(&mut parser));
             }
-            assert_eq!(all, ["one", "two\nmore"]);
+            let whole = [(Some(1), "one"), (Some(2), "two\nmore"), (None, "x"), (Some(9), "")];
+            assert_eq!(all, whole.map(|(id, data)| (id, data.to_owned())));
         }
     }
 

@@ -412,32 +412,51 @@ impl Event {
     }
 }
 
-/// An [`Event`] without its detail. In JSON it is what the event names itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventKind {
+macro_rules! event_kinds {
+    ($($(#[$doc:meta])* $kind:ident, $word:ident;)*) => {
+        /// An [`Event`] without its detail. In JSON it is what the event names itself.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum EventKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl EventKind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$kind,)*];
+
+            /// The word for it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$kind => stringify!($word),)* }
+            }
+        }
+    };
+}
+
+event_kinds! {
     /// A peripheral asks to register, and the application must decide.
-    RegistrationAsked,
+    RegistrationAsked, registration_asked;
     /// A member went active, to standby, or is being woken.
-    PresenceChanged,
+    PresenceChanged, presence_changed;
     /// A registration ended.
-    Deregistered,
+    Deregistered, deregistered;
     /// A group request was accepted.
-    RequestAccepted,
+    RequestAccepted, request_accepted;
     /// A schedule was due, and its group request could not be accepted.
-    SchedulePassedOver,
+    SchedulePassedOver, schedule_passed_over;
     /// A gateway has fixed members of a request.
-    MembersFixed,
+    MembersFixed, members_fixed;
     /// Members of a request are on the way to their outcomes.
-    Progress,
+    Progress, progress;
     /// Members of a request have their outcome.
-    Receipts,
+    Receipts, receipts;
     /// All members of a request have their outcome.
-    RequestCompleted,
+    RequestCompleted, request_completed;
     /// A peripheral reports something.
-    Report,
+    Report, report;
     /// Reports were dropped at a gateway because its log was full.
-    ReportsLost,
+    ReportsLost, reports_lost;
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use std::path::Path;
 use bugle_core::platform::{
     GroupCount, PeripheralKey, PeripheralRow, Procedure, RequestState, ScheduleKey, ScheduleRow, Standing,
 };
-use bugle_core::{ApplicationId, DownEntry, GatewayId, GroupId, RequestId, ScheduleId, Stranger, Time};
+use bugle_core::{ApplicationId, DownEntry, EventKind, GatewayId, GroupId, RequestId, ScheduleId, Stranger, Time};
 use thiserror::Error;
 
 pub use access::{Hash, TokenRow};
@@ -148,19 +148,21 @@ impl PlatformStore {
 
 /// The logs.
 impl PlatformStore {
-    /// Events after a sequence, or all that are kept; none if the application is unknown. No more than `limit`, and
-    /// none after the one that reaches `bytes_max`, so that what is read is small whatever the events hold.
+    /// Events after a sequence, or all that are kept, of these kinds or of all; none if the application is unknown. No
+    /// more than `limit`, and none after the one that reaches `bytes_max`, so that what is read is small whatever the
+    /// events hold.
     pub fn events(
         &self,
         application: &ApplicationId,
         after: Option<u64>,
-        limit: u32,
-        bytes_max: usize,
+        kinds: Option<BTreeSet<EventKind>>,
+        (limit, bytes_max): (u32, usize),
     ) -> Answer<Option<EventLog>, StoreError> {
         let application = application.clone();
         self.read(move |connection| {
             let number = Names::new(connection).application(&application)?;
-            number.map(|number| logs::events_after(connection, number, after, limit, bytes_max)).transpose()
+            let bounds = (limit, bytes_max);
+            number.map(|number| logs::events_after(connection, number, after, kinds.as_ref(), bounds)).transpose()
         })
     }
 

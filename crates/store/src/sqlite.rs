@@ -24,4 +24,5 @@ pub use database::{Answer, Database};
 pub use error::{OpenError, StoreError};
 pub use layout::Layout;
 pub use measures::Measures;
+pub use rusqlite::blob::Blob;
 pub use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};

@@ -156,14 +156,17 @@ async fn events(
     }
     let after = if repeats { 0 } else { after };
     let news = shared.news.subscribe();
-    let stream = futures_util::stream::unfold((shared, news, after), |(shared, mut news, after)| async move {
+    let is_wanted = move |event: &Event| query.kinds.as_ref().is_none_or(|kinds| kinds.contain(event.kind()));
+    let start = (shared, news, after, is_wanted);
+    let stream = futures_util::stream::unfold(start, |(shared, mut news, after, is_wanted)| async move {
         news.wait_for(|last| *last > after).await.ok()?;
         let events: Vec<Event> =
             shared.lock().events.iter().skip(after as usize).take(EVENTS_AT_ONCE).cloned().collect();
         let told = after + events.len() as u64;
-        let text: String =
-            events.into_iter().zip(after + 1..).map(|(event, sequence)| as_text(sequence, event)).collect();
-        Some((Ok::<_, Infallible>(text), (shared, news, told)))
+        let wanted = events.into_iter().zip(after + 1..).filter(|(event, _)| is_wanted(event));
+        let text: String = wanted.map(|(event, sequence)| as_text(sequence, event)).collect();
+        let text = format!("{text}id: {told}\n\n");
+        Some((Ok::<_, Infallible>(text), (shared, news, told, is_wanted)))
     });
     ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(stream)).into_response()
 }

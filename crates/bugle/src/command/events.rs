@@ -1,6 +1,6 @@
 //! `bugle events`: the event log of the application.
 
-use bugle_api::{EventQuery, EventRecord, PAGE_MAX, PageQuery};
+use bugle_api::{EventKinds, EventQuery, EventRecord, PAGE_MAX, PageQuery};
 use bugle_client::Client;
 use bugle_core::{ApplicationId, EndCause, Event, Presence, Time};
 use clap::Args;
@@ -19,11 +19,15 @@ use crate::when::Wall;
 #[command(after_long_help = "\
 Examples:
   bugle events
-  bugle events --after 0 --no-follow")]
+  bugle events --after 0 --no-follow
+  bugle events --kinds receipts,request_completed")]
 pub(crate) struct EventsArgs {
     /// Only events after this sequence; 0 is all that are kept. New ones without it
     #[arg(long, value_name = "SEQUENCE")]
     after: Option<u64>,
+    /// Only events of these kinds, with commas between, as --json names them
+    #[arg(long)]
+    kinds: Option<EventKinds>,
     /// Print what is there, and end
     #[arg(long)]
     no_follow: bool,
@@ -38,10 +42,10 @@ impl EventsArgs {
             None => newest(&client, application).await?,
         };
         if self.no_follow {
-            last = print_kept(context.output, &client, application, last).await?;
+            last = print_kept(context.output, &client, application, self.kinds, last).await?;
         } else {
             tokio::select! {
-                followed = follow(context.output, &client, application, &mut last) => match followed? {},
+                followed = follow(context.output, &client, application, self.kinds, &mut last) => match followed? {},
                 _ = tokio::signal::ctrl_c() => {}
             }
         }
@@ -60,12 +64,13 @@ async fn print_kept(
     output: Output,
     client: &Client,
     application: &ApplicationId,
+    kinds: Option<EventKinds>,
     mut after: u64,
 ) -> Result<u64, Failure> {
     loop {
-        let query = EventQuery { after: Some(after), limit: Some(PAGE_MAX) };
+        let query = EventQuery { after: Some(after), kinds: kinds.clone(), limit: Some(PAGE_MAX) };
         let page = client.events(application, &query).await?;
-        if page.items.is_empty() {
+        if page.next_after == after {
             return Ok(after);
         }
         for record in &page.items {
@@ -79,15 +84,18 @@ async fn follow(
     output: Output,
     client: &Client,
     application: &ApplicationId,
+    kinds: Option<EventKinds>,
     last: &mut u64,
 ) -> Result<std::convert::Infallible, Failure> {
     let mut follower = client.follow(application, Some(*last));
+    if let Some(kinds) = kinds {
+        follower = follower.of_kinds(kinds);
+    }
     loop {
-        for event in follower.next().await? {
-            let record = follower.read(&event)?;
+        for record in follower.next().await? {
             output.print_line(&record, describe)?;
-            *last = record.sequence;
         }
+        *last = follower.after().unwrap_or(*last);
     }
 }
 

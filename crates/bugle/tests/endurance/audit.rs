@@ -49,7 +49,7 @@ impl Books {
         }
         let mut after = 0;
         loop {
-            let query = EventQuery { after: Some(after), limit: Some(PAGE_MAX) };
+            let query = EventQuery { after: Some(after), kinds: None, limit: Some(PAGE_MAX) };
             let page = system.client.events(&app(), &query).await.expect("the events are listed");
             if page.items.is_empty() {
                 return books;

@@ -172,7 +172,7 @@ struct Logged {
 async fn log(system: &System, requests: &[RequestId], mut cursor: u64) -> (BTreeMap<RequestId, Logged>, u64) {
     let mut logged: BTreeMap<RequestId, Logged> = BTreeMap::new();
     until("the application to be told that the requests are complete", async || {
-        let query = EventQuery { after: Some(cursor), limit: Some(PAGE_MAX) };
+        let query = EventQuery { after: Some(cursor), kinds: None, limit: Some(PAGE_MAX) };
         let page = system.client.events(&app(), &query).await.expect("the events are read");
         cursor = page.next_after;
         page.items.into_iter().for_each(|record| note(&mut logged, record.event));

@@ -160,7 +160,7 @@ impl Play<'_> {
 
     async fn await_changes(&self, who: &'static str, state: State) {
         until(&format!("{}: {who} to become {state}", self.row.name), async || {
-            let query = EventQuery { after: Some(self.cursor), limit: Some(PAGE_MAX) };
+            let query = EventQuery { after: Some(self.cursor), kinds: None, limit: Some(PAGE_MAX) };
             let events = self.system.client.events(&app(), &query).await.ok()?.items.into_iter();
             let changed = events.filter_map(|record| match record.event {
                 Event::PresenceChanged { changed, .. } => Some(changed),

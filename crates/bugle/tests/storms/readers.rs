@@ -63,7 +63,7 @@ async fn readers_that_read_nothing_cost_little_and_harm_no_other() {
     while seen.len() < REPORTS * MEMBERS {
         let news = tokio::time::timeout(SOON, attentive.next()).await.expect("whoever reads is told");
         for event in news.expect("the platform is there") {
-            if let Event::Report { report, .. } = attentive.read(&event).expect("it is understood").event {
+            if let Event::Report { report, .. } = event.event {
                 assert!(seen.insert((report.peripheral, report.name)), "told once");
             }
         }

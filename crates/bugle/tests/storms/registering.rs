@@ -34,7 +34,7 @@ struct Askings {
 impl Askings {
     /// Reads what has come since it last looked.
     async fn look(&mut self, system: &System) {
-        let query = EventQuery { after: Some(self.after), limit: Some(PAGE_MAX) };
+        let query = EventQuery { after: Some(self.after), kinds: None, limit: Some(PAGE_MAX) };
         let Ok(page) = system.client.events(&app(), &query).await else { return };
         self.after = page.next_after;
         let count = page.items.iter().filter(|record| matches!(record.event, Event::RegistrationAsked { .. })).count();

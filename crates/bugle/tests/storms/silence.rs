@@ -23,7 +23,7 @@ fn silent() -> ApplicationId {
 
 /// What is asked of the application that does not answer.
 async fn asked(system: &System) -> Vec<(GatewayId, RegistrationAsked)> {
-    let query = EventQuery { after: Some(0), limit: Some(PAGE_MAX) };
+    let query = EventQuery { after: Some(0), kinds: None, limit: Some(PAGE_MAX) };
     let events = system.client.events(&silent(), &query).await.expect("the events are listed").items.into_iter();
     let asked = events.filter_map(|record| match record.event {
         Event::RegistrationAsked { gateway, asked } => Some((gateway, asked)),

@@ -438,7 +438,7 @@ impl System {
     /// Waits for so many reports of this name to have reached the application; all there are.
     pub(crate) async fn reports(&self, name: &str, count: usize) -> Vec<Report> {
         until(&format!("{count} reports {name}"), async || {
-            let query = EventQuery { after: Some(0), limit: Some(PAGE_MAX) };
+            let query = EventQuery { after: Some(0), kinds: None, limit: Some(PAGE_MAX) };
             let events = self.client.events(&app(), &query).await.ok()?.items.into_iter();
             let reports = events.filter_map(|event| match event.event {
                 Event::Report { report, .. } if report.name == name => Some(report),

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use bugle_api::ProblemCode;
-use bugle_client::{ClientError, Follower, UnreadEvent};
-use bugle_core::{Event, EventKind};
+use bugle_api::{EventKinds, ProblemCode};
+use bugle_client::{ClientError, Follower};
+use bugle_core::EventKind;
 use tokio::time::timeout;
 
 use crate::server::{Server, events, problem};
@@ -23,7 +23,7 @@ fn follow(server: &Server, after: Option<u64>) -> Follower {
 
 async fn next(follower: &mut Follower) -> Result<Vec<u64>, ClientError> {
     let events = timeout(PATIENCE, follower.next()).await.expect("in time")?;
-    Ok(events.iter().map(UnreadEvent::sequence).collect())
+    Ok(events.iter().map(|event| event.sequence).collect())
 }
 
 fn paths(server: &Server) -> Vec<String> {
@@ -68,17 +68,14 @@ async fn an_event_that_is_not_understood_is_told_and_not_passed_over() {
 }
 
 #[tokio::test]
-async fn what_an_event_says_is_read_only_when_it_is_asked_for() {
-    let maimed = "data: {\"sequence\":1,\"event\":\"reports_lost\",\"gateway\":\"gw\"}\n\n";
-    let server = Server::start([events([maimed, TWO_THREE])]).await;
-    let mut follower = follow(&server, None);
-    let mut told = Vec::new();
-    while told.len() < 3 {
-        told.extend(timeout(PATIENCE, follower.next()).await.expect("in time").expect("their heads are understood"));
-    }
-    assert!(told.iter().all(|event| event.kind() == EventKind::ReportsLost));
-    assert!(matches!(follower.read(&told[0]), Err(ClientError::Answer { .. })));
-    let second = follower.read(&told[1]).expect("it is understood");
-    assert_eq!(second.sequence, 2);
-    assert!(matches!(second.event, Event::ReportsLost { count: 1, .. }));
+async fn what_the_platform_passes_over_is_not_asked_for_again() {
+    let server = Server::start([events(["id: 7\n\n"]), events(["retry: 5\nid: 9\n\n", ": alive\n\n"])]).await;
+    let kinds = EventKinds::that(|kind| kind == EventKind::Receipts).expect("a kind");
+    let mut follower = follow(&server, Some(3)).of_kinds(kinds);
+    assert_eq!(next(&mut follower).await, Ok(vec![]));
+    assert_eq!(follower.after(), Some(7));
+    assert_eq!(next(&mut follower).await, Ok(vec![]));
+    assert_eq!(follower.after(), Some(9));
+    let events = "/v1/applications/metering/events";
+    assert_eq!(paths(&server), [3, 7].map(|after| format!("{events}?after={after}&kinds=receipts")));
 }

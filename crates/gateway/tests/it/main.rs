@@ -100,7 +100,7 @@ impl World {
             let next = tokio::time::timeout(PATIENCE, events.next()).await.expect("something happens");
             let mut decisions = Vec::new();
             for event in next.expect("the events are read") {
-                match events.read(&event).expect("it is understood").event {
+                match event.event {
                     Event::RegistrationAsked { gateway, asked } => decisions.push(Decision {
                         gateway,
                         peripheral: asked.peripheral,

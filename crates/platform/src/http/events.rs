@@ -1,5 +1,6 @@
 //! The event log, as pages and as a stream, and the snapshot to start from.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use bugle_api::{EventQuery, LAST_EVENT_ID, PAGE_DEFAULT, PageQuery, ProblemCode, SnapshotPage};
-use bugle_core::ApplicationId;
+use bugle_core::{ApplicationId, EventKind};
 use bugle_store::platform::EventLog;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::watch;
@@ -25,8 +26,8 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const RECONNECT: Duration = Duration::from_secs(1);
 /// Bytes of events that a page holds.
 const PAGE_BYTES_MAX: usize = 1024 * 1024;
-/// Bytes of events that are held for a stream whose client does not take them.
-const STREAM_BYTES_MAX: usize = 64 * 1024;
+/// Events, and bytes of them, that are held for a stream whose client does not take them.
+const STREAM_BOUNDS: (u32, usize) = (PAGE_DEFAULT, 64 * 1024);
 
 pub(crate) async fn events(
     State(platform): State<Platform>,
@@ -39,15 +40,15 @@ pub(crate) async fn events(
     let is_stream = accepts_stream(&headers);
     // Before the first look, so that nothing new goes unnoticed after it.
     let news = platform.watch_application(&application);
-    let (limit, bytes_max) =
-        if is_stream { (PAGE_DEFAULT, STREAM_BYTES_MAX) } else { (paging.limit(), PAGE_BYTES_MAX) };
-    let log = read(&platform, &application, after, limit, bytes_max).await?;
+    let bounds = if is_stream { STREAM_BOUNDS } else { (paging.limit(), PAGE_BYTES_MAX) };
+    let kinds = query.kinds.map(BTreeSet::from);
+    let log = read(&platform, &application, after, kinds.clone(), bounds).await?;
     let after = after.unwrap_or(log.gone);
     if !is_stream {
-        return Ok(page(&log, after));
+        return Ok(page(&log));
     }
     platform.counters().count(|counts| counts.streams += 1);
-    let reader = Reader { platform, application, news, after };
+    let reader = Reader { platform, application, kinds, news, after };
     let events = reader.into_stream(log);
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
 }
@@ -70,10 +71,10 @@ async fn read(
     platform: &Platform,
     application: &ApplicationId,
     after: Option<u64>,
-    limit: u32,
-    bytes_max: usize,
+    kinds: Option<BTreeSet<EventKind>>,
+    bounds: (u32, usize),
 ) -> Result<EventLog, ApiError> {
-    let log = platform.store().events(application, after, limit, bytes_max).recv().await?;
+    let log = platform.store().events(application, after, kinds, bounds).recv().await?;
     let log = log.ok_or_else(|| ApiError::unknown_application(application))?;
     match after {
         // A cursor from the future is one of a platform that was restored from a backup since.
@@ -96,10 +97,9 @@ fn record(sequence: u64, body: &str) -> String {
     format!("{{\"sequence\":{sequence},{}", body.trim_start_matches('{'))
 }
 
-fn page(log: &EventLog, after: u64) -> Response {
-    let next_after = log.events.last().map_or(after, |(sequence, _)| *sequence);
+fn page(log: &EventLog) -> Response {
     let records: Vec<_> = log.events.iter().map(|(sequence, body)| record(*sequence, body)).collect();
-    let body = format!("{{\"items\":[{}],\"next_after\":{next_after}}}", records.join(","));
+    let body = format!("{{\"items\":[{}],\"next_after\":{}}}", records.join(","), log.through);
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
@@ -108,6 +108,7 @@ fn page(log: &EventLog, after: u64) -> Response {
 struct Reader {
     platform: Platform,
     application: ApplicationId,
+    kinds: Option<BTreeSet<EventKind>>,
     news: watch::Receiver<()>,
     after: u64,
 }
@@ -128,13 +129,14 @@ impl Reader {
                 Some(log) => log,
                 None => reader.next_page().await?,
             };
-            if let Some((sequence, _)) = log.events.last() {
-                reader.after = *sequence;
-            }
-            let events = log.events.into_iter().map(|(sequence, body)| {
-                Ok(sse::Event::default().id(sequence.to_string()).retry(RECONNECT).data(record(sequence, &body)))
-            });
-            Some((stream::iter(events), (reader, None)))
+            reader.after = log.through;
+            let told = log.events.last().map_or(0, |(sequence, _)| *sequence);
+            let event = |sequence: u64| sse::Event::default().id(sequence.to_string()).retry(RECONNECT);
+            let events =
+                log.events.into_iter().map(move |(sequence, body)| event(sequence).data(record(sequence, &body)));
+            // What was passed over is never asked for again, though nobody hears of it.
+            let passed = (told < log.through).then(|| event(log.through));
+            Some((stream::iter(events.chain(passed).map(Ok)), (reader, None)))
         })
         .flatten()
     }
@@ -144,8 +146,9 @@ impl Reader {
         loop {
             self.news.mark_unchanged();
             let after = Some(self.after);
-            let log = read(&self.platform, &self.application, after, PAGE_DEFAULT, STREAM_BYTES_MAX).await.ok()?;
-            if !log.events.is_empty() {
+            let kinds = self.kinds.clone();
+            let log = read(&self.platform, &self.application, after, kinds, STREAM_BOUNDS).await.ok()?;
+            if log.through > self.after {
                 return Some(log);
             }
             tokio::select! {

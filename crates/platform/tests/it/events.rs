@@ -20,7 +20,11 @@ struct Stream {
 
 impl Stream {
     async fn open(world: &World, last_event_id: Option<&str>) -> Self {
-        let mut request = world.request(Method::GET, EVENTS).header("accept", "text/event-stream");
+        Self::open_at(world, EVENTS, last_event_id).await
+    }
+
+    async fn open_at(world: &World, path: &str, last_event_id: Option<&str>) -> Self {
+        let mut request = world.request(Method::GET, path).header("accept", "text/event-stream");
         if let Some(id) = last_event_id {
             request = request.header("last-event-id", id);
         }
@@ -29,15 +33,17 @@ impl Stream {
         Self { response, buffer: String::new() }
     }
 
-    /// The next event's id and data; none when the stream has ended.
+    /// The next event's id and data, null if it has none; none when the stream has ended.
     async fn next(&mut self) -> Option<(String, Value)> {
         loop {
             if let Some((event, rest)) = self.buffer.split_once("\n\n") {
                 let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
-                let found = field("id: ").zip(field("data: "));
+                let (id, data) = (field("id: "), field("data: "));
                 self.buffer = rest.to_owned();
-                match found {
-                    Some((id, data)) => return Some((id, serde_json::from_str(&data).expect("JSON"))),
+                match id {
+                    Some(id) => {
+                        return Some((id, data.map_or(Value::Null, |data| serde_json::from_str(&data).expect("JSON"))));
+                    }
                     None => continue,
                 }
             }
@@ -93,6 +99,27 @@ async fn a_stream_resumes_after_the_last_event_that_its_client_has() {
     for sequence in 1..=300 {
         assert_eq!(whole.next().await.expect("an event").0, sequence.to_string());
     }
+}
+
+#[tokio::test]
+async fn who_wants_some_kinds_is_told_how_far_the_others_go() {
+    let world = World::furnished().await;
+    world.up("gw1", 3, vec![lost(1), active("m1", 1), lost(2)]).await;
+    let path = format!("{EVENTS}?kinds=presence_changed,registration_asked");
+    let page = world.get(&path).await;
+    assert_eq!(page.body["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!((&page.body["items"][0]["sequence"], &page.body["next_after"]), (&json!(2), &json!(3)));
+    let mut stream = Stream::open_at(&world, &path, None).await;
+    let (id, event) = stream.next().await.expect("an event");
+    assert_eq!((id.as_str(), &event["event"]), ("2", &json!("presence_changed")));
+    assert_eq!(stream.next().await, Some(("3".into(), Value::Null)));
+    world.up("gw1", 6, vec![lost(3), lost(4)]).await;
+    assert_eq!(stream.next().await, Some(("5".into(), Value::Null)));
+    world.up("gw1", 8, vec![asked("m2", 2)]).await;
+    let (id, event) = stream.next().await.expect("an event");
+    assert_eq!((id.as_str(), &event["event"]), ("6", &json!("registration_asked")));
+    let unknown = world.get(&format!("{EVENTS}?kinds=births")).await;
+    assert_eq!((unknown.status.as_u16(), unknown.problem()), (422, "invalid"));
 }
 
 #[tokio::test]

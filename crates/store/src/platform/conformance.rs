@@ -52,6 +52,7 @@ conformance! {
     logs::a_down_log_is_read_after_any_entry_and_goes_as_it_is_acknowledged,
     logs::a_request_that_is_no_longer_kept_leaves_no_gap_in_a_down_log,
     logs::a_page_of_large_events_is_cut_short,
+    logs::events_of_other_kinds_are_passed_over,
     nesting::a_group_is_shown_with_what_lies_in_it_and_around_it,
     nesting::members_of_a_group_that_contains_groups_are_listed_once,
     nesting::a_request_keeps_what_its_group_contained,
@@ -143,7 +144,8 @@ fn up(store: &PlatformStore, at: &str, first: u64, entries: Vec<UpEntry>) -> App
 }
 
 fn events(store: &PlatformStore, after: u64) -> Vec<Event> {
-    let log = store.events(&application(), Some(after), 1_000, usize::MAX).wait().expect("read").expect("known");
+    let log =
+        store.events(&application(), Some(after), None, (1_000, usize::MAX)).wait().expect("read").expect("known");
     log.events.iter().map(|(_, body)| serde_json::from_str(body).expect("an event")).collect()
 }
 

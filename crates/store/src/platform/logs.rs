@@ -1,24 +1,32 @@
 //! The event logs and the down logs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use bugle_core::{ApplicationId, DownEntry, Event, GatewayId, RequestId, StopCause, Time, limits};
+use bugle_core::{ApplicationId, DownEntry, Event, EventKind, GatewayId, RequestId, StopCause, Time, limits};
 use bugle_wire::{decode_down, encode_down};
 
 use super::column::{damaged, json, log_key, log_sequence, plain};
 use super::load::one;
 use super::names::Names;
 use super::row::{self, select_requests};
-use crate::sqlite::{Connection, Row, StoreError, params};
+use crate::sqlite::{Blob, Connection, Row, StoreError, params};
 
 /// Bytes of a down log that are read at once, whatever its entries hold.
 const DOWN_BYTES_MAX: usize = 1024 * 1024;
+
+/// Events that are looked at in one go for those that are wanted.
+const LOOKED_AT_MAX: u32 = 10_000;
+/// What an event begins with, and so many bytes with the longest kind.
+const KIND_FIRST: &[u8] = br#"{"event":""#;
+const HEAD_BYTES: usize = 40;
 
 /// A page of an event log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EventLog {
     /// The events as JSON, with their sequences.
     pub events: Vec<(u64, String)>,
+    /// The events up to this sequence are here, or are of no kind that was asked for.
+    pub through: u64,
     /// The sequence of the latest event there is; 0 before the first.
     pub last: u64,
     /// Events up to and including this one are no longer kept.
@@ -63,24 +71,65 @@ pub(super) fn events_after(
     connection: &Connection,
     application: i64,
     after: Option<u64>,
-    limit: u32,
-    bytes_max: usize,
+    kinds: Option<&BTreeSet<EventKind>>,
+    (limit, bytes_max): (u32, usize),
 ) -> Result<EventLog, StoreError> {
     let (last, gone) = event_bounds(connection, application)?;
     let after = after.unwrap_or(gone);
-    let sql = "SELECT key, body FROM event WHERE key > ?1 AND key <= ?2 ORDER BY key LIMIT ?3";
+    let sql = "SELECT key FROM event WHERE key > ?1 AND key <= ?2 ORDER BY key LIMIT ?3";
     let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![log_key(application, after), log_key(application, last), limit])?;
-    let mut log = EventLog { events: Vec::new(), last, gone };
+    let looked_at_max = if kinds.is_some() { LOOKED_AT_MAX } else { limit };
+    let mut rows = statement.query(params![log_key(application, after), log_key(application, last), looked_at_max])?;
+    let mut bodies = Bodies { connection, open: None };
+    let mut log = EventLog { events: Vec::new(), through: after, last, gone };
     let mut bytes = 0;
     while bytes < bytes_max
+        && log.events.len() < limit as usize
         && let Some(row) = rows.next()?
     {
-        let body: String = plain(row, "body")?;
-        bytes += body.len();
-        log.events.push((log_sequence(plain(row, "key")?), body));
+        let key = plain(row, "key")?;
+        log.through = log_sequence(key);
+        if let Some(body) = bodies.read_if(key, |kind| kinds.is_none_or(|kinds| kinds.contains(&kind)))? {
+            bytes += body.len();
+            log.events.push((log.through, body));
+        }
     }
     Ok(log)
+}
+
+/// Reads what events say. Of those that nobody wants it reads the first bytes, and not the thousand receipts behind
+/// them.
+struct Bodies<'c> {
+    connection: &'c Connection,
+    open: Option<Blob<'c>>,
+}
+
+impl Bodies<'_> {
+    /// An event, if its kind is wanted.
+    fn read_if(&mut self, key: i64, is_wanted: impl Fn(EventKind) -> bool) -> Result<Option<String>, StoreError> {
+        let blob = match &mut self.open {
+            Some(blob) => {
+                blob.reopen(key)?;
+                blob
+            }
+            none => none.insert(self.connection.blob_open("main", "event", "body", key, true)?),
+        };
+        let mut head = [0; HEAD_BYTES];
+        let read = blob.read_at(&mut head, 0)?;
+        if !is_wanted(kind(&head[..read])?) {
+            return Ok(None);
+        }
+        let mut body = vec![0; blob.len()];
+        blob.read_at_exact(&mut body, 0)?;
+        String::from_utf8(body).map(Some).map_err(|error| damaged("body", &error))
+    }
+}
+
+/// The kind of an event, which it names first.
+fn kind(head: &[u8]) -> Result<EventKind, StoreError> {
+    let word = head.strip_prefix(KIND_FIRST).and_then(|behind| behind.split(|byte| *byte == b'"').next());
+    let kind = EventKind::ALL.iter().copied().find(|kind| word == Some(kind.as_str().as_bytes()));
+    kind.ok_or_else(|| damaged("body", &"it is no event"))
 }
 
 pub(super) fn append_down(
@@ -180,7 +229,7 @@ mod tests {
         let nearly = limits::EVENTS_PER_APPLICATION_MAX - 1;
         connection.execute("UPDATE application SET event_last = ?1", [nearly]).expect("updates");
         append_events(&connection, &mut names, &[lost(3), lost(4)]).expect("appends");
-        let log = events_after(&connection, number, None, 9, usize::MAX).expect("reads");
+        let log = events_after(&connection, number, None, None, (9, usize::MAX)).expect("reads");
         assert_eq!((log.last, log.gone), (nearly + 2, 1));
         let kept: Vec<_> = log.events.iter().map(|(sequence, _)| *sequence).collect();
         assert_eq!(kept, [2, nearly + 1, nearly + 2]);

@@ -1,7 +1,9 @@
 //! The event logs and the down logs.
 
 use bugle_core::platform::{Direct, Direction};
-use bugle_core::{DownEntry, Report, StopCause, limits};
+use std::collections::BTreeSet;
+
+use bugle_core::{DownEntry, EventKind, Report, StopCause, limits};
 
 use super::*;
 
@@ -18,7 +20,7 @@ pub(super) fn events_are_numbered_from_one_without_gaps_for_each_application(sto
     let lost = |application: &ApplicationId| UpEntry::ReportsLost { application: application.clone(), count: 1 };
     up(store, "gw1", 1, vec![allocated("m1", &["east"]), report(1), lost(&other), report(2)]);
     let numbers = |application: &ApplicationId, after| {
-        let log = store.events(application, after, 9, usize::MAX).wait().expect("read").expect("known");
+        let log = store.events(application, after, None, (9, usize::MAX)).wait().expect("read").expect("known");
         (log.events.into_iter().map(|(sequence, _)| sequence).collect::<Vec<_>>(), log.last, log.gone)
     };
     assert_eq!(numbers(&application(), None), (vec![1, 2], 2, 0));
@@ -27,7 +29,26 @@ pub(super) fn events_are_numbered_from_one_without_gaps_for_each_application(sto
     assert_eq!(numbers(&other, None), (vec![1], 1, 0));
     assert!(matches!(events(store, 1).as_slice(), [Event::Report { .. }]));
     let unknown = "nobody".parse().expect("an application id");
-    assert_eq!(store.events(&unknown, None, 9, usize::MAX).wait(), Ok(None));
+    assert_eq!(store.events(&unknown, None, None, (9, usize::MAX)).wait(), Ok(None));
+}
+
+pub(super) fn events_of_other_kinds_are_passed_over(store: &PlatformStore) {
+    add_gateway(store, "gw1");
+    let lost = |count| UpEntry::ReportsLost { application: application(), count };
+    up(store, "gw1", 1, vec![allocated("m1", &["east"]), report(1), lost(1), lost(2), report(5_000), lost(3)]);
+    let read = |after, kind, limit| {
+        let kinds = Some(BTreeSet::from([kind]));
+        let log = store.events(&application(), after, kinds, (limit, usize::MAX)).wait().expect("read").expect("known");
+        assert!(log.events.iter().all(|(_, body)| body.contains(kind.as_str())), "{log:?}");
+        (log.events.into_iter().map(|(sequence, _)| sequence).collect::<Vec<_>>(), log.through, log.last)
+    };
+    assert_eq!(read(None, EventKind::Report, 9), (vec![1, 4], 5, 5));
+    assert_eq!(read(None, EventKind::Report, 1), (vec![1], 1, 5));
+    assert_eq!(read(Some(1), EventKind::Report, 1), (vec![4], 4, 5));
+    assert_eq!(read(Some(4), EventKind::Report, 9), (vec![], 5, 5));
+    assert_eq!(read(Some(5), EventKind::Report, 9), (vec![], 5, 5));
+    assert_eq!(read(None, EventKind::ReportsLost, 9), (vec![2, 3, 5], 5, 5));
+    assert_eq!(read(None, EventKind::RequestCompleted, 9), (vec![], 5, 5));
 }
 
 pub(super) fn a_page_of_large_events_is_cut_short(store: &PlatformStore) {
@@ -35,7 +56,8 @@ pub(super) fn a_page_of_large_events_is_cut_short(store: &PlatformStore) {
     let large = limits::PERIPHERAL_PAYLOAD_BYTES_MAX;
     let reports = (0..40).map(|_| report(large));
     up(store, "gw1", 1, std::iter::once(allocated("m1", &["east"])).chain(reports).collect());
-    let read = |bytes_max| store.events(&application(), None, 1_000, bytes_max).wait().expect("read").expect("known");
+    let read =
+        |bytes_max| store.events(&application(), None, None, (1_000, bytes_max)).wait().expect("read").expect("known");
     let log = read(4 * large);
     assert!((1..=4).contains(&log.events.len()), "{}", log.events.len());
     assert_eq!(log.last, 40);
