@@ -1,6 +1,7 @@
 //! The up log comes in.
 
 use std::convert::Infallible;
+use std::iter;
 
 use bugle_core::platform::{Applied, UpError, weight};
 use bugle_core::{GatewayId, UpEntry};
@@ -38,8 +39,8 @@ pub(super) async fn receive(
             message = receiver.next(), if applying.len() < APPLYING_MAX => match message {
                 Ok(Some(FromGateway::Up(entries))) => {
                     let news = incoming.handle_entries(entries).map_err(End::protocol)?;
-                    for batch in batches(news)? {
-                        applying.push_back(platform.apply_up(gateway, batch));
+                    for batch in batches(news) {
+                        applying.push_back(platform.apply_up(gateway, batch?));
                     }
                 }
                 Ok(Some(FromGateway::DownAcknowledged { through })) => {
@@ -66,23 +67,25 @@ fn applied_through(applied: Result<Applied, Failure<UpError>>) -> Result<u64, En
     }
 }
 
-/// Decodes entries and puts them into batches of about one weight, in order.
-fn batches(entries: Option<Entries>) -> Result<Vec<Vec<(u64, UpEntry)>>, End> {
-    let mut batches = Vec::new();
-    let mut batch = Vec::new();
-    let mut sum = 0;
-    for (sequence, bytes) in entries.into_iter().flatten() {
-        let entry = decode_up(&bytes).map_err(End::protocol)?;
-        let added = weight(&entry);
-        if sum + added > BATCH_WEIGHT && !batch.is_empty() {
-            batches.push(std::mem::take(&mut batch));
-            sum = 0;
+/// Puts entries into batches of about one weight, in order. Each is decoded only when it is asked for: the first is on
+/// its way to disk by then.
+fn batches(entries: Option<Entries>) -> impl Iterator<Item = Result<Vec<(u64, UpEntry)>, End>> {
+    let mut entries = entries.into_iter().flatten();
+    iter::from_fn(move || {
+        let (mut batch, mut sum) = (Vec::new(), 0);
+        while sum < BATCH_WEIGHT
+            && let Some((sequence, bytes)) = entries.next()
+        {
+            match decode_up(&bytes) {
+                Ok(entry) => {
+                    sum += weight(&entry);
+                    batch.push((sequence, entry));
+                }
+                Err(error) => return Some(Err(End::protocol(error))),
+            }
         }
-        sum += added;
-        batch.push((sequence, entry));
-    }
-    batches.extend((!batch.is_empty()).then_some(batch));
-    Ok(batches)
+        (!batch.is_empty()).then_some(Ok(batch))
+    })
 }
 
 #[cfg(test)]
@@ -102,15 +105,15 @@ mod tests {
     fn batches_are_bounded_by_weight_and_keep_the_order() {
         let sizes = [0, 400, 500, 200, 3_000, 0];
         let entries = Entries::new(7, sizes.iter().map(|size| fixed(*size).into()).collect()).expect("entries");
-        let batches = batches(Some(entries)).expect("decodes");
+        let batches = batches(Some(entries)).map(|batch| batch.expect("decodes"));
         let sequences: Vec<Vec<u64>> =
-            batches.iter().map(|batch| batch.iter().map(|(sequence, _)| *sequence).collect()).collect();
-        assert_eq!(sequences, [vec![7, 8, 9], vec![10], vec![11], vec![12]]);
+            batches.map(|batch| batch.iter().map(|(sequence, _)| *sequence).collect()).collect();
+        assert_eq!(sequences, [vec![7, 8, 9, 10], vec![11], vec![12]]);
     }
 
     #[test]
     fn what_is_no_entry_is_the_gateways_fault() {
         let entries = Entries::new(1, vec![vec![0xff, 0xff].into()]).expect("entries");
-        assert!(matches!(batches(Some(entries)), Err(End::Told(CloseReason::Protocol, _))));
+        assert!(matches!(batches(Some(entries)).next(), Some(Err(End::Told(CloseReason::Protocol, _)))));
     }
 }
