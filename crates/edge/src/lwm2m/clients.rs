@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use bugle_core::gateway::Slot;
+use bugle_lwm2m::registration::{Models, Update};
 use hashbrown::HashTable;
 
 use super::client::Client;
@@ -13,6 +14,7 @@ use super::peer::Peer;
 pub(super) struct Clients {
     by_slot: Slots,
     by_peer: Places,
+    models: Models,
 }
 
 impl Clients {
@@ -34,7 +36,8 @@ impl Clients {
 
     /// Enters a client in place of the one that was there. Whoever was at its address before is there no
     /// more, and keeps its registration all the same.
-    pub(super) fn insert(&mut self, slot: Slot, client: Client) -> Option<Client> {
+    pub(super) fn insert(&mut self, slot: Slot, mut client: Client) -> Option<Client> {
+        client.registration.share(&mut self.models);
         self.by_peer.leave(&self.by_slot, slot);
         let former = self.by_slot.insert(slot, client);
         self.by_peer.enter(&self.by_slot, slot);
@@ -42,8 +45,17 @@ impl Clients {
     }
 
     /// Enters a client that is not where it was last.
-    pub(super) fn insert_away(&mut self, slot: Slot, client: Client) {
+    pub(super) fn insert_away(&mut self, slot: Slot, mut client: Client) {
+        client.registration.share(&mut self.models);
         self.by_slot.insert(slot, client);
+    }
+
+    /// A client says something else of itself.
+    pub(super) fn update(&mut self, slot: Slot, update: Update) {
+        if let Some(client) = self.by_slot.get_mut(slot) {
+            client.registration.apply(update);
+            client.registration.share(&mut self.models);
+        }
     }
 
     /// A client is at another address. Returns the former, if it is the client's no longer.

@@ -23,6 +23,7 @@ use bugle_mqtt::Ending;
 
 use super::Purpose;
 use super::client::{Asking, Client, StoredClient, parse_location, protocol};
+use super::clients::Clients;
 use super::peer::{Peer, Security};
 use crate::carriage::to_coap_request;
 use crate::edge::{Edge, Store};
@@ -124,12 +125,12 @@ impl Edge {
             return self.answer(now, handle, &unavailable(STORE_REST, "the gateway cannot store anything now"));
         }
         self.relocate(now, slot, peer);
-        let client = self.lwm2m.clients.get_mut(slot).expect("it was found a moment ago");
         let lifetime = update.lifetime();
         let is_changed = !update.is_empty();
-        let before = client.hold();
-        client.registration.apply(update);
-        let after = client.hold();
+        let hold = |clients: &Clients| clients.get(slot).expect("it was found a moment ago").hold();
+        let before = hold(&self.lwm2m.clients);
+        self.lwm2m.clients.update(slot, update);
+        let after = hold(&self.lwm2m.clients);
         if is_changed || self.has_unkept_session(peer) {
             self.keep_client(slot);
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::described::{Described, Named};
 use super::parameters::Parameters;
-use super::{Binding, Objects, RegistrationError, Update};
+use super::{Binding, Models, Objects, RegistrationError, Update};
 use crate::{ContentFormats, Link, Path, Version, limits};
 
 /// What is kept of a registered client. In few bytes: there are many.
@@ -101,6 +101,11 @@ impl Registration {
     #[must_use]
     pub fn sms(&self) -> Option<&str> {
         self.rare.as_ref().map(|rare| rare.sms.as_str()).filter(|sms| !sms.is_empty())
+    }
+
+    /// Has it share what it can with the clients that were met before.
+    pub fn share(&mut self, models: &mut Models) {
+        models.share(&mut self.objects);
     }
 
     /// Whether every operation is put to both clients in the same way.

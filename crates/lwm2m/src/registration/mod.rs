@@ -10,7 +10,7 @@ mod update;
 
 pub use binding::{Binding, BindingError, Transport};
 pub use kept::Registration;
-pub use objects::{Object, ObjectVersion, Objects};
+pub use objects::{Models, Object, ObjectVersion, Objects};
 pub use register::{Register, RegistrationError};
 pub use update::Update;
 

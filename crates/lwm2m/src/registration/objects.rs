@@ -1,9 +1,10 @@
 //! The objects and object instances of a client, in few bytes: a gateway holds them for each of
 //! 100,000 registrations.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// The version of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,9 +34,12 @@ impl fmt::Display for ObjectVersion {
 ///
 /// Held as a row of numbers, most of them in one byte: for each object the distance of its id to the one
 /// before, twice the count of its instances plus one if it has a version, the version, and for each
-/// instance the distance of its id to the one before.
+/// instance the distance of its id to the one before. Clones share it.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct Objects(Box<[u8]>);
+pub struct Objects(Arc<[u8]>);
+
+/// Models that are remembered.
+const MODELS_KEPT: usize = 16;
 
 /// One object of a client.
 #[derive(Clone, Copy)]
@@ -92,7 +96,7 @@ impl Objects {
                 last_instance = *instance;
             }
         }
-        Self(bytes.into_boxed_slice())
+        Self(bytes.into())
     }
 
     /// The objects, sorted by id.
@@ -115,7 +119,7 @@ impl Objects {
 
     /// Whether it has no objects.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -127,8 +131,27 @@ impl Objects {
 
     /// The bytes that it takes on the heap.
     #[must_use]
-    pub const fn heap_bytes(&self) -> usize {
+    pub fn heap_bytes(&self) -> usize {
         self.0.len()
+    }
+}
+
+/// What clients have said that they have, as far as it was met lately. Clients of one model have the same, and most
+/// fleets are of few models: it is held once for all of them, and seen to be the same at a glance.
+#[derive(Debug, Default)]
+pub struct Models(VecDeque<Objects>);
+
+impl Models {
+    /// Has objects share with those before that are the same.
+    pub fn share(&mut self, objects: &mut Objects) {
+        if let Some(known) = self.0.iter().find(|known| *known == objects) {
+            *objects = known.clone();
+            return;
+        }
+        if self.0.len() == MODELS_KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(objects.clone());
     }
 }
 
@@ -194,6 +217,25 @@ mod tests {
                 packed.iter().map(|object| (object.id, (object.version, object.instances().collect()))).collect();
             prop_assert_eq!(again, objects);
         }
+    }
+
+    #[test]
+    fn clients_of_one_model_share_what_they_have() {
+        let objects = |id| Objects::pack(&BTreeMap::from([(id, (None, BTreeSet::from([0])))]));
+        let mut models = Models::default();
+        let mut shared = |id| {
+            let mut shared = objects(id);
+            models.share(&mut shared);
+            assert_eq!(shared, objects(id));
+            shared
+        };
+        let is_one = |one: &Objects, other: &Objects| Arc::ptr_eq(&one.0, &other.0);
+        let first = shared(3);
+        assert!(is_one(&first, &shared(3)) && !is_one(&first, &shared(4)));
+        // Whoever names others without end fills no memory, and those before do without each other.
+        (100..100 + MODELS_KEPT as u16).for_each(|id| drop(shared(id)));
+        assert!(!is_one(&first, &shared(3)));
+        assert_eq!(models.0.len(), MODELS_KEPT);
     }
 
     #[test]
