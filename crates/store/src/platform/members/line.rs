@@ -7,8 +7,6 @@
 //! with tabs between, those at the end left out: when it was seen in each stage and when it had its outcome in
 //! milliseconds, the kind of the outcome, and the whole outcome in JSON where the kind does not tell all.
 
-use std::fmt::Write;
-
 use bugle_core::platform::MemberRow;
 use bugle_core::{Content, Outcome, PeripheralId, Seen, Sighting, Stage, Time};
 
@@ -33,14 +31,14 @@ pub(super) fn write(line: &mut String, id: &PeripheralId, row: &MemberRow) -> Re
     for stage in SEEN {
         line.push('\t');
         if let Some(at) = row.seen.at(stage) {
-            write_time(line, at)?;
+            write_time(line, at);
         }
     }
     if let Some((outcome, at)) = &row.outcome {
         line.push('\t');
         line.push_str(outcome.kind().as_str());
         line.push('\t');
-        write_time(line, *at)?;
+        write_time(line, *at);
         line.push('\t');
         line.push_str(&detail(outcome)?);
     }
@@ -48,8 +46,8 @@ pub(super) fn write(line: &mut String, id: &PeripheralId, row: &MemberRow) -> Re
     Ok(())
 }
 
-fn write_time(line: &mut String, at: Time) -> Result<(), StoreError> {
-    write!(line, "{}", at.as_millis()).map_err(|error| StoreError::Statement(error.to_string()))
+fn write_time(line: &mut String, at: Time) {
+    line.push_str(itoa::Buffer::new().format(at.as_millis()));
 }
 
 /// The whole outcome, where its kind does not tell all.
