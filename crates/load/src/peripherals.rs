@@ -148,6 +148,12 @@ impl Peripherals {
         self.events.recv_timeout(patience).ok()
     }
 
+    /// The next event, if one has come.
+    #[must_use]
+    pub fn poll_event(&self) -> Option<Event> {
+        self.events.try_recv().ok()
+    }
+
     /// Tells the peripheral at place `peripheral` what to do. One that does not exist does nothing.
     pub fn command(&self, peripheral: usize, command: Command) {
         if let Some(Place { worker, seat }) = self.places.get(peripheral).copied() {

@@ -5,12 +5,11 @@
 //! thousand peripherals need no hundred thousand open files, and cost the machine that they share with their
 //! server as little as can be: what is measured is the server.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::AsRawFd;
 
+use bugle_core::NumberMap;
 use bugle_runtime::datagrams;
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
@@ -68,7 +67,8 @@ impl Default for Batches {
 #[derive(Debug)]
 pub(super) struct Loopback {
     socket: UdpSocket,
-    seats: HashMap<Ipv4Addr, usize>,
+    /// By the numbers of their addresses, which are given out one after the other.
+    seats: NumberMap<u32, usize>,
     next: Ipv4Addr,
 }
 
@@ -85,7 +85,7 @@ impl Loopback {
         datagrams::widen_queues(&socket);
         let mut socket = UdpSocket::from_std(socket.into());
         registry.register(&mut socket, token, Interest::READABLE)?;
-        Ok(Self { socket, seats: HashMap::new(), next: FIRST })
+        Ok(Self { socket, seats: NumberMap::default(), next: FIRST })
     }
 
     /// An address for the one in this seat, that nobody has, and that nobody has had for long.
@@ -93,8 +93,8 @@ impl Loopback {
         loop {
             let address = self.next;
             self.next = if address == LAST { FIRST } else { Ipv4Addr::from_bits(address.to_bits() + 1) };
-            if let Entry::Vacant(vacant) = self.seats.entry(address) {
-                vacant.insert(seat);
+            if !self.seats.contains_key(&address.to_bits()) {
+                self.seats.insert(address.to_bits(), seat);
                 return address;
             }
         }
@@ -102,7 +102,7 @@ impl Loopback {
 
     /// Nobody has this address any more.
     pub(super) fn vacate(&mut self, address: Ipv4Addr) {
-        self.seats.remove(&address);
+        self.seats.remove(&address.to_bits());
     }
 
     /// Sends one datagram. One that the system does not take now is lost, as any may be.
@@ -154,7 +154,7 @@ impl Loopback {
                 ControlMessageOwned::Ipv4PacketInfo(info) => Some(Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes())),
                 _ => None,
             });
-            let seat = address.and_then(|address| self.seats.get(&address));
+            let seat = address.and_then(|address| self.seats.get(&address.to_bits()));
             if let (Some(seat), Some(from), Some(bytes)) = (seat, message.address, message.iovs().next()) {
                 each(*seat, SocketAddrV4::from(from), bytes);
             }
@@ -217,7 +217,7 @@ mod tests {
         loopback.vacate(former);
         let address = loopback.settle(7);
         assert_ne!(address, former);
-        assert_eq!(loopback.seats.get(&former), None);
-        assert_eq!(loopback.seats.get(&address), Some(&7));
+        assert_eq!(loopback.seats.get(&former.to_bits()), None);
+        assert_eq!(loopback.seats.get(&address.to_bits()), Some(&7));
     }
 }

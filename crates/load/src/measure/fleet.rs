@@ -150,7 +150,7 @@ impl<'w> Fleet<'w> {
 
     /// Forgets what has happened up to now.
     pub(super) fn forget(&self) {
-        while self.peripherals.next_event(Duration::ZERO).is_some() {}
+        while self.peripherals.poll_event().is_some() {}
     }
 
     /// Waits until all have reached every one of `goals`.
@@ -158,26 +158,27 @@ impl<'w> Fleet<'w> {
         let until = Instant::now() + self.patience;
         let mut first_failure = String::new();
         let mut looked = Instant::now();
-        while let Some(goal) = goals.iter().find(|goal| !goal.is_reached()) {
-            if looked.elapsed() >= WATCH_INTERVAL {
-                looked = Instant::now();
+        loop {
+            while let Some(event) = self.peripherals.poll_event() {
+                if first_failure.is_empty() {
+                    first_failure = failure(&event.what)
+                        .map(|failure| format!("; the first failure: {failure}"))
+                        .unwrap_or_default();
+                }
+                goals.iter_mut().for_each(|goal| goal.see(&event));
+            }
+            let Some(goal) = goals.iter().find(|goal| !goal.is_reached()) else { return Ok(()) };
+            let now = Instant::now();
+            if now.duration_since(looked) >= WATCH_INTERVAL {
+                looked = now;
                 (self.watch)(goal.what, goal.count, goal.reached.len());
             }
-            let Some(event) = self.peripherals.next_event(Duration::ZERO) else {
-                if Instant::now() >= until {
-                    return Err(self.incomplete(goals, first_failure));
-                }
-                // Events say when they were. To be woken for each would take their time from what is measured.
-                thread::sleep(LOOK_INTERVAL);
-                continue;
-            };
-            if first_failure.is_empty() {
-                first_failure =
-                    failure(&event.what).map(|failure| format!("; the first failure: {failure}")).unwrap_or_default();
+            if now >= until {
+                return Err(self.incomplete(goals, first_failure));
             }
-            goals.iter_mut().for_each(|goal| goal.see(&event));
+            // Events say when they were. To be woken for each would take their time from what is measured.
+            thread::sleep(LOOK_INTERVAL);
         }
-        Ok(())
     }
 
     /// Ends the registrations of all, and waits until they are.
