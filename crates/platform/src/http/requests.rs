@@ -30,10 +30,12 @@ pub(crate) async fn submit(
 ) -> Result<(StatusCode, Answer<Request>), ApiError> {
     let key = idempotency_key(&headers)?;
     let submitted = submitted(group.clone(), submission);
-    let foresight = platform.foresee(&application, &submitted).await?;
-    match platform.submit(&application, key, submitted).await {
+    // Of a large group it takes a while, and nobody's request waits for it.
+    let foreseen = platform.foresee(&application, &submitted);
+    let (foresight, accepted) = tokio::join!(foreseen, platform.submit(&application, key, submitted.clone()));
+    match accepted {
         Ok(id) => {
-            let request = Request { foresight, ..find(&platform, &application, id).await? };
+            let request = Request { foresight: foresight?, ..find(&platform, &application, id).await? };
             Ok((StatusCode::ACCEPTED, Answer(request)))
         }
         Err(SubmitError::Failure(Failure::Refused(SubmitRefusal::UnknownApplication))) => {
