@@ -376,7 +376,7 @@ impl Gateway {
                 Timer::Progress => self.tell_progress(),
             }
         }
-        self.pump_all(now);
+        self.pumps_later = true;
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do next.
