@@ -11,6 +11,7 @@ use bugle_lwm2m::registration::{RESOURCE, Register, Registration};
 use bugle_lwm2m::{ContentFormat, Method, Request, Version};
 use serde::{Deserialize, Serialize};
 
+use super::delivering::RESETS_MAX;
 use super::keeping::StoredSession;
 use super::peer::{DatagramSocket, Peer, Security};
 use super::prepared::Prepared;
@@ -32,6 +33,8 @@ pub(crate) struct Client {
 #[derive(Debug, Default)]
 struct Observations {
     by_path: BTreeMap<ResourcePath, Observed>,
+    /// How often it has reset what it was asked since its last update.
+    resets: u8,
 }
 
 /// What became of the wish to observe a path.
@@ -90,6 +93,21 @@ impl Client {
             (Some(observed), all) => drop(all.get_or_insert_default().by_path.insert(path, observed)),
             (None, Some(all)) => drop(all.by_path.remove(&path)),
             (None, None) => {}
+        }
+    }
+
+    /// Whether it may reset what it is asked once more; it has just done so.
+    pub(super) fn may_reset_again(&mut self) -> bool {
+        let Some(observed) = &mut self.observed else { return false };
+        let may = observed.resets < RESETS_MAX;
+        observed.resets += u8::from(may);
+        may
+    }
+
+    /// It has had something to say, and is ready for more.
+    pub(super) fn forget_resets(&mut self) {
+        if let Some(observed) = &mut self.observed {
+            observed.resets = 0;
         }
     }
 

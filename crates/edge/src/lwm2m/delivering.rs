@@ -22,9 +22,9 @@ use crate::carriage::from_coap_response;
 use crate::edge::Edge;
 
 /// After how long a client that has reset a request is asked again,
-const RESET_REST: Duration = Duration::from_secs(2);
+pub(super) const RESET_REST: Duration = Duration::from_secs(2);
 /// and how often.
-const RESETS_MAX: u8 = 2;
+pub(super) const RESETS_MAX: u8 = 2;
 /// Tries of one delivery, each in another format: fewer formats there are.
 const TRY_BITS: u32 = 3;
 /// Message ids that are given and not drawn.
@@ -130,10 +130,12 @@ impl Edge {
         }
     }
 
-    /// Asks those again who have reset a request, if nothing else has become of it meanwhile.
+    /// Asks those again who have reset a request, or what was to be observed of them, if nothing else has become of it
+    /// meanwhile.
     pub(crate) fn ask_again(&mut self, now: Time) {
         while let Some((_, slot, exchange)) = self.lwm2m.resets.pop_front_if(|(due, ..)| *due <= now) {
             if self.delivering(exchange, slot).is_none() {
+                self.begin_observation(now, slot);
                 continue;
             }
             let delivering = self.lwm2m.clients.get_mut(slot).and_then(|client| client.delivering.take());

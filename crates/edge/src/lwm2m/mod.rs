@@ -199,8 +199,7 @@ impl Edge {
             Event::Failed { exchange, failure, .. } => match self.lwm2m.exchanges.get(&exchange).copied() {
                 Some(Purpose::Delivery(slot)) => self.on_failed(now, exchange, slot, failure),
                 Some(Purpose::Observation(slot, path)) => {
-                    self.on_observation_lost(exchange, slot, path);
-                    self.begin_observation(now, slot);
+                    self.on_observation_failed(now, exchange, (slot, path), failure);
                 }
                 Some(Purpose::Farewell(peer)) => self.on_farewell_over(exchange, peer),
                 None => {}

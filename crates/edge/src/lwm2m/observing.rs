@@ -2,15 +2,17 @@
 //!
 //! An observation is of one registration: a client that registers anew has forgotten it, and is asked again.
 //! A client is asked for one path after the other, so that what else is meant for it finds its place in between.
-//! One that is refused is told once; one that got lost is begun anew when the client has something to say.
+//! One that is refused is told once; one that got lost is begun anew when the client has something to say. A client
+//! that is not ready to be asked is let alone for a little, as it is with group requests.
 
-use bugle_coap::{ExchangeId, Observation, RequestError};
+use bugle_coap::{ExchangeId, Failure, Observation, RequestError};
 use bugle_core::gateway::Slot;
 use bugle_core::{ResourcePath, State, Time};
 use bugle_lwm2m::operation::{Answer, DeviceOperation, to_content};
 
 use super::Purpose;
 use super::client::Observed;
+use super::delivering::RESET_REST;
 use crate::carriage::{from_coap_response, to_coap_request};
 use crate::edge::Edge;
 
@@ -32,6 +34,9 @@ impl Edge {
 
     /// Begins whatever is wished for and is not observed.
     pub(super) fn observe_all(&mut self, now: Time, slot: Slot) {
+        if let Some(client) = self.lwm2m.clients.get_mut(slot) {
+            client.forget_resets();
+        }
         for path in self.gateway.observed(slot) {
             self.observe(now, slot, path);
         }
@@ -116,6 +121,26 @@ impl Edge {
         if observed.and_then(Observed::exchange) == Some(exchange) {
             self.set_observed(slot, path, None);
         }
+    }
+
+    /// A client has not answered for a path. One that was not ready to be asked is asked again a little later.
+    pub(super) fn on_observation_failed(
+        &mut self,
+        now: Time,
+        exchange: ExchangeId,
+        (slot, path): (Slot, ResourcePath),
+        failure: Failure,
+    ) {
+        let Some(client) = self.lwm2m.clients.get_mut(slot) else { return };
+        let is_wanted = client.observed(path).and_then(Observed::exchange) == Some(exchange);
+        if failure == Failure::Reset && is_wanted && client.may_reset_again() {
+            self.lwm2m.exchanges.remove(&exchange);
+            self.set_observed(slot, path, Some(Observed::Waiting));
+            self.lwm2m.resets.push_back((now + RESET_REST, slot, exchange));
+            return self.gateway.handle_word(now, slot);
+        }
+        self.on_observation_lost(exchange, slot, path);
+        self.begin_observation(now, slot);
     }
 
     fn refuse_observation(&mut self, now: Time, slot: Slot, path: ResourcePath, detail: &str) {

@@ -327,10 +327,25 @@ fn a_client_that_wakes_is_asked_for_all_that_is_to_be_observed_of_it() {
 #[test]
 fn a_path_that_a_client_does_not_answer_for_keeps_none_other_from_being_observed() {
     let (mut site, _) = site_with_probes(3);
-    site.clients[0].resets = 1;
+    site.clients[0].resets = 3;
     site.pass(HOUR);
     let names: Vec<String> = site.world.reports().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["/3303/1/5700", "/3303/2/5700", "/3303/0/5700"], "the first only after another update");
+}
+
+#[test]
+fn a_client_that_is_not_ready_to_be_observed_is_asked_again_a_little_later() {
+    // More often than it may, and it is asked with its next update.
+    for (resets, silence, then) in [(1, 0, 2), (2, 2, 2), (3, 200, 60)] {
+        let mut site = Site::good(vec![settings("meter")]);
+        site.start();
+        site.clients[0].resets = resets;
+        observe(&mut site, "meter", "/3303/0/5700");
+        site.pass(silence * SECOND);
+        assert!(temperatures(&site).is_empty(), "it resets {resets}");
+        site.pass(then * SECOND);
+        assert_eq!(temperatures(&site).len(), 1, "it resets {resets}");
+    }
 }
 
 #[test]
