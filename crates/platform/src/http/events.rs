@@ -129,8 +129,8 @@ impl Reader {
                 Some(log) => log,
                 None => reader.next_page().await?,
             };
+            let told = log.events.last().map_or(reader.after, |(sequence, _)| *sequence);
             reader.after = log.through;
-            let told = log.events.last().map_or(0, |(sequence, _)| *sequence);
             let event = |sequence: u64| sse::Event::default().id(sequence.to_string()).retry(RECONNECT);
             let events =
                 log.events.into_iter().map(move |(sequence, body)| event(sequence).data(record(sequence, &body)));

@@ -35,7 +35,9 @@ pub(crate) async fn submit(
     let (foresight, accepted) = tokio::join!(foreseen, platform.submit(&application, key, submitted.clone()));
     match accepted {
         Ok(id) => {
-            let request = Request { foresight: foresight?, ..find(&platform, &application, id).await? };
+            // It is accepted, whether or not it could be foreseen what it meets.
+            let foresight = foresight.unwrap_or_default();
+            let request = Request { foresight, ..find(&platform, &application, id).await? };
             Ok((StatusCode::ACCEPTED, Answer(request)))
         }
         Err(SubmitError::Failure(Failure::Refused(SubmitRefusal::UnknownApplication))) => {
@@ -111,10 +113,13 @@ pub(crate) async fn request(
     Query(query): Query<RequestWait>,
 ) -> Result<Answer<Request>, ApiError> {
     let wait = wait(query)?;
+    if wait.is_zero() {
+        return find(&platform, &application, id).await.map(Answer);
+    }
     // Before the first look, so that it does not end unnoticed after it.
     let mut end = platform.watch_request(id);
     let found = find(&platform, &application, id).await?;
-    if wait.is_zero() || found.state == RequestState::Complete {
+    if found.state == RequestState::Complete {
         return Ok(Answer(found));
     }
     tokio::select! {
