@@ -96,12 +96,12 @@ impl Client {
         }
     }
 
-    /// Whether it may reset what it is asked once more; it has just done so.
-    pub(super) fn may_reset_again(&mut self) -> bool {
+    /// It has reset what it was asked to be observed. Whether it is to be asked again before its next update.
+    pub(super) fn note_reset(&mut self) -> bool {
         let Some(observed) = &mut self.observed else { return false };
-        let may = observed.resets < RESETS_MAX;
-        observed.resets += u8::from(may);
-        may
+        let is_patient = observed.resets < RESETS_MAX;
+        observed.resets += u8::from(is_patient);
+        is_patient
     }
 
     /// It has had something to say, and is ready for more.

@@ -11,7 +11,7 @@ use bugle_core::{ResourcePath, State, Time};
 use bugle_lwm2m::operation::{Answer, DeviceOperation, to_content};
 
 use super::Purpose;
-use super::client::Observed;
+use super::client::{Client, Observed};
 use super::delivering::RESET_REST;
 use crate::carriage::{from_coap_response, to_coap_request};
 use crate::edge::Edge;
@@ -131,9 +131,9 @@ impl Edge {
         (slot, path): (Slot, ResourcePath),
         failure: Failure,
     ) {
-        let Some(client) = self.lwm2m.clients.get_mut(slot) else { return };
-        let is_wanted = client.observed(path).and_then(Observed::exchange) == Some(exchange);
-        if failure == Failure::Reset && is_wanted && client.may_reset_again() {
+        let is_asked = |client: &&mut Client| client.observed(path) == Some(Observed::Asked(exchange));
+        let client = self.lwm2m.clients.get_mut(slot).filter(is_asked);
+        if failure == Failure::Reset && client.is_some_and(Client::note_reset) {
             self.lwm2m.exchanges.remove(&exchange);
             self.set_observed(slot, path, Some(Observed::Waiting));
             self.lwm2m.resets.push_back((now + RESET_REST, slot, exchange));
