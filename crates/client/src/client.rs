@@ -385,8 +385,7 @@ impl Client {
     /// # Errors
     /// If the platform says no or is out of reach.
     pub async fn request(&self, application: &ApplicationId, request: RequestId) -> Result<Request, ClientError> {
-        let id = request.to_string();
-        self.read(self.call(Method::GET, &["v1", "applications", application.as_str(), "requests", &id])).await
+        self.request_after(application, request, RequestWait::default()).await
     }
 
     /// The group request when it is complete, however long that takes.
@@ -398,12 +397,10 @@ impl Client {
         application: &ApplicationId,
         request: RequestId,
     ) -> Result<Request, ClientError> {
-        let id = request.to_string();
-        let path = ["v1", "applications", application.as_str(), "requests", &id];
-        let wait = RequestWait { wait_seconds: Some(WAIT_SECONDS) };
         loop {
             let asked = Instant::now();
-            let known: Request = self.get(&path, &wait).await?;
+            let known =
+                self.request_after(application, request, RequestWait { wait_seconds: Some(WAIT_SECONDS) }).await?;
             if known.state == RequestState::Complete {
                 return Ok(known);
             }
@@ -525,6 +522,16 @@ impl Client {
         let path = ["v1", "applications", application.as_str(), "events"];
         let call = self.call_without_limit(Method::GET, &path).header(header::ACCEPT, "text/event-stream");
         self.send(call.query(query)).await
+    }
+
+    async fn request_after(
+        &self,
+        application: &ApplicationId,
+        request: RequestId,
+        wait: RequestWait,
+    ) -> Result<Request, ClientError> {
+        let id = request.to_string();
+        self.get(&["v1", "applications", application.as_str(), "requests", &id], &wait).await
     }
 
     async fn command(&self, gateway: &GatewayId, peripheral: &PeripheralId, verb: &str) -> Result<(), ClientError> {
