@@ -215,6 +215,8 @@ pub(super) fn acknowledge_down(connection: &Connection, gateway: i64, through: u
 
 #[cfg(test)]
 mod tests {
+    use bugle_core::Totals;
+
     use super::*;
 
     #[test]
@@ -233,5 +235,26 @@ mod tests {
         assert_eq!((log.last, log.gone), (nearly + 2, 1));
         let kept: Vec<_> = log.events.iter().map(|(sequence, _)| *sequence).collect();
         assert_eq!(kept, [2, nearly + 1, nearly + 2]);
+    }
+
+    #[test]
+    fn a_long_stretch_of_other_kinds_is_passed_over_in_several_goes() {
+        let connection = Connection::open_in_memory().expect("opens");
+        connection.execute_batch(include_str!("tables.sql")).expect("creates");
+        let application: ApplicationId = "metering".parse().expect("an application id");
+        let mut names = Names::new(&connection);
+        let number = names.ensure_application(&application, Time::ZERO).expect("adds");
+        let events: Vec<_> = (0..LOOKED_AT_MAX.into())
+            .map(|count| Event::ReportsLost { gateway: "gw".parse().expect("an id"), count })
+            .chain([Event::RequestCompleted { request: RequestId::compose(Time::ZERO, 1), totals: Totals::default() }])
+            .map(|event| (application.clone(), event))
+            .collect();
+        append_events(&connection, &mut names, &events).expect("appends");
+        let kinds = BTreeSet::from([EventKind::RequestCompleted]);
+        let read = |after| events_after(&connection, number, after, Some(&kinds), (9, usize::MAX)).expect("reads");
+        let first = read(None);
+        assert_eq!((first.events.len(), first.through), (0, LOOKED_AT_MAX.into()));
+        let second = read(Some(first.through));
+        assert_eq!((second.events.len(), second.through), (1, second.last));
     }
 }

@@ -1,8 +1,8 @@
 //! The event logs and the down logs.
 
-use bugle_core::platform::{Direct, Direction};
 use std::collections::BTreeSet;
 
+use bugle_core::platform::{Direct, Direction};
 use bugle_core::{DownEntry, EventKind, Report, StopCause, limits};
 
 use super::*;
