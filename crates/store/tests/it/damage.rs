@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bugle_store::sqlite::{Connection, OpenError, StoreError, copy, look_through};
@@ -14,8 +14,20 @@ const PAGE_BYTES: u64 = 4_096;
 /// How long a look through a file of a hundred megabytes may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+fn pages(path: &Path) -> u64 {
+    fs::metadata(path).expect("it is there").len() / PAGE_BYTES
+}
+
+/// A copy of a file, which has no page that holds nothing: to be damaged page by page.
+fn dense(path: &Path) -> PathBuf {
+    let dense = path.with_extension("dense");
+    copy(path, &dense).expect("copied");
+    dense
+}
+
 /// Overwrites the head of a page, which says what is where in it.
 fn damage(path: &Path, page: u64) {
+    assert!(page < pages(path), "it has no page {page}");
     let mut file = File::options().write(true).open(path).expect("it is there");
     file.seek(SeekFrom::Start(page * PAGE_BYTES)).expect("it is long enough");
     file.write_all(&[0xa5; 100]).expect("written");
@@ -33,9 +45,9 @@ fn damage_to_any_page_of_any_store_is_named_when_it_is_opened() {
         let folder = TempDir::new().expect("a folder");
         let sound = kind.make(&folder, 1);
         drop(kind.open(&sound).unwrap_or_else(|error| panic!("{error}")));
-        let pages = fs::metadata(&sound).expect("it is there").len() / PAGE_BYTES;
-        assert!(pages > 5);
-        for page in 0..pages {
+        let sound = dense(&sound);
+        assert!(pages(&sound) > 5);
+        for page in 0..pages(&sound) {
             let path = folder.path().join(format!("damaged-{page}.db"));
             copy(&sound, &path).expect("copied");
             damage(&path, page);
@@ -62,9 +74,8 @@ fn damage_to_a_large_file_is_found_beside_the_work_and_ends_it() {
         let opened = kind.open(&path).unwrap_or_else(|error| panic!("{error}"));
         assert!(opened.count().is_ok(), "a large file that is sound serves");
         drop(opened);
-        let pages = fs::metadata(&path).expect("it is there").len() / PAGE_BYTES;
         // The last page of the tree over the filler, which nobody reads.
-        let inner = (1..pages).rev().find(|page| is_tree(&path, *page)).expect("there is one");
+        let inner = (1..pages(&path)).rev().find(|page| is_tree(&path, *page)).expect("there is one");
         damage(&path, inner);
         let opened = match kind.open(&path) {
             Ok(opened) => opened,
@@ -97,9 +108,8 @@ fn is_tree(path: &Path, page: u64) -> bool {
 #[test]
 fn what_is_damaged_is_not_copied_as_if_it_were_sound() {
     let folder = TempDir::new().expect("a folder");
-    let path = Kind::Platform.make(&folder, 1);
-    let pages = fs::metadata(&path).expect("it is there").len() / PAGE_BYTES;
-    for page in 0..pages {
+    let path = dense(&Kind::Platform.make(&folder, 1));
+    for page in 0..pages(&path) {
         let damaged = folder.path().join(format!("damaged-{page}.db"));
         copy(&path, &damaged).expect("copied");
         damage(&damaged, page);
