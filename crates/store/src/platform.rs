@@ -8,9 +8,10 @@ mod access;
 mod column;
 #[cfg(test)]
 mod conformance;
+mod down_log;
+mod event_log;
 mod list;
 mod load;
-mod logs;
 mod members;
 mod names;
 mod nesting;
@@ -30,11 +31,11 @@ use bugle_core::{ApplicationId, DownEntry, EventKind, GatewayId, GroupId, Reques
 use thiserror::Error;
 
 pub use access::{Hash, TokenRow};
+pub use event_log::EventLog;
 pub use list::{
     ApplicationRecord, Belonging, GatewayRecord, MemberCursor, MemberCursorError, MemberRecord, MembersShown,
     NestingRecord, Numbered, PeripheralFilter, RequestRecord,
 };
-pub use logs::EventLog;
 
 use crate::sqlite::{Answer, Connection, Database, Layout, Measures, OpenError, StoreError};
 use names::Names;
@@ -51,8 +52,17 @@ const LAYOUT: Layout = Layout {
         include_str!("platform/manner.sql"),
         include_str!("platform/wakes.sql"),
         include_str!("platform/pages.sql"),
+        include_str!("platform/receipts.sql"),
     ],
 };
+
+/// Tables with nothing in them.
+#[cfg(test)]
+fn tables() -> Connection {
+    let connection = Connection::open_in_memory().expect("opens");
+    LAYOUT.migrations.iter().for_each(|migration| connection.execute_batch(migration).expect("sound"));
+    connection
+}
 
 /// The platform's store. Closed when dropped.
 #[derive(Debug)]
@@ -162,7 +172,7 @@ impl PlatformStore {
         self.read(move |connection| {
             let number = Names::new(connection).application(&application)?;
             let bounds = (limit, bytes_max);
-            number.map(|number| logs::events_after(connection, number, after, kinds.as_ref(), bounds)).transpose()
+            number.map(|number| event_log::read_after(connection, number, after, kinds.as_ref(), bounds)).transpose()
         })
     }
 
@@ -170,7 +180,7 @@ impl PlatformStore {
     pub fn down(&self, gateway: &GatewayId, after: u64, limit: u32) -> Answer<Vec<(u64, DownEntry)>, StoreError> {
         let gateway = gateway.clone();
         self.read(move |connection| match Names::new(connection).gateway(&gateway)? {
-            Some(number) => logs::down_after(connection, number, after, limit),
+            Some(number) => down_log::read_after(connection, number, after, limit),
             None => Ok(Vec::new()),
         })
     }
@@ -179,7 +189,7 @@ impl PlatformStore {
     pub fn acknowledge_down(&self, gateway: &GatewayId, through: u64) -> Answer<(), StoreError> {
         let gateway = gateway.clone();
         self.write(move |connection| match Names::new(connection).gateway(&gateway)? {
-            Some(number) => logs::acknowledge_down(connection, number, through),
+            Some(number) => down_log::acknowledge(connection, number, through),
             None => Ok(()),
         })
     }

@@ -1,6 +1,6 @@
 //! Log entries as bytes: as they travel, and as a store keeps them.
 
-use bugle_core::{DownEntry, Time, UpEntry};
+use bugle_core::{DownEntry, MemberOutcome, Time, UpEntry};
 use prost::Message;
 
 use crate::{WireError, convert, proto};
@@ -40,11 +40,29 @@ pub fn decode_down(bytes: &[u8], now: Time) -> Result<DownEntry, WireError> {
     convert::try_down_entry(proto::DownEntry::decode(bytes).map_err(malformed)?, now)
 }
 
+/// Receipts as bytes, as an entry of the up log has them, without the request that they are of.
+#[must_use]
+pub fn encode_receipts(receipts: &[MemberOutcome]) -> Vec<u8> {
+    let receipts = receipts.iter().map(Into::into).collect();
+    proto::Receipts { receipts, ..Default::default() }.encode_to_vec()
+}
+
+/// The receipts that these bytes hold.
+///
+/// # Errors
+/// If they hold none that this version knows.
+pub fn decode_receipts(bytes: &[u8]) -> Result<Vec<MemberOutcome>, WireError> {
+    let malformed = |source| WireError::Malformed { message: "receipts", source };
+    let receipts = proto::Receipts::decode(bytes).map_err(malformed)?.receipts;
+    receipts.into_iter().map(TryInto::try_into).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use bugle_core::{IdError, RequestId, StopCause};
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
@@ -146,12 +164,20 @@ mod tests {
         }
 
         #[test]
+        fn receipts_read_back_as_written(receipts in vec(strategies::member_outcome(), 0..5)) {
+            prop_assert_eq!(decode_receipts(&encode_receipts(&receipts)), Ok(receipts));
+        }
+
+        #[test]
         fn arbitrary_bytes_are_refused_or_read_but_never_a_panic(bytes: Vec<u8>) {
             if let Ok(entry) = decode_up(&bytes) {
                 prop_assert_eq!(decode_up(&encode_up(&entry)), Ok(entry));
             }
             if let Ok(entry) = decode_down(&bytes, Time::ZERO) {
                 prop_assert_eq!(decode_down(&encode_down(&entry, Time::ZERO), Time::ZERO), Ok(entry));
+            }
+            if let Ok(receipts) = decode_receipts(&bytes) {
+                prop_assert_eq!(decode_receipts(&encode_receipts(&receipts)), Ok(receipts));
             }
         }
     }

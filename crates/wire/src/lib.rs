@@ -21,7 +21,7 @@ mod replay;
 #[cfg(test)]
 mod strategies;
 
-pub use entry::{decode_down, decode_up, encode_down, encode_up};
+pub use entry::{decode_down, decode_receipts, decode_up, encode_down, encode_receipts, encode_up};
 pub use error::WireError;
 pub use message::{CloseReason, Entries, FromGateway, FromPlatform, Hello, VERSION};
 pub use replay::{Incoming, LogConflict, Outgoing, ReplayError, Span};

@@ -321,7 +321,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     ]
 }
 
-fn member_outcome() -> impl Strategy<Value = MemberOutcome> {
+pub(crate) fn member_outcome() -> impl Strategy<Value = MemberOutcome> {
     (peripheral(), outcome(), time(), seen()).prop_map(|(peripheral, outcome, at, seen)| MemberOutcome {
         peripheral,
         outcome,

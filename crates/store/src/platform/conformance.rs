@@ -60,6 +60,7 @@ conformance! {
     requests::every_outcome_is_kept_with_its_detail,
     requests::members_are_listed_by_outcome_in_pages,
     requests::members_are_kept_with_where_they_were_seen_on_the_way,
+    requests::an_event_has_its_receipts_as_they_came,
     requests::receipts_find_their_members_wherever_these_lie,
     requests::members_are_added_among_those_that_are_there,
     requests::many_members_are_found_and_listed_whatever_is_known_of_them,

@@ -8,9 +8,8 @@ use bugle_core::{GatewayId, PeripheralId, RegistrationId, RequestId, ScheduleId,
 
 use super::News;
 use super::column::{json, millis, word};
-use super::logs;
 use super::names::Names;
-use super::{members, nesting, schedules};
+use super::{down_log, event_log, members, nesting, schedules};
 use crate::sqlite::{Connection, StoreError, params};
 
 const INSERT_PERIPHERAL: &str = "INSERT INTO peripheral (gateway, id, application, groups, initial_state, labels, \
@@ -44,8 +43,8 @@ pub(super) fn write(connection: &Connection, changes: &Changes, now: Time) -> Re
         let sql = "UPDATE gateway SET up_applied = ?2 WHERE id = ?1";
         writer.execute(sql, params![gateway.as_str(), up_applied])?;
     }
-    logs::append_events(connection, &mut writer.names, &changes.events)?;
-    logs::append_down(connection, &mut writer.names, &changes.down)?;
+    event_log::append(connection, &mut writer.names, &changes.events)?;
+    down_log::append(connection, &mut writer.names, &changes.down)?;
     Ok(News {
         gateways: changes.down.iter().map(|(gateway, _)| gateway.clone()).collect(),
         applications: changes.events.iter().map(|(application, _)| application.clone()).collect(),

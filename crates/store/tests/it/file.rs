@@ -43,6 +43,7 @@ impl Kind {
                 include_str!("layouts/platform-4.sql"),
                 include_str!("layouts/platform-5.sql"),
                 include_str!("layouts/platform-6.sql"),
+                include_str!("layouts/platform-7.sql"),
             ],
             Self::Application => &[include_str!("layouts/application-1.sql")],
         }

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 
 use bugle_core::gateway::{Config, Gateway, Output, Restored};
-use bugle_core::{ExpiryCause, Outcome, OutcomeKind, RequestId, Stage, Time, UpEntry, Wakes};
+use bugle_core::{EventKind, ExpiryCause, Outcome, OutcomeKind, RequestId, Stage, Time, UpEntry, Wakes};
 use bugle_store::gateway::GatewayStore;
 use bugle_store::platform::{MemberCursor, MembersShown, PlatformStore};
 use bugle_store::sqlite::{Connection, look_through};
 use tempfile::TempDir;
 
 use super::file::Kind;
+
+/// The last layout of the platform in which each member had a row.
+const LAST_WITH_SINGLE_MEMBERS: usize = 6;
 
 /// The statements that make the tables of a file, in the order of their names.
 fn tables(path: &std::path::Path) -> Vec<(String, String)> {
@@ -99,7 +102,7 @@ fn the_platform_is_told_once_what_wakes_the_peripherals_of_an_earlier_gateway() 
 
 #[test]
 fn members_of_a_group_request_are_on_their_way_as_they_were_before() {
-    for layout in 2..=Kind::Platform.layouts().len() {
+    for layout in 2..=LAST_WITH_SINGLE_MEMBERS {
         let folder = TempDir::new().expect("a folder");
         let path = Kind::Platform.make(&folder, layout);
         // As they were kept while they waited: with room for the outcome, which says nothing.
@@ -128,6 +131,27 @@ fn members_of_a_group_request_are_on_their_way_as_they_were_before() {
         let expired = list(MembersShown::Ended(OutcomeKind::Expired)).remove(0).1.outcome;
         let outcome = Outcome::Expired { cause: ExpiryCause::Asleep };
         assert_eq!(expired, Some((outcome, Time::from_millis(1_795_653_978_793))));
+    }
+}
+
+#[test]
+fn receipts_are_told_as_they_were_before() {
+    let application = "town".parse().expect("an application id");
+    for layout in 1..=Kind::Platform.layouts().len() {
+        let folder = TempDir::new().expect("a folder");
+        let path = Kind::Platform.make(&folder, layout);
+        let kept: Vec<String> = {
+            let connection = Connection::open(&path).expect("it is there");
+            let sql = "SELECT body FROM event WHERE body ->> 'event' = 'receipts' ORDER BY key";
+            let mut statement = connection.prepare(sql).expect("sound");
+            let rows = statement.query_map([], |row| row.get(0)).expect("read");
+            rows.collect::<Result<_, _>>().expect("read")
+        };
+        let store = PlatformStore::open(&path).unwrap_or_else(|error| panic!("{error}"));
+        let kinds = Some([EventKind::Receipts].into());
+        let log = store.events(&application, None, kinds, (1_000, usize::MAX)).wait().expect("read").expect("known");
+        let read: Vec<String> = log.events.into_iter().map(|(_, event)| event).collect();
+        assert_eq!((read.len(), read), (6, kept), "layout {layout}");
     }
 }
 

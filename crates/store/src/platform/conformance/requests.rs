@@ -1,7 +1,9 @@
 //! Group requests and their members.
 
 use bugle_core::platform::{Cancel, IdempotencyKey, RequestState, SubmitRefusal};
-use bugle_core::{DownEntry, ExpiryCause, MemberProgress, OutcomeKind, Sighting, Stage, StopCause, Totals, limits};
+use bugle_core::{
+    DownEntry, EventKind, ExpiryCause, MemberProgress, OutcomeKind, Sighting, Stage, StopCause, Totals, limits,
+};
 
 use super::*;
 use crate::platform::{MemberCursor, MembersShown};
@@ -99,6 +101,30 @@ pub(super) fn members_are_kept_with_where_they_were_seen_on_the_way(store: &Plat
     let record = store.request(&application(), id).wait().expect("read").expect("there");
     assert_eq!((record.row.stages.at_gateway, record.row.stages.activating), (2, 0));
     assert_eq!(record.accepted, 1, "the other gateway has not told its members");
+}
+
+pub(super) fn an_event_has_its_receipts_as_they_came(store: &PlatformStore) {
+    world(store);
+    let id = perform(store, submission(1), NOW);
+    let sighting = |stage| Sighting { stage, at: NOW + Duration::from_secs(1) };
+    let receipt = |name, outcome, seen| MemberOutcome { peripheral: peripheral(name), outcome, at: NOW, seen };
+    let receipts = vec![
+        receipt("a", Outcome::Executed { answer: Content::text("21.5") }, vec![sighting(Stage::Sent)]),
+        receipt("b", Outcome::Refused { code: "4.05".into(), reason: "no".into() }, Vec::new()),
+    ];
+    up(
+        store,
+        "gw1",
+        2,
+        vec![members_fixed(id, &["a", "b", "c"]), UpEntry::Receipts { request: id, receipts: receipts.clone() }],
+    );
+    let of_kind = |event: &Event| matches!(event, Event::Receipts { .. });
+    let event = Event::Receipts { request: id, gateway: gateway("gw1"), receipts };
+    assert_eq!(events(store, 0).into_iter().filter(of_kind).collect::<Vec<_>>(), [event.clone()]);
+    let kinds = Some(BTreeSet::from([EventKind::Receipts]));
+    let log = store.events(&application(), None, kinds, (9, usize::MAX)).wait().expect("read").expect("known");
+    let [(_, body)] = &log.events[..] else { panic!("one: {log:?}") };
+    assert_eq!(*body, serde_json::to_string(&event).expect("it is written"));
 }
 
 /// Members close together and far apart, peripherals that are none before, between and after them, and the same at

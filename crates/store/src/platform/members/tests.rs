@@ -12,10 +12,7 @@ const GATEWAY: i64 = 1;
 
 /// Tables with nothing in them but a gateway.
 fn tables() -> Connection {
-    let connection = Connection::open_in_memory().expect("opens");
-    for migration in crate::platform::LAYOUT.migrations {
-        connection.execute_batch(migration).expect("sound");
-    }
+    let connection = crate::platform::tables();
     connection.execute("INSERT INTO gateway (number, id, created_at) VALUES (1, 'gw', 0)", []).expect("added");
     connection
 }
