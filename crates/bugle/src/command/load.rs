@@ -5,9 +5,7 @@ use std::time::Duration;
 use bugle_core::Protocol;
 use bugle_dtls::Limits;
 use bugle_load::MqttVersion;
-use bugle_load::measure::{
-    Admission, Bare, FanOut, MeasureError, Mosquitto, MosquittoError, Raw, Registrations, Residence, Target, Watch,
-};
+use bugle_load::measure::{Admission, Bare, FanOut, Mosquitto, MosquittoError, Raw, Registrations, Residence, Target};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Context;
@@ -20,6 +18,8 @@ use crate::part::shutdown_on_signals;
 
 /// As many may ask the application within a second as want to.
 const UNBOUNDED: u32 = 0;
+/// How long the datagrams alone go back and forth after each message.
+const RAW_BESIDE: Duration = Duration::from_millis(250);
 /// What CoAP and LwM2M add to the payload of a message: header, token, path, format.
 const MESSAGE_BYTES_BESIDE_PAYLOAD: usize = 32;
 /// What a record of DTLS adds under AES-GCM: header, nonce, tag.
@@ -128,9 +128,9 @@ impl Scale {
 ///
 /// Beside it, in the same run, stand yardsticks. For MQTT, mosquitto, where it is installed, pushes the
 /// same message to the same number of subscribers, and a bare server does, that does nothing else: nothing
-/// on this machine is faster with these peripherals. For LwM2M, as many datagrams go back and forth
-/// between two threads that do nothing with them, as with `bugle load raw`; every member then answers, and
-/// its receipt says `executed`.
+/// on this machine is faster with these peripherals. For LwM2M, as many datagrams go back and forth after
+/// each message between two threads that do nothing with them, as with `bugle load raw`; every member then
+/// answers, and its receipt says `executed`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -327,15 +327,11 @@ impl FanOutArgs {
             payload_bytes,
             protocol,
             patience: self.scale.patience,
+            raw,
         };
-        let measuring = move |watch: &Watch| {
-            let raw = raw.map(|raw: Raw| raw.run()).transpose()?;
-            Ok::<_, MeasureError>((fan_out.run(&mut targets, watch)?, raw))
-        };
-        let measured = measure(context.output, measuring).await;
+        let measured = measure(context.output, move |watch| fan_out.run(&mut targets, watch)).await;
         stop(world).await?;
-        let (results, raw) = measured?;
-        let report = FanOutReport::new(Spoken { protocol, security }, members, payload_bytes, results, raw);
+        let report = FanOutReport::new(Spoken { protocol, security }, members, payload_bytes, measured?);
         context.output.print(&report, FanOutReport::tell)?;
         Ok(Ended::Well)
     }
@@ -349,7 +345,7 @@ fn raw_beside(payload_bytes: usize, security: Security) -> Raw {
         Security::Dtls => RECORD_BYTES_BESIDE_MESSAGE,
     };
     let request_bytes = MESSAGE_BYTES_BESIDE_PAYLOAD + payload_bytes + record_bytes;
-    Raw { request_bytes, answer_bytes: raw.answer_bytes + record_bytes, ..raw }
+    Raw { request_bytes, answer_bytes: raw.answer_bytes + record_bytes, duration: RAW_BESIDE, ..raw }
 }
 
 /// A mosquitto, where it is installed, and a bare server, where this process may have both ends of its connections.

@@ -36,20 +36,12 @@ pub(crate) struct FanOutReport {
     members: usize,
     payload_bytes: usize,
     results: Vec<FanOutResult>,
-    /// What the machine's sockets can do at all, if that was measured beside.
-    raw: Option<RawResult>,
     /// What each takes, as a multiple of what the first takes, until the last acknowledgement.
     ratios: Vec<f64>,
 }
 
 impl FanOutReport {
-    pub(crate) fn new(
-        spoken: Spoken,
-        members: usize,
-        payload_bytes: usize,
-        results: FanOutResults,
-        raw: Option<RawResult>,
-    ) -> Self {
+    pub(crate) fn new(spoken: Spoken, members: usize, payload_bytes: usize, results: FanOutResults) -> Self {
         let FanOutResults(results) = results;
         let ratios = match &results[..] {
             [yardstick, others @ ..] => {
@@ -57,7 +49,7 @@ impl FanOutReport {
             }
             [] => Vec::new(),
         };
-        Self { spoken, members, payload_bytes, results, raw, ratios }
+        Self { spoken, members, payload_bytes, results, ratios }
     }
 
     /// In words.
@@ -88,14 +80,16 @@ impl FanOutReport {
                 );
             }
         }
-        if let (Some(raw), [FanOutResult { settled: Some(settled), .. }, ..]) = (&self.raw, &self.results[..]) {
-            let limit = raw.time_for(self.members).as_secs_f64();
-            text += &format!(
-                "\n\nThe same datagrams, with nothing done to them, go back and forth in {:.1} ms: until the last \
-                 receipt, bugle works at {:.2} of that speed.",
-                limit * 1e3,
-                limit / settled.median().as_secs_f64().max(f64::EPSILON)
-            );
+        for FanOutResult { target, settled, raw, .. } in &self.results {
+            if let (Some(settled), Some(raw)) = (settled, raw)
+                && let Some(share) = raw.ratio_to(settled)
+            {
+                text += &format!(
+                    "\n\nThe same datagrams, with nothing done to them, go back and forth in {}: until the last \
+                     receipt, {target} works at {share:.2} of that speed.",
+                    millis(raw)
+                );
+            }
         }
         text
     }
@@ -280,6 +274,7 @@ mod tests {
             received: samples(millis),
             acknowledged: samples(2 * millis),
             settled: settled.map(samples),
+            raw: None,
             memory_per_connection: Some(3_000),
             memory: 30 << 20,
         }
@@ -288,24 +283,23 @@ mod tests {
     #[test]
     fn a_table_ends_with_the_ratio() {
         let results = FanOutResults(vec![fan_out("mosquitto", 100, None), fan_out("bugle", 40, Some(90))]);
-        let text = FanOutReport::new(MQTT, 1_000, 64, results, None).tell();
+        let text = FanOutReport::new(MQTT, 1_000, 64, results).tell();
         assert!(text.contains("80.0 ms (80.0 to 80.0)"), "{text}");
         assert!(text.ends_with("bugle takes 0.40 times as long as mosquitto."), "{text}");
     }
 
     #[test]
     fn one_target_alone_has_no_ratio() {
-        let text = FanOutReport::new(MQTT, 10, 64, FanOutResults(vec![fan_out("bugle", 1, None)]), None).tell();
+        let text = FanOutReport::new(MQTT, 10, 64, FanOutResults(vec![fan_out("bugle", 1, None)])).tell();
         assert!(!text.contains("times"), "{text}");
     }
 
     #[test]
     fn the_speed_is_told_as_a_share_of_the_raw_limit() {
-        let raw = RawResult { round_trips: 20_000, lost: 0, outstanding: 64, per_second: 10_000.0 };
-        let results = FanOutResults(vec![fan_out("bugle", 40, Some(400))]);
-        let text = FanOutReport::new(LWM2M, 1_000, 64, results, Some(raw)).tell();
+        let bugle = FanOutResult { raw: Some(samples(100)), ..fan_out("bugle", 40, Some(400)) };
+        let text = FanOutReport::new(LWM2M, 1_000, 64, FanOutResults(vec![bugle])).tell();
         assert!(text.contains("1000 members under DTLS: "), "{text}");
-        assert!(text.contains("in 100.0 ms") && text.ends_with("0.25 of that speed."), "{text}");
+        assert!(text.contains("in 100.0 ms (100.0 to 100.0)") && text.ends_with("0.25 of that speed."), "{text}");
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! Bugle the message is a group request over the platform's HTTP API. Measured from the moment before
 //! it is sent until the last member has it, until the last acknowledgement has gone out, and, at a
 //! Bugle, until the platform has the receipts of all.
+//!
+//! A machine is faster in one minute than in the next: what the datagrams alone take is measured after each message.
 
 use std::fmt;
 use std::thread;
@@ -15,13 +17,13 @@ use serde::Serialize;
 
 use super::fleet::{Conduct, Fleet, Goal};
 use super::target::Member;
-use super::{MeasureError, Samples, Target, Watch};
+use super::{MeasureError, Raw, Samples, Target, Watch};
 use crate::command::Command;
 use crate::event::Happening;
 use crate::mqtt::Subscription;
 
 const TOPIC: &str = "everybody";
-/// How long the machine rests before each message.
+/// How long the machine rests before whatever is measured.
 const REST: Duration = Duration::from_millis(500);
 
 /// What is measured.
@@ -37,6 +39,8 @@ pub struct FanOut {
     pub protocol: Protocol,
     /// How long anything may take for all members.
     pub patience: Duration,
+    /// The datagrams of which each message is made, if it is to be held against them.
+    pub raw: Option<Raw>,
 }
 
 /// What was measured at one target.
@@ -50,6 +54,8 @@ pub struct FanOutResult {
     pub acknowledged: Samples,
     /// Until all receipts were with the platform; none where there are none.
     pub settled: Option<Samples>,
+    /// How long as many datagrams take to go back and forth with nothing done to them; none if that is not measured.
+    pub raw: Option<Samples>,
     /// What the server's memory grew by for each connection, in bytes; none where there are no connections, or where
     /// the server is in this process. What a peripheral without one takes, `bugle load memory` measures.
     pub memory_per_connection: Option<u64>,
@@ -112,6 +118,7 @@ impl FanOut {
             received: Samples::default(),
             acknowledged: Samples::default(),
             settled: matches!(target, Target::Bugle(_)).then(Samples::default),
+            raw: None,
             memory_per_connection: (is_connected && memory > 0).then_some(each),
             memory,
         };
@@ -124,8 +131,7 @@ impl FanOut {
             Goal::new("received the message", self.members, |what| matches!(what, Happening::Received { .. })),
             Goal::new("acknowledged the message", self.members, |what| matches!(what, Happening::Acknowledged)),
         ];
-        // What the one before has left to be done is none of this one's time.
-        thread::sleep(REST);
+        rest();
         side.fleet.forget();
         let began = Instant::now();
         match side.target {
@@ -151,6 +157,10 @@ impl FanOut {
         let [received, acknowledged] = goals;
         side.result.received.push(received.took(began));
         side.result.acknowledged.push(acknowledged.took(began));
+        if let Some(raw) = &self.raw {
+            rest();
+            side.result.raw.get_or_insert_default().push(raw.run()?.time_for(self.members));
+        }
         Ok(())
     }
 
@@ -161,6 +171,11 @@ impl FanOut {
             Err(MeasureError::Unserved { served: totals.served(), wanted: self.members })
         }
     }
+}
+
+/// What was done before has left things to do, which are none of the time of what is measured next.
+fn rest() {
+    thread::sleep(REST);
 }
 
 impl fmt::Display for FanOutResult {
@@ -221,6 +236,7 @@ mod tests {
             received: samples(millis),
             acknowledged: samples(millis * 2),
             settled: settled.map(samples),
+            raw: None,
             memory_per_connection: Some(1024),
             memory: 9 << 20,
         }

@@ -99,7 +99,8 @@ fn both_measurements_reach_every_peripheral() {
     assert!(results.0[0].per_second() > 0.0);
     for (version, protocol) in [(Version::Mqtt5, Protocol::Mqtt5), (Version::Mqtt311, Protocol::Mqtt311)] {
         let mut bare = [Target::Bare(Bare::start(version).expect("a free port"))];
-        let fan_out = FanOut { members: 100, repetitions: 3, payload_bytes: 64, protocol, patience: PATIENCE };
+        let fan_out =
+            FanOut { members: 100, repetitions: 3, payload_bytes: 64, protocol, patience: PATIENCE, raw: None };
         for targets in [&mut targets, &mut bare] {
             let results = fan_out.run(targets, &unwatched).expect("all are reached");
             let (received, acknowledged) = (results.0[0].received.median(), results.0[0].acknowledged.median());
