@@ -38,6 +38,7 @@ pub use list::{
 };
 
 use crate::sqlite::{Answer, Connection, Database, Layout, Measures, OpenError, StoreError};
+use members::Members;
 use names::Names;
 
 const LAYOUT: Layout = Layout {
@@ -129,9 +130,10 @@ impl PlatformStore {
         P::Refusal: Send + 'static,
     {
         self.database.write(move |connection| {
-            let mut work = load::load(connection, &procedure.needs())?;
+            let mut members = Members::new(connection);
+            let mut work = load::load(connection, &mut members, &procedure.needs())?;
             let answer = procedure.decide(&mut work, now).map_err(Failure::Refused)?;
-            let news = write::write(connection, &work.into_changes(), now)?;
+            let news = write::write(connection, &mut members, &work.into_changes(), now)?;
             Ok(Performed { answer, news })
         })
     }

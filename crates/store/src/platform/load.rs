@@ -9,13 +9,18 @@ use bugle_core::{ApplicationId, GatewayId, GroupId, PeripheralId, RequestId};
 
 use super::column::{from_json, from_word, json, plain, time};
 use super::list::{MemberCursor, MembersShown};
+use super::members::{self, Members};
 use super::names::Names;
 use super::row::{self, select_peripherals, select_requests};
-use super::{members, nesting, schedules};
+use super::{nesting, schedules};
 use crate::sqlite::{Connection, Row, StoreError, params};
 
-pub(super) fn load(connection: &Connection, needs: &Needs) -> Result<Work, StoreError> {
-    let mut loader = Loader { connection, names: Names::new(connection), work: Work::default() };
+pub(super) fn load<'c>(
+    connection: &'c Connection,
+    members: &mut Members<'c>,
+    needs: &Needs,
+) -> Result<Work, StoreError> {
+    let mut loader = Loader { connection, names: Names::new(connection), members, work: Work::default() };
     loader.load_who(needs)?;
     loader.load_requests(needs)?;
     Ok(loader.work)
@@ -49,13 +54,14 @@ pub(super) fn all<T>(
     Ok(found)
 }
 
-struct Loader<'c> {
+struct Loader<'c, 'm> {
     connection: &'c Connection,
     names: Names<'c>,
+    members: &'m mut Members<'c>,
     work: Work,
 }
 
-impl Loader<'_> {
+impl Loader<'_, '_> {
     fn load_who(&mut self, needs: &Needs) -> Result<(), StoreError> {
         for gateway in &needs.gateways {
             self.load_gateway(gateway)?;
@@ -215,7 +221,7 @@ impl Loader<'_> {
 
     fn load_members(&mut self, part: &PartKey, peripherals: &BTreeSet<PeripheralId>) -> Result<(), StoreError> {
         let found = match self.names.gateway(&part.1)? {
-            Some(gateway) => members::find(self.connection, (part.0, gateway), peripherals)?,
+            Some(gateway) => self.members.find((part.0, gateway), peripherals)?,
             None => peripherals.iter().map(|peripheral| (peripheral.clone(), None)).collect(),
         };
         self.work.load_members(part.clone(), found);

@@ -9,7 +9,8 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use bugle_core::platform::{MemberRow, Put};
 use bugle_core::{GatewayId, PeripheralId, RequestId};
@@ -27,21 +28,50 @@ const PAGE_MEMBERS_MAX: usize = 24;
 /// The part of a request at the gateway with this number.
 pub(super) type Part = (RequestId, i64);
 
+/// Peripherals, and the members that they are.
+type Found = Vec<(PeripheralId, Option<MemberRow>)>;
+
 /// The members on one page.
 struct Page {
     number: i64,
     /// One in each line.
     members: String,
+    /// Where the id of the last of them is.
+    last: Range<usize>,
 }
 
 impl Page {
     fn read(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self { number: plain(row, "number")?, members: plain(row, "members")? })
+        let members: String = plain(row, "members")?;
+        let begins = members.rfind('\n').map_or(0, |at| at + 1);
+        let last = begins..begins + line::id(&members[begins..]).len();
+        Ok(Self { number: plain(row, "number")?, members, last })
+    }
+
+    fn first(&self) -> &str {
+        line::id(&self.members)
     }
 
     fn last(&self) -> &str {
-        last_id(&self.members)
+        &self.members[self.last.clone()]
     }
+
+    /// The members that these peripherals are, which are asked for in ascending order.
+    fn find<'p>(&self, asked: impl Iterator<Item = &'p PeripheralId>, found: &mut Found) -> Result<(), StoreError> {
+        let mut lines = lines(&self.members).peekable();
+        for peripheral in asked {
+            let asked = peripheral.as_str();
+            while lines.next_if(|(id, _)| *id < asked).is_some() {}
+            let line = lines.next_if(|(id, _)| *id == asked);
+            found.push((peripheral.clone(), line.map(|(_, line)| Line::read(line).row()).transpose()?));
+        }
+        Ok(())
+    }
+}
+
+/// The lines of a page, each with who it is about.
+fn lines(page: &str) -> impl Iterator<Item = (&str, &str)> {
+    page.split('\n').filter(|line| !line.is_empty()).map(|line| (line::id(line), line))
 }
 
 fn last_id(members: &str) -> &str {
@@ -77,26 +107,59 @@ impl<'c> Pages<'c> {
     }
 }
 
-/// Writes members of a part, which are in ascending order.
-pub(super) fn put(
-    connection: &Connection,
-    part: Part,
-    mut puts: &[Put<PeripheralId, MemberRow>],
-) -> Result<(), StoreError> {
-    let mut pages = Pages::of(part, connection)?;
-    while let Some(first) = puts.first() {
-        let (page, here) = match pages.not_before(first.key.as_str())? {
-            Some(page) => {
-                let here = puts.partition_point(|put| put.key.as_str() <= page.last());
-                (Some(page), here)
-            }
-            None => (pages.last()?, puts.len()),
-        };
-        let (here, behind) = puts.split_at(here);
-        write_page(connection, part, page, here)?;
-        puts = behind;
+/// Members as a transaction finds and puts them. It reads no page twice.
+pub(super) struct Members<'c> {
+    connection: &'c Connection,
+    /// What was read to find members of a part, in ascending order.
+    read: BTreeMap<Part, Vec<Page>>,
+}
+
+impl<'c> Members<'c> {
+    pub(super) const fn new(connection: &'c Connection) -> Self {
+        Self { connection, read: BTreeMap::new() }
     }
-    Ok(())
+
+    /// The members of a part that these peripherals are, or that they are none.
+    pub(super) fn find(&mut self, part: Part, peripherals: &BTreeSet<PeripheralId>) -> Result<Found, StoreError> {
+        let mut pages = Pages::of(part, self.connection)?;
+        let mut read = Vec::new();
+        let mut found = Vec::with_capacity(peripherals.len());
+        let mut asked = peripherals.iter().peekable();
+        while let Some(first) = asked.peek() {
+            let Some(page) = pages.not_before(first.as_str())? else { break };
+            let here = std::iter::from_fn(|| asked.next_if(|peripheral| peripheral.as_str() <= page.last()));
+            page.find(here, &mut found)?;
+            read.push(page);
+        }
+        found.extend(asked.map(|peripheral| (peripheral.clone(), None)));
+        self.read.insert(part, read);
+        Ok(found)
+    }
+
+    /// Writes members of a part, which are in ascending order.
+    pub(super) fn put(&mut self, part: Part, mut puts: &[Put<PeripheralId, MemberRow>]) -> Result<(), StoreError> {
+        let mut pages = Pages::of(part, self.connection)?;
+        let mut read = self.read.remove(&part).unwrap_or_default().into_iter().peekable();
+        while let Some(first) = puts.first() {
+            let id = first.key.as_str();
+            while read.next_if(|page| page.last() < id).is_some() {}
+            let page = match read.next_if(|page| page.first() <= id) {
+                None => pages.not_before(id)?,
+                read => read,
+            };
+            let is_here = |put: &Put<PeripheralId, _>, page: &Page| put.key.as_str() <= page.last();
+            let here = page.as_ref().map_or(puts.len(), |page| puts.partition_point(|put| is_here(put, page)));
+            let (here, behind) = puts.split_at(here);
+            let page = match page {
+                // They go behind all others.
+                None => pages.last()?,
+                page => page,
+            };
+            write_page(self.connection, part, page, here)?;
+            puts = behind;
+        }
+        Ok(())
+    }
 }
 
 /// Writes a page with these members on it, on as many pages as it takes.
@@ -129,20 +192,20 @@ fn write_page(
 
 /// The lines of a page and those of members that are put there, which count.
 fn merge(page: &str, puts: &[Put<PeripheralId, MemberRow>]) -> Result<String, StoreError> {
-    let mut kept = page.split('\n').filter(|line| !line.is_empty()).peekable();
+    let mut kept = self::lines(page).peekable();
     let mut lines = String::with_capacity(page.len() + 128 * puts.len());
     for put in puts {
         let Some(row) = &put.row else { continue };
         let id = put.key.as_str();
-        while let Some(line) = kept.next_if(|line| line::id(line) < id) {
+        while let Some((_, line)) = kept.next_if(|(kept, _)| *kept < id) {
             line::separate(&mut lines);
             lines.push_str(line);
         }
-        kept.next_if(|line| line::id(line) == id);
+        kept.next_if(|(kept, _)| *kept == id);
         line::separate(&mut lines);
         line::write(&mut lines, &put.key, row)?;
     }
-    for line in kept {
+    for (_, line) in kept {
         line::separate(&mut lines);
         lines.push_str(line);
     }
@@ -162,29 +225,6 @@ fn divide(lines: &str) -> impl Iterator<Item = &str> {
         rest = behind.get(1..).unwrap_or_default();
         (!page.is_empty()).then_some(page)
     })
-}
-
-/// The members of a part that these peripherals are, or that they are none.
-pub(super) fn find(
-    connection: &Connection,
-    part: Part,
-    peripherals: &BTreeSet<PeripheralId>,
-) -> Result<Vec<(PeripheralId, Option<MemberRow>)>, StoreError> {
-    let mut pages = Pages::of(part, connection)?;
-    let mut found = Vec::with_capacity(peripherals.len());
-    let mut asked = peripherals.iter().peekable();
-    while let Some(first) = asked.peek() {
-        let Some(page) = pages.not_before(first.as_str())? else { break };
-        let mut lines = page.members.split('\n').peekable();
-        while let Some(peripheral) = asked.next_if(|peripheral| peripheral.as_str() <= page.last()) {
-            let id = peripheral.as_str();
-            while lines.next_if(|line| line::id(line) < id).is_some() {}
-            let line = lines.next_if(|line| line::id(line) == id);
-            found.push((peripheral.clone(), line.map(|line| Line::read(line).row()).transpose()?));
-        }
-    }
-    found.extend(asked.map(|peripheral| (peripheral.clone(), None)));
-    Ok(found)
 }
 
 /// Members of a request in the order of their gateways and ids, after one of them.

@@ -8,8 +8,9 @@ use bugle_core::{GatewayId, PeripheralId, RegistrationId, RequestId, ScheduleId,
 
 use super::News;
 use super::column::{json, millis, word};
+use super::members::Members;
 use super::names::Names;
-use super::{down_log, event_log, members, nesting, schedules};
+use super::{down_log, event_log, nesting, schedules};
 use crate::sqlite::{Connection, StoreError, params};
 
 const INSERT_PERIPHERAL: &str = "INSERT INTO peripheral (gateway, id, application, groups, initial_state, labels, \
@@ -28,8 +29,13 @@ const INSERT_REQUEST: &str = "INSERT INTO request (number, application, \"group\
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
 
 /// Writes `changes`, and says for whom there is something new.
-pub(super) fn write(connection: &Connection, changes: &Changes, now: Time) -> Result<News, StoreError> {
-    let mut writer = Writer { connection, names: Names::new(connection), now };
+pub(super) fn write<'c>(
+    connection: &'c Connection,
+    members: &mut Members<'c>,
+    changes: &Changes,
+    now: Time,
+) -> Result<News, StoreError> {
+    let mut writer = Writer { connection, names: Names::new(connection), members, now };
     writer.write_peripherals(changes)?;
     writer.write_requests(changes)?;
     for put in &changes.nestings {
@@ -60,13 +66,14 @@ fn complete(changes: &Changes) -> impl Iterator<Item = RequestId> {
     changes.requests.iter().filter(is_complete).map(|put| put.key)
 }
 
-struct Writer<'c> {
+struct Writer<'c, 'm> {
     connection: &'c Connection,
     names: Names<'c>,
+    members: &'m mut Members<'c>,
     now: Time,
 }
 
-impl Writer<'_> {
+impl Writer<'_, '_> {
     fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<(), StoreError> {
         self.connection.prepare_cached(sql)?.execute(values)?;
         Ok(())
@@ -196,7 +203,7 @@ impl Writer<'_> {
         }
         for (part, puts) in &changes.members {
             let (request, gateway) = (part.0, self.names.known_gateway(&part.1)?);
-            members::put(self.connection, (request, gateway), puts)?;
+            self.members.put((request, gateway), puts)?;
         }
         if let Some((application, key, request)) = &changes.idempotency {
             let application = self.names.known_application(application)?;

@@ -65,21 +65,25 @@ proptest! {
 
     #[test]
     fn members_are_found_and_listed_as_they_were_put(
-        steps in vec(some_members(), 1..5),
+        steps in vec((some_members(), any::<bool>()), 1..5),
         asked in prop::collection::btree_set(peripheral(), 0..50),
         limit in 1_u32..200,
     ) {
         let connection = tables();
         let mut members = BTreeMap::new();
-        for step in steps {
+        for (step, is_found_first) in steps {
+            let mut transaction = Members::new(&connection);
+            if is_found_first {
+                transaction.find((REQUEST, GATEWAY), &step.keys().chain(&asked).cloned().collect()).expect("read");
+            }
             let puts: Vec<_> = step.iter().map(|(key, row)| {
                 Put { key: key.clone(), is_new: !members.contains_key(key), row: Some(row.clone()) }
             }).collect();
-            put(&connection, (REQUEST, GATEWAY), &puts).expect("stored");
+            transaction.put((REQUEST, GATEWAY), &puts).expect("stored");
             members.extend(step);
         }
 
-        let found = find(&connection, (REQUEST, GATEWAY), &asked).expect("read");
+        let found = Members::new(&connection).find((REQUEST, GATEWAY), &asked).expect("read");
         let expected: Vec<_> = asked.into_iter().map(|id| { let row = members.get(&id).cloned(); (id, row) }).collect();
         prop_assert_eq!(found, expected);
 
@@ -121,7 +125,9 @@ fn members_that_come_singly_share_pages() {
     for number in 0..1_000 {
         let key = format!("m{:04}", number * 7 % 1_000).parse().expect("a peripheral id");
         let row = MemberRow { stage: Stage::AtGateway, seen: Seen::default(), outcome: None };
-        put(&connection, (REQUEST, GATEWAY), &[Put { key, is_new: true, row: Some(row) }]).expect("stored");
+        Members::new(&connection)
+            .put((REQUEST, GATEWAY), &[Put { key, is_new: true, row: Some(row) }])
+            .expect("stored");
     }
     let pages = texts(&connection).len();
     assert!((32..=64).contains(&pages), "{pages} pages");
@@ -135,7 +141,7 @@ fn members_of_a_request_go_page_by_page() {
         let key = format!("m{number:02}").parse().expect("a peripheral id");
         Put { key, is_new: true, row: Some(row.clone()) }
     });
-    put(&connection, (REQUEST, GATEWAY), &puts.collect::<Vec<_>>()).expect("stored");
+    Members::new(&connection).put((REQUEST, GATEWAY), &puts.collect::<Vec<_>>()).expect("stored");
     assert_eq!(forget(&connection, REQUEST, PAGE_MEMBERS_MAX), Ok(false));
     assert!(!texts(&connection).is_empty());
     assert_eq!(forget(&connection, REQUEST, 1_000), Ok(true));
