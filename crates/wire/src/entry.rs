@@ -3,12 +3,15 @@
 use bugle_core::{DownEntry, MemberOutcome, Time, UpEntry};
 use prost::Message;
 
-use crate::{WireError, convert, proto};
+use crate::{WireError, convert, proto, receipts};
 
 /// An entry of the up log as bytes. Equal entries have equal bytes.
 #[must_use]
 pub fn encode_up(entry: &UpEntry) -> Vec<u8> {
-    proto::UpEntry::from(entry).encode_to_vec()
+    match entry {
+        UpEntry::Receipts { request, receipts } => receipts::write_entry(*request, receipts),
+        entry => proto::UpEntry::from(entry).encode_to_vec(),
+    }
 }
 
 /// The entry of the up log that these bytes hold.
@@ -16,6 +19,9 @@ pub fn encode_up(entry: &UpEntry) -> Vec<u8> {
 /// # Errors
 /// If they hold none that this version knows.
 pub fn decode_up(bytes: &[u8]) -> Result<UpEntry, WireError> {
+    if let Some(entry) = receipts::read_entry(bytes) {
+        return Ok(entry);
+    }
     let malformed = |source| WireError::Malformed { message: "up entry", source };
     proto::UpEntry::decode(bytes).map_err(malformed)?.try_into()
 }
@@ -43,8 +49,9 @@ pub fn decode_down(bytes: &[u8], now: Time) -> Result<DownEntry, WireError> {
 /// Receipts as bytes, as an entry of the up log has them, without the request that they are of.
 #[must_use]
 pub fn encode_receipts(receipts: &[MemberOutcome]) -> Vec<u8> {
-    let receipts = receipts.iter().map(Into::into).collect();
-    proto::Receipts { receipts, ..Default::default() }.encode_to_vec()
+    let mut bytes = Vec::new();
+    receipts::write(&mut bytes, receipts);
+    bytes
 }
 
 /// The receipts that these bytes hold.
@@ -52,6 +59,9 @@ pub fn encode_receipts(receipts: &[MemberOutcome]) -> Vec<u8> {
 /// # Errors
 /// If they hold none that this version knows.
 pub fn decode_receipts(bytes: &[u8]) -> Result<Vec<MemberOutcome>, WireError> {
+    if let Some(receipts) = receipts::read(bytes) {
+        return Ok(receipts);
+    }
     let malformed = |source| WireError::Malformed { message: "receipts", source };
     let receipts = proto::Receipts::decode(bytes).map_err(malformed)?.receipts;
     receipts.into_iter().map(TryInto::try_into).collect()

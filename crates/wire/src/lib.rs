@@ -17,6 +17,7 @@ mod entry;
 mod error;
 mod message;
 pub mod proto;
+mod receipts;
 mod replay;
 #[cfg(test)]
 mod strategies;

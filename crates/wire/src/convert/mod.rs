@@ -42,7 +42,7 @@ fn to_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn time(millis: u64) -> Result<Time, WireError> {
+pub(crate) fn time(millis: u64) -> Result<Time, WireError> {
     if millis > Time::MAX.as_millis() {
         return Err(WireError::OutOfRange { field: "time", value: millis });
     }
