@@ -350,6 +350,49 @@ fn a_hundred_thousand_rows_are_taken() {
     assert_eq!(allocations.len(), 100_000);
 }
 
+/// More tables than are read at once, each as this says.
+fn many_tables(table: impl Fn(usize) -> String) -> String {
+    (0..2_500).map(|number| format!("[[peripheral]]\nid = \"m{number}\"\n{}\n", table(number))).collect()
+}
+
+const METERS: &str = "[defaults]\napplication = \"metering\"\ngroups = [\"meters\"]\n";
+
+#[test]
+fn many_tables_are_taken_wherever_the_defaults_are() {
+    let tables = many_tables(|number| format!("[peripheral.labels]\nnumber = \"{number}\"\n"));
+    for text in [format!("{METERS}{tables}"), format!("{tables}{METERS}")] {
+        let allocations = read_toml(&text).expect("nothing is wrong");
+        assert_eq!(allocations.len(), 2_500);
+        for (number, allocation) in allocations.iter().enumerate() {
+            let told = (allocation.peripheral.as_str(), groups(allocation), allocation.labels["number"].as_str());
+            assert_eq!(told, (&*format!("m{number}"), vec!["meters"], &*number.to_string()));
+        }
+    }
+}
+
+#[test]
+fn a_text_of_several_lines_may_look_like_a_table() {
+    let tables = many_tables(|_| "labels = { a = \"\"\"\n[[peripheral]]\n\"\"\" }".to_owned());
+    let allocations = read_toml(&format!("{METERS}{tables}")).expect("nothing is wrong");
+    assert_eq!(allocations.len(), 2_500);
+    assert!(allocations.iter().all(|allocation| allocation.labels["a"] == "[[peripheral]]\n"));
+}
+
+#[test]
+fn what_is_wrong_with_many_tables_is_told_with_its_line() {
+    let told = |text: &str| read_toml(text).expect_err("something is wrong");
+    let wrong = many_tables(|number| if number == 2_222 { "idle = true" } else { "" }.to_owned());
+    assert_eq!(told(&format!("{METERS}{wrong}")), "a.toml:6672: idle: must be a number of seconds");
+    let broken = many_tables(|number| if number == 2_222 { "idle = " } else { "" }.to_owned());
+    assert!(told(&format!("{METERS}{broken}")).starts_with("a.toml:6672: "));
+    let right = many_tables(|_| String::new());
+    assert_eq!(told(&format!("{METERS}{right}[other]\n")), "a.toml:7504: other: there is no such setting");
+    assert!(told(&format!("{METERS}{right}{METERS}")).starts_with("a.toml:7504: "), "the defaults are there twice");
+    assert!(told(&format!("peripheral = []\n{METERS}{right}")).starts_with("a.toml:5: "));
+    let again = format!("{METERS}{right}[[peripheral]]\nid = \"m7\"\n");
+    assert_eq!(told(&again), "a.toml:7504: peripheral m7 is in line 25 already");
+}
+
 #[test]
 fn a_file_whose_name_does_not_tell_what_it_is_is_refused() {
     let error = read_as("a.txt", "").expect_err("neither");

@@ -14,54 +14,117 @@ use super::entry::{Draft, Entries, Field};
 type Key<'a> = Spanned<toml::de::DeString<'a>>;
 type Value<'a> = Spanned<DeValue<'a>>;
 
+/// Peripherals in a piece. Tables take many times the memory of the allocations that they are read into, so those of a
+/// large file are never there all at once.
+const PIECE_PERIPHERALS: usize = 1_000;
+const DEFAULTS: &str = "defaults";
+const PERIPHERAL: &str = "peripheral";
+/// How a peripheral begins, in all files but odd ones.
+const HEADER: &str = "[[peripheral]]";
+
 pub(super) fn parse(text: &str, complaints: &mut Complaints) -> Entries {
-    let reader = Reader { lines: Lines::of(text) };
-    let (document, errors) = DeTable::parse_recoverable(text);
-    let has_errors = !errors.is_empty();
-    for error in errors {
-        complaints.add(error.span().map_or(1, |span| reader.lines.at(&span)), error.message());
-    }
-    let mut entries = Entries::default();
-    if has_errors {
-        // What was recovered may say what was never meant.
-        return entries;
-    }
-    let mut defaults = Draft::default();
-    let mut peripherals = Vec::new();
-    for (key, value) in document.into_inner() {
-        match (&**key.get_ref(), value.get_ref()) {
-            ("defaults", DeValue::Table(table)) => defaults = reader.draft(table, &key.span(), &["id"], complaints),
-            ("peripheral", DeValue::Array(tables)) => peripherals.extend(tables.iter().cloned()),
-            ("defaults", _) => complaints.add(reader.line(&key), "defaults: must be a table"),
-            ("peripheral", _) => {
-                complaints.add(reader.line(&key), "peripheral: must be tables, each as [[peripheral]]");
-            }
-            (name, _) => complaints.add(reader.line(&key), format_args!("{name}: there is no such setting")),
-        }
-    }
-    for peripheral in peripherals {
-        match peripheral.get_ref() {
-            DeValue::Table(table) => {
-                let draft = reader.draft(table, &peripheral.span(), &[], complaints);
-                entries.add(draft.or(&defaults), complaints);
-            }
-            _ => complaints.add(reader.lines.at(&peripheral.span()), "peripheral: must be a table"),
-        }
-    }
+    let lines = Lines::of(text);
+    let (entries, found) = by_pieces(text, &lines).unwrap_or_else(|| whole(text, &lines));
+    complaints.extend(found);
     entries
 }
 
-struct Reader {
-    lines: Lines,
+/// A file whose pieces are files themselves, the defaults in the first; none of any other.
+fn by_pieces(text: &str, lines: &Lines) -> Option<(Entries, Complaints)> {
+    let mut reading = Reading::default();
+    for (number, piece) in pieces(text).enumerate() {
+        let reader = Reader { lines, offset: piece.start };
+        let (document, errors) = DeTable::parse_recoverable(&text[piece]);
+        let document = document.into_inner();
+        // In the first there is the header of a peripheral, so that nothing else may be called that.
+        let is_sound = errors.is_empty() && (number == 0 || document.keys().all(|key| key.get_ref() == PERIPHERAL));
+        is_sound.then(|| reading.take(&reader, document))?;
+    }
+    Some((reading.entries, reading.complaints))
 }
 
-impl Reader {
+/// Where the pieces of a text are.
+fn pieces(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let starts = text.split_inclusive('\n').scan(0, |end, line| {
+        let start = *end;
+        *end += line.len();
+        Some((start, line))
+    });
+    let headers = starts.filter(|(_, line)| line.trim_start().starts_with(HEADER)).map(|(start, _)| start);
+    let ends = headers.step_by(PIECE_PERIPHERALS).skip(1).chain([text.len()]);
+    ends.scan(0, |start, end| Some(std::mem::replace(start, end)..end))
+}
+
+/// Any file, and all that is wrong with it.
+fn whole(text: &str, lines: &Lines) -> (Entries, Complaints) {
+    let mut reading = Reading::default();
+    let reader = Reader { lines, offset: 0 };
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        reading.take(&reader, document.into_inner());
+    }
+    // What was recovered may say what was never meant.
+    for error in errors {
+        reading.complaints.add(error.span().map_or(1, |span| reader.line_of(&span)), error.message());
+    }
+    (reading.entries, reading.complaints)
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Reading {
+    defaults: Draft,
+    entries: Entries,
+    complaints: Complaints,
+}
+
+impl Reading {
+    fn take(&mut self, reader: &Reader<'_>, document: DeTable<'_>) {
+        let Self { defaults, entries, complaints } = self;
+        let mut peripherals = Vec::new();
+        for (key, value) in document {
+            match (&**key.get_ref(), value.into_inner()) {
+                (DEFAULTS, DeValue::Table(table)) => {
+                    *defaults = reader.draft(&table, &key.span(), &["id"], complaints);
+                }
+                (PERIPHERAL, DeValue::Array(tables)) => peripherals.extend(tables),
+                (DEFAULTS, _) => complaints.add(reader.line(&key), "defaults: must be a table"),
+                (PERIPHERAL, _) => {
+                    complaints.add(reader.line(&key), "peripheral: must be tables, each as [[peripheral]]");
+                }
+                (name, _) => complaints.add(reader.line(&key), format_args!("{name}: there is no such setting")),
+            }
+        }
+        for peripheral in peripherals {
+            match peripheral.get_ref() {
+                DeValue::Table(table) => {
+                    let draft = reader.draft(table, &peripheral.span(), &[], complaints);
+                    entries.add(draft.or(defaults), complaints);
+                }
+                _ => complaints.add(reader.line(&peripheral), "peripheral: must be a table"),
+            }
+        }
+    }
+}
+
+/// Reads a piece that starts at this offset.
+struct Reader<'l> {
+    lines: &'l Lines,
+    offset: usize,
+}
+
+impl Reader<'_> {
     fn line<T>(&self, spanned: &Spanned<T>) -> u64 {
-        self.lines.at(&spanned.span())
+        self.line_of(&spanned.span())
+    }
+
+    /// The line, counted from 1, on which a span of the piece starts.
+    fn line_of(&self, span: &Range<usize>) -> u64 {
+        self.lines.at(self.offset + span.start)
     }
 
     fn draft(&self, table: &DeTable<'_>, span: &Range<usize>, not_here: &[&str], complaints: &mut Complaints) -> Draft {
-        let mut draft = Draft { line: self.lines.at(span), ..Draft::default() };
+        let mut draft = Draft { line: self.line_of(span), ..Draft::default() };
         for (key, value) in table {
             match &**key.get_ref() {
                 name if not_here.contains(&name) => {
@@ -154,8 +217,8 @@ impl Lines {
         Self(std::iter::once(0).chain(after_newlines).collect())
     }
 
-    /// The line, counted from 1, on which a span starts.
-    fn at(&self, span: &Range<usize>) -> u64 {
-        self.0.partition_point(|start| *start <= span.start) as u64
+    /// The line, counted from 1, that a byte is in.
+    fn at(&self, byte: usize) -> u64 {
+        self.0.partition_point(|start| *start <= byte) as u64
     }
 }
