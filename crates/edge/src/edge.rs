@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bugle_core::certificate::CertificateChain;
 use bugle_core::gateway::{
-    Allocated, AllocationConflict, Batch, Census, Config, Direction, DirectionRefusal, Effect, Gateway, Link, Restored,
-    Slot, Ticket, WakeUp,
+    Allocated, AllocationConflict, Batch, Census, Config, Direction, DirectionRefusal, Effect, FileContents, Gateway,
+    Link, Restored, Slot, Ticket, WakeUp,
 };
 use bugle_core::{Allocation, DownEntry, NumberMap, NumberSet, PeripheralId, RequestId, State, Time, Waker};
 use bytes::BytesMut;
@@ -255,6 +255,21 @@ impl Edge {
     /// Takes `allocations` as all that the gateway's own file holds. Returns what could not be taken.
     pub fn handle_allocations(&mut self, now: Time, allocations: Vec<Allocation>) -> Vec<AllocationConflict> {
         self.gateway.handle_allocations(now, allocations)
+    }
+
+    /// Takes allocations of the gateway's own file, which `file` then contains. Returns what could not be taken.
+    pub fn handle_allocations_part(
+        &mut self,
+        now: Time,
+        file: &mut FileContents,
+        allocations: Vec<Allocation>,
+    ) -> Vec<AllocationConflict> {
+        self.gateway.handle_allocations_part(now, file, allocations)
+    }
+
+    /// Removes those that the gateway's own file held before and holds no longer: it contains no others than `file`.
+    pub fn handle_allocations_end(&mut self, now: Time, file: &FileContents) {
+        self.gateway.handle_allocations_end(now, file);
     }
 
     /// Does what an operator directs. [`Output::Directed`] with `token` follows when it is durable.

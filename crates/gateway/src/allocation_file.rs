@@ -36,7 +36,9 @@
 //! meter-0018,metering,meters;meters-east,,
 //! ```
 //!
-//! A file is taken whole or not at all; all that is wrong with it is told line by line.
+//! A file is taken whole or not at all; all that is wrong with it is told line by line. So it is read twice: first to
+//! see whether anything is wrong, and then to be taken, part by part. Of a large one there is never more in memory
+//! than its text and a part of its allocations, and no peripheral waits until all of it is taken.
 //!
 //! A password in clear is turned into its verifier here and goes no further. That takes its time by
 //! design, so it is done on all cores and only for those that changed; a file that has verifiers
@@ -50,14 +52,21 @@ mod secret;
 mod toml;
 mod watcher;
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Line;
 use std::fs;
 use std::path::PathBuf;
 
-use bugle_core::Allocation;
+use bugle_core::{Allocation, PeripheralId};
 use complaint::Complaints;
 pub use complaint::{AllocationFileError, Complaint};
-use passwords::Passwords;
+use entry::{Draft, Each};
+use passwords::{Clear, Passwords};
+use secret::Secret;
 pub(crate) use watcher::Watcher;
+
+/// Allocations in a part.
+const PART_ALLOCATIONS: usize = 1_000;
 
 /// A file of allocations, and what was derived from it when it was last read.
 #[derive(Debug)]
@@ -66,28 +75,108 @@ pub(crate) struct AllocationFile {
     passwords: Passwords,
 }
 
+/// How a file is read.
+#[derive(Debug, Clone, Copy)]
+enum Manner {
+    TomlPieces,
+    TomlWhole,
+    Csv,
+}
+
+impl Manner {
+    /// Has `each` take what stands in a text. Whether it can be read in this manner.
+    fn read(self, text: &str, complaints: &mut Complaints, each: &mut Each<'_>) -> bool {
+        match self {
+            Self::TomlPieces => return toml::parse_pieces(text, complaints, each).is_ok(),
+            Self::TomlWhole => toml::parse_whole(text, complaints, each),
+            Self::Csv => csv::parse(text, complaints, each),
+        }
+        true
+    }
+}
+
+/// What was seen of a file whose entries are looked at one by one.
+#[derive(Default)]
+struct Seen {
+    lines: BTreeMap<PeripheralId, u64>,
+    passwords: Vec<Clear>,
+}
+
+impl Seen {
+    /// Looks whether anything is wrong with an entry, or its peripheral has been seen before.
+    fn look_at(&mut self, draft: Draft, complaints: &mut Complaints) {
+        let line = draft.line;
+        let Some(entry) = draft.check(complaints) else { return };
+        let peripheral = entry.allocation.peripheral;
+        match self.lines.entry(peripheral.clone()) {
+            Line::Occupied(first) => {
+                complaints.add(line, format_args!("peripheral {} is in line {} already", first.key(), first.get()));
+            }
+            Line::Vacant(vacant) => {
+                vacant.insert(line);
+                if let Secret::Password { password, .. } = entry.secret {
+                    self.passwords.push((peripheral, password));
+                }
+            }
+        }
+    }
+}
+
 impl AllocationFile {
     /// The file at `path`. It is not read yet.
     pub(crate) fn new(path: PathBuf) -> Self {
         Self { path, passwords: Passwords::default() }
     }
 
-    /// Reads all allocations in it. With passwords in clear this takes about a third of a millisecond
-    /// of a core for each that is new.
-    pub(crate) fn read(&mut self) -> Result<Vec<Allocation>, AllocationFileError> {
-        let parse = match self.path.extension().and_then(|extension| extension.to_str()) {
-            Some("toml") => toml::parse,
-            Some("csv") => csv::parse,
-            _ => return Err(AllocationFileError::Extension(self.path.clone())),
-        };
+    /// Has `take` take all allocations in it, part by part, unless anything is wrong with any, and says how many there
+    /// are. With passwords in clear this takes about a third of a millisecond of a core for each that is new.
+    pub(crate) fn read<E: From<AllocationFileError>>(
+        &mut self,
+        mut take: impl FnMut(Vec<Allocation>) -> Result<(), E>,
+    ) -> Result<usize, E> {
         let unreadable = |source| AllocationFileError::Unreadable { path: self.path.clone(), source };
+        let manners = self.manners()?;
         let text = fs::read_to_string(&self.path).map_err(unreadable)?;
-        let mut complaints = Complaints::default();
-        let entries = parse(&text, &mut complaints);
-        if let Some(complaints) = complaints.into_all() {
-            return Err(AllocationFileError::Complaints { path: self.path.clone(), complaints });
+        let manner = self.check(&text, manners)?;
+        let (mut part, mut count, mut taken) = (Vec::new(), 0, Ok(()));
+        let mut each = |draft: Draft, complaints: &mut Complaints| {
+            let Some(entry) = draft.check(complaints).filter(|_| taken.is_ok()) else { return };
+            part.push(self.passwords.resolve(entry));
+            count += 1;
+            if part.len() == PART_ALLOCATIONS {
+                taken = take(std::mem::take(&mut part));
+            }
+        };
+        manner.read(&text, &mut Complaints::default(), &mut each);
+        taken?;
+        take(part)?;
+        Ok(count)
+    }
+
+    /// How it may be read: in the first of these manners that will do.
+    fn manners(&self) -> Result<&'static [Manner], AllocationFileError> {
+        match self.path.extension().and_then(|extension| extension.to_str()) {
+            Some("toml") => Ok(&[Manner::TomlPieces, Manner::TomlWhole]),
+            Some("csv") => Ok(&[Manner::Csv]),
+            _ => Err(AllocationFileError::Extension(self.path.clone())),
         }
-        Ok(self.passwords.resolve(entries))
+    }
+
+    /// Looks whether anything is wrong, derives the passwords if not, and says how the text is read.
+    fn check(&mut self, text: &str, manners: &[Manner]) -> Result<Manner, AllocationFileError> {
+        for manner in manners {
+            let (mut complaints, mut seen) = (Complaints::default(), Seen::default());
+            if manner.read(text, &mut complaints, &mut |draft, complaints| seen.look_at(draft, complaints)) {
+                return match complaints.into_all() {
+                    None => {
+                        self.passwords.derive(&seen.passwords);
+                        Ok(*manner)
+                    }
+                    Some(complaints) => Err(AllocationFileError::Complaints { path: self.path.clone(), complaints }),
+                };
+            }
+        }
+        unreachable!("the last manner will do for any text")
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bugle_core::gateway::AllocationConflict;
+use bugle_core::gateway::{AllocationConflict, FileContents};
 use bugle_runtime::Shutdown;
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -48,13 +48,13 @@ impl Allocations {
     /// If anything in it is wrong; then all stays as it was.
     pub async fn reload(&self) -> Result<Vec<AllocationConflict>, ReloadError> {
         let file = self.file.clone().ok_or(ReloadError::NoFile)?;
-        // What an interrupted reading leaves behind is at worst a verifier that is derived again.
-        let read = spawn_blocking(move || file.lock().unwrap_or_else(PoisonError::into_inner).read()).await;
-        let allocations = read.expect("reading allocations does not panic")?;
-        let (conflicts, answer) = oneshot::channel();
-        let count = allocations.len();
-        self.commands.send(Command::Allocations { allocations, conflicts });
-        let conflicts = answer.await.map_err(|_| ReloadError::Stopping)?;
+        let commands = self.commands.clone();
+        let reading = spawn_blocking(move || {
+            // What an interrupted reading leaves behind is at worst a verifier that is derived again.
+            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            take(&mut file, &commands)
+        });
+        let (count, conflicts) = reading.await.expect("reading allocations does not panic")?;
         tracing::info!(count, conflicts = conflicts.len(), "allocations are as in the file");
         Ok(conflicts)
     }
@@ -85,4 +85,22 @@ impl Allocations {
             Err(error) => tracing::error!("{error}"),
         }
     }
+}
+
+/// Has the reactor take what is in the file, one part after the other. Returns how many there are, and what could not
+/// be taken.
+fn take(file: &mut AllocationFile, commands: &Commands) -> Result<(usize, Vec<AllocationConflict>), ReloadError> {
+    let (mut contents, mut conflicts) = (FileContents::default(), Vec::new());
+    let count = file.read(|allocations| {
+        let (taken, answer) = oneshot::channel();
+        commands.send(Command::Allocations { file: std::mem::take(&mut contents), allocations, taken });
+        let found;
+        (contents, found) = answer.blocking_recv().map_err(|_| ReloadError::Stopping)?;
+        conflicts.extend(found);
+        Ok::<_, ReloadError>(())
+    })?;
+    let (ended, answer) = oneshot::channel();
+    commands.send(Command::AllocationsEnd { file: contents, ended });
+    answer.blocking_recv().map_err(|_| ReloadError::Stopping)?;
+    Ok((count, conflicts))
 }

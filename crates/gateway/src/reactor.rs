@@ -164,9 +164,14 @@ impl Reactor {
                 Ok(Command::Link(link)) => self.edge.handle_link(link),
                 Ok(Command::Down { sequence, entry }) => self.edge.handle_down(now, sequence, *entry),
                 Ok(Command::UpAcknowledged { through }) => self.edge.handle_up_acknowledged(through),
-                Ok(Command::Allocations { allocations, conflicts }) => {
+                Ok(Command::Allocations { mut file, allocations, taken }) => {
+                    let conflicts = self.edge.handle_allocations_part(now, &mut file, allocations);
                     // Whoever asked may be gone.
-                    let _ = conflicts.send(self.edge.handle_allocations(now, allocations));
+                    let _ = taken.send((file, conflicts));
+                }
+                Ok(Command::AllocationsEnd { file, ended }) => {
+                    self.edge.handle_allocations_end(now, &file);
+                    let _ = ended.send(());
                 }
                 Ok(Command::Direct { direction, directed }) => {
                     self.directions.take(now, &mut self.edge, direction, directed);

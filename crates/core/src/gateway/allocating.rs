@@ -32,28 +32,50 @@ pub enum AllocationConflict {
     },
 }
 
+/// Who is in the gateway's own file, as far as it was taken: a large one comes in parts.
+#[derive(Debug, Default)]
+pub struct FileContents {
+    slots: BTreeSet<Slot>,
+}
+
 impl Gateway {
-    /// Takes `allocations` as all that the gateway's own file holds. Those that the file held before
-    /// and holds no longer are removed. Returns what could not be taken.
+    /// Takes `allocations` as all that the gateway's own file holds. Returns what could not be taken.
     pub fn handle_allocations(&mut self, now: Time, allocations: Vec<Allocation>) -> Vec<AllocationConflict> {
+        let mut file = FileContents::default();
+        let conflicts = self.handle_allocations_part(now, &mut file, allocations);
+        self.handle_allocations_end(now, &file);
+        conflicts
+    }
+
+    /// Takes allocations of the gateway's own file, which `file` then contains. Returns what could not be taken.
+    pub fn handle_allocations_part(
+        &mut self,
+        now: Time,
+        file: &mut FileContents,
+        allocations: Vec<Allocation>,
+    ) -> Vec<AllocationConflict> {
         let mut conflicts = Vec::new();
-        let mut kept = BTreeSet::new();
         for allocation in allocations {
             let peripheral = allocation.peripheral.clone();
             if let Err(conflict) = self.allocate(now, allocation, Origin::File) {
                 conflicts.push(conflict);
             } else {
-                kept.extend(self.registry.slot(&peripheral));
+                file.slots.extend(self.registry.slot(&peripheral));
             }
         }
-        let is_gone = |(slot, origin): &(Slot, Origin)| *origin == Origin::File && !kept.contains(slot);
+        self.pump_all(now);
+        conflicts
+    }
+
+    /// Removes those that the gateway's own file held before and holds no longer: it contains no others than `file`.
+    pub fn handle_allocations_end(&mut self, now: Time, file: &FileContents) {
+        let is_gone = |(slot, origin): &(Slot, Origin)| *origin == Origin::File && !file.slots.contains(slot);
         let origins = self.registry.slots().map(|(slot, peripheral)| (slot, peripheral.origin));
         let gone: Vec<_> = origins.filter(is_gone).collect();
         for (slot, _) in gone {
             self.remove(now, slot);
         }
         self.pump_all(now);
-        conflicts
     }
 
     pub(super) fn allocate_from_platform(&mut self, now: Time, allocation: Allocation) {

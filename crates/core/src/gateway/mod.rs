@@ -40,7 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use activation::WakeUp;
-pub use allocating::AllocationConflict;
+pub use allocating::{AllocationConflict, FileContents};
 pub use change::{Batch, Change, Settlement, StoredAllocation, StoredAsk, StoredRegistration, StoredRequest, Ticket};
 pub use directing::{Allocated, Direction, DirectionRefusal};
 pub use distribution::Rejection;

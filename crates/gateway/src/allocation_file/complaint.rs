@@ -62,10 +62,6 @@ impl Complaints {
         self.0.push(Complaint { line, reason: reason.to_string() });
     }
 
-    pub(super) fn extend(&mut self, others: Self) {
-        self.0.extend(others.0);
-    }
-
     /// What `result` holds; none if that is something wrong with `field`.
     pub(super) fn take<T, E: fmt::Display>(&mut self, line: u64, field: &str, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.add(line, format_args!("{field}: {error}"))).ok()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::complaint::Complaints;
-use super::entry::{Draft, Entries, Field};
+use super::entry::{Draft, Each, Field};
 
 /// What a column holds.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,26 +45,26 @@ impl Column {
     }
 }
 
-pub(super) fn parse(text: &str, complaints: &mut Complaints) -> Entries {
+/// Has `each` take what stands in each row.
+pub(super) fn parse(text: &str, complaints: &mut Complaints, each: &mut Each<'_>) {
     let mut reader =
         csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).comment(Some(b'#')).from_reader(text.as_bytes());
-    let mut entries = Entries::default();
-    let Some(columns) = reader.headers().ok().and_then(|names| columns(names, complaints)) else { return entries };
+    let Some(columns) = reader.headers().ok().and_then(|names| columns(names, complaints)) else { return };
     let mut row = csv::StringRecord::new();
     loop {
         match reader.read_record(&mut row) {
-            Ok(false) => return entries,
+            Ok(false) => return,
             Ok(true) => {}
             Err(error) => {
                 let line = error.position().map_or(1, csv::Position::line);
                 complaints.add(line, error);
-                return entries;
+                return;
             }
         }
         let line = row.position().map_or(1, |position| line_of(text, position));
         if row.len() == columns.len() {
             let draft = draft(&columns, &row, line, complaints);
-            entries.add(draft, complaints);
+            each(draft, complaints);
         } else {
             complaints.add(line, format_args!("{} cells, where the first row has {}", row.len(), columns.len()));
         }

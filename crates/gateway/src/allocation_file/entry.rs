@@ -1,7 +1,6 @@
 //! One entry of a file of allocations, whichever way it is written.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry as Slot;
 use std::time::Duration;
 
 use bugle_core::{Allocation, InitialState, PeripheralId, Waker};
@@ -32,36 +31,15 @@ pub(super) struct Draft {
     pub(super) labels: BTreeMap<String, String>,
 }
 
+/// Takes what stands in a file, entry by entry.
+pub(super) type Each<'e> = dyn FnMut(Draft, &mut Complaints) + 'e;
+
 /// An entry that is as it should be.
 #[derive(Debug)]
 pub(super) struct Entry {
     /// The allocation, without its credential.
     pub(super) allocation: Allocation,
     pub(super) secret: Secret,
-}
-
-/// All entries of a file, each peripheral once.
-#[derive(Debug, Default)]
-pub(super) struct Entries {
-    pub(super) entries: Vec<Entry>,
-    lines: BTreeMap<PeripheralId, u64>,
-}
-
-impl Entries {
-    /// Takes a draft, if nothing is wrong with it.
-    pub(super) fn add(&mut self, draft: Draft, complaints: &mut Complaints) {
-        let line = draft.line;
-        let Some(entry) = draft.check(complaints) else { return };
-        match self.lines.entry(entry.allocation.peripheral.clone()) {
-            Slot::Occupied(first) => {
-                complaints.add(line, format_args!("peripheral {} is in line {} already", first.key(), first.get()));
-            }
-            Slot::Vacant(vacant) => {
-                vacant.insert(line);
-                self.entries.push(entry);
-            }
-        }
-    }
 }
 
 impl Draft {
@@ -83,7 +61,8 @@ impl Draft {
         }
     }
 
-    fn check(self, complaints: &mut Complaints) -> Option<Entry> {
+    /// The entry, if nothing is wrong with it.
+    pub(super) fn check(self, complaints: &mut Complaints) -> Option<Entry> {
         // Each is looked at before any is given up on, so that all that is wrong is told.
         let peripheral = needed(self.peripheral, "an id", self.line, complaints)
             .and_then(|id| complaints.take(self.line, "id", id.parse::<PeripheralId>()));

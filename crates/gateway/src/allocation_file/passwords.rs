@@ -8,7 +8,7 @@ use bugle_core::credential::PasswordVerifier;
 use bugle_core::{Allocation, Credential, PeripheralId};
 use sha2::{Digest as _, Sha256};
 
-use super::entry::{Entries, Entry};
+use super::entry::Entry;
 use super::secret::Secret;
 
 /// Deriving that takes longer is told, with how to spare it.
@@ -23,34 +23,27 @@ pub(super) struct Passwords {
     derived: BTreeMap<PeripheralId, (Digest, PasswordVerifier)>,
 }
 
+/// Whose password it is, and the password.
+pub(super) type Clear = (PeripheralId, String);
+
 impl Passwords {
-    /// The allocations of `entries` with their credentials.
-    pub(super) fn resolve(&mut self, entries: Entries) -> Vec<Allocation> {
-        let derived = self.derive(&entries.entries);
-        let resolve = |entry: Entry| {
-            let credential = match entry.secret {
-                Secret::Nothing => None,
-                Secret::Verifier { username, verifier } => Some(Credential::Password { username, verifier }),
-                Secret::PreSharedKey { identity, key } => Some(Credential::PreSharedKey { identity, key }),
-                Secret::Certificate { subject } => Some(Credential::Certificate { subject: Some(subject) }),
-                Secret::Password { username, .. } => {
-                    let (_, verifier) = derived.get(&entry.allocation.peripheral).expect("derived above");
-                    Some(Credential::Password { username, verifier: verifier.clone() })
-                }
-            };
-            Allocation { credential, ..entry.allocation }
+    /// The allocation of an entry with its credential. Its password must be among those that were derived last.
+    pub(super) fn resolve(&self, entry: Entry) -> Allocation {
+        let credential = match entry.secret {
+            Secret::Nothing => None,
+            Secret::Verifier { username, verifier } => Some(Credential::Password { username, verifier }),
+            Secret::PreSharedKey { identity, key } => Some(Credential::PreSharedKey { identity, key }),
+            Secret::Certificate { subject } => Some(Credential::Certificate { subject: Some(subject) }),
+            Secret::Password { username, .. } => {
+                let (_, verifier) = self.derived.get(&entry.allocation.peripheral).expect("all were derived");
+                Some(Credential::Password { username, verifier: verifier.clone() })
+            }
         };
-        let allocations = entries.entries.into_iter().map(resolve).collect();
-        self.derived = derived;
-        allocations
+        Allocation { credential, ..entry.allocation }
     }
 
-    /// The verifiers of all passwords in `entries`, those that are new derived on all cores.
-    fn derive(&self, entries: &[Entry]) -> BTreeMap<PeripheralId, (Digest, PasswordVerifier)> {
-        let passwords = entries.iter().filter_map(|entry| match &entry.secret {
-            Secret::Password { password, .. } => Some((&entry.allocation.peripheral, password.as_str())),
-            _ => None,
-        });
+    /// Derives the verifiers of these passwords, those that are new on all cores, and forgets all others.
+    pub(super) fn derive(&mut self, passwords: &[Clear]) {
         let (mut known, mut new) = (BTreeMap::new(), Vec::new());
         for (peripheral, password) in passwords {
             let digest: Digest = Sha256::digest(password).into();
@@ -58,7 +51,7 @@ impl Passwords {
                 Some(derived) if derived.0 == digest => {
                     known.insert(peripheral.clone(), derived.clone());
                 }
-                _ => new.push((peripheral, password, digest)),
+                _ => new.push((peripheral, password.as_str(), digest)),
             }
         }
         let started = Instant::now();
@@ -77,7 +70,7 @@ impl Passwords {
                 "deriving verifiers from passwords took its time; a file with verifiers in place of passwords spares it"
             );
         }
-        known
+        self.derived = known;
     }
 }
 

@@ -8,13 +8,25 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// All that is in a file.
+fn read(file: &mut AllocationFile) -> Result<Vec<Allocation>, AllocationFileError> {
+    let mut allocations = Vec::new();
+    let count = file.read(|part| {
+        assert!(part.len() <= PART_ALLOCATIONS, "{}", part.len());
+        allocations.extend(part);
+        Ok::<_, AllocationFileError>(())
+    })?;
+    assert_eq!(count, allocations.len());
+    Ok(allocations)
+}
+
 fn read_as(name: &str, text: &str) -> Result<Vec<Allocation>, String> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join(name);
     fs::write(&path, text).expect("written");
     let prefix = format!("{}/", folder.path().display());
     let told = |error: AllocationFileError| error.to_string().replace(&prefix, "");
-    AllocationFile::new(path).read().map_err(|error| {
+    read(&mut AllocationFile::new(path)).map_err(|error| {
         let told = told(error);
         told.strip_prefix(&format!("{name} is refused whole, and what was in force stays:\n"))
             .map_or(told.clone(), unindent)
@@ -197,15 +209,15 @@ fn a_changed_password_is_derived_anew_and_the_others_stay() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.csv");
     let mut file = AllocationFile::new(path.clone());
-    let mut read = |second: &str| {
+    let mut read_with = |second: &str| {
         let text = format!("id,application,groups,password\nm1,a,g,one\nm2,a,g,{second}\n");
         fs::write(&path, text).expect("written");
-        file.read().expect("nothing is wrong")
+        read(&mut file).expect("nothing is wrong")
     };
-    let (before, after) = (read("two"), read("three"));
+    let (before, after) = (read_with("two"), read_with("three"));
     assert_eq!(before[0], after[0]);
     assert_ne!(before[1], after[1]);
-    assert_eq!(read("two"), before);
+    assert_eq!(read_with("two"), before);
 }
 
 #[test]
@@ -339,7 +351,7 @@ fn only_the_first_hundred_faults_are_told_and_the_rest_counted() {
 
 #[test]
 fn a_file_that_is_not_there_is_told_with_its_path() {
-    let error = AllocationFile::new("/nowhere/a.toml".into()).read().expect_err("no file").to_string();
+    let error = read(&mut AllocationFile::new("/nowhere/a.toml".into())).expect_err("no file").to_string();
     assert!(error.starts_with("/nowhere/a.toml: "), "{error}");
 }
 

@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::complaint::Complaints;
-use super::entry::{Draft, Entries, Field};
+use super::entry::{Draft, Each, Field};
 
 type Key<'a> = Spanned<toml::de::DeString<'a>>;
 type Value<'a> = Spanned<DeValue<'a>>;
@@ -22,25 +22,38 @@ const PERIPHERAL: &str = "peripheral";
 /// How a peripheral begins, in all files but odd ones.
 const HEADER: &str = "[[peripheral]]";
 
-pub(super) fn parse(text: &str, complaints: &mut Complaints) -> Entries {
-    let lines = Lines::of(text);
-    let (entries, found) = by_pieces(text, &lines).unwrap_or_else(|| whole(text, &lines));
-    complaints.extend(found);
-    entries
-}
+/// The file is not made of pieces that are files themselves, with the defaults in the first.
+pub(super) struct NotInPieces;
 
-/// A file whose pieces are files themselves, the defaults in the first; none of any other.
-fn by_pieces(text: &str, lines: &Lines) -> Option<(Entries, Complaints)> {
-    let mut reading = Reading::default();
+/// Has `each` take what stands in each table, piece by piece.
+pub(super) fn parse_pieces(text: &str, complaints: &mut Complaints, each: &mut Each<'_>) -> Result<(), NotInPieces> {
+    let lines = Lines::of(text);
+    let mut defaults = Draft::default();
     for (number, piece) in pieces(text).enumerate() {
-        let reader = Reader { lines, offset: piece.start };
+        let reader = Reader { lines: &lines, offset: piece.start };
         let (document, errors) = DeTable::parse_recoverable(&text[piece]);
         let document = document.into_inner();
         // In the first there is the header of a peripheral, so that nothing else may be called that.
-        let is_sound = errors.is_empty() && (number == 0 || document.keys().all(|key| key.get_ref() == PERIPHERAL));
-        is_sound.then(|| reading.take(&reader, document))?;
+        if !errors.is_empty() || (number > 0 && document.keys().any(|key| key.get_ref() != PERIPHERAL)) {
+            return Err(NotInPieces);
+        }
+        reader.read(document, &mut defaults, complaints, each);
     }
-    Some((reading.entries, reading.complaints))
+    Ok(())
+}
+
+/// Has `each` take what stands in each table of any file.
+pub(super) fn parse_whole(text: &str, complaints: &mut Complaints, each: &mut Each<'_>) {
+    let lines = Lines::of(text);
+    let reader = Reader { lines: &lines, offset: 0 };
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        reader.read(document.into_inner(), &mut Draft::default(), complaints, each);
+    }
+    // What was recovered may say what was never meant.
+    for error in errors {
+        complaints.add(error.span().map_or(1, |span| reader.line_of(&span)), error.message());
+    }
 }
 
 /// Where the pieces of a text are.
@@ -55,58 +68,6 @@ fn pieces(text: &str) -> impl Iterator<Item = Range<usize>> {
     ends.scan(0, |start, end| Some(std::mem::replace(start, end)..end))
 }
 
-/// Any file, and all that is wrong with it.
-fn whole(text: &str, lines: &Lines) -> (Entries, Complaints) {
-    let mut reading = Reading::default();
-    let reader = Reader { lines, offset: 0 };
-    let (document, errors) = DeTable::parse_recoverable(text);
-    if errors.is_empty() {
-        reading.take(&reader, document.into_inner());
-    }
-    // What was recovered may say what was never meant.
-    for error in errors {
-        reading.complaints.add(error.span().map_or(1, |span| reader.line_of(&span)), error.message());
-    }
-    (reading.entries, reading.complaints)
-}
-
-/// What was read so far.
-#[derive(Default)]
-struct Reading {
-    defaults: Draft,
-    entries: Entries,
-    complaints: Complaints,
-}
-
-impl Reading {
-    fn take(&mut self, reader: &Reader<'_>, document: DeTable<'_>) {
-        let Self { defaults, entries, complaints } = self;
-        let mut peripherals = Vec::new();
-        for (key, value) in document {
-            match (&**key.get_ref(), value.into_inner()) {
-                (DEFAULTS, DeValue::Table(table)) => {
-                    *defaults = reader.draft(&table, &key.span(), &["id"], complaints);
-                }
-                (PERIPHERAL, DeValue::Array(tables)) => peripherals.extend(tables),
-                (DEFAULTS, _) => complaints.add(reader.line(&key), "defaults: must be a table"),
-                (PERIPHERAL, _) => {
-                    complaints.add(reader.line(&key), "peripheral: must be tables, each as [[peripheral]]");
-                }
-                (name, _) => complaints.add(reader.line(&key), format_args!("{name}: there is no such setting")),
-            }
-        }
-        for peripheral in peripherals {
-            match peripheral.get_ref() {
-                DeValue::Table(table) => {
-                    let draft = reader.draft(table, &peripheral.span(), &[], complaints);
-                    entries.add(draft.or(defaults), complaints);
-                }
-                _ => complaints.add(reader.line(&peripheral), "peripheral: must be a table"),
-            }
-        }
-    }
-}
-
 /// Reads a piece that starts at this offset.
 struct Reader<'l> {
     lines: &'l Lines,
@@ -114,6 +75,30 @@ struct Reader<'l> {
 }
 
 impl Reader<'_> {
+    fn read(&self, document: DeTable<'_>, defaults: &mut Draft, complaints: &mut Complaints, each: &mut Each<'_>) {
+        let mut peripherals = Vec::new();
+        for (key, value) in document {
+            match (&**key.get_ref(), value.into_inner()) {
+                (DEFAULTS, DeValue::Table(table)) => *defaults = self.draft(&table, &key.span(), &["id"], complaints),
+                (PERIPHERAL, DeValue::Array(tables)) => peripherals.extend(tables),
+                (DEFAULTS, _) => complaints.add(self.line(&key), "defaults: must be a table"),
+                (PERIPHERAL, _) => {
+                    complaints.add(self.line(&key), "peripheral: must be tables, each as [[peripheral]]");
+                }
+                (name, _) => complaints.add(self.line(&key), format_args!("{name}: there is no such setting")),
+            }
+        }
+        for peripheral in peripherals {
+            match peripheral.get_ref() {
+                DeValue::Table(table) => {
+                    let draft = self.draft(table, &peripheral.span(), &[], complaints);
+                    each(draft.or(defaults), complaints);
+                }
+                _ => complaints.add(self.line(&peripheral), "peripheral: must be a table"),
+            }
+        }
+    }
+
     fn line<T>(&self, spanned: &Spanned<T>) -> u64 {
         self.line_of(&spanned.span())
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use bugle_core::gateway::{
-    Allocated, AllocationConflict, Census, Direction, DirectionRefusal, Link, Slot, Ticket, WakeUp,
+    Allocated, AllocationConflict, Census, Direction, DirectionRefusal, FileContents, Link, Slot, Ticket, WakeUp,
 };
 use bugle_core::{Allocation, DownEntry};
 use bugle_edge::Counters;
@@ -27,8 +27,14 @@ pub(crate) enum Command {
     Down { sequence: u64, entry: Box<DownEntry> },
     /// The platform has the up log up to here on disk.
     UpAcknowledged { through: u64 },
-    /// These are all the allocations of the gateway's own file.
-    Allocations { allocations: Vec<Allocation>, conflicts: oneshot::Sender<Vec<AllocationConflict>> },
+    /// These are allocations of the gateway's own file, which then contains them too.
+    Allocations {
+        file: FileContents,
+        allocations: Vec<Allocation>,
+        taken: oneshot::Sender<(FileContents, Vec<AllocationConflict>)>,
+    },
+    /// The gateway's own file contains no others.
+    AllocationsEnd { file: FileContents, ended: oneshot::Sender<()> },
     /// An operator directs something; answered when it is on disk.
     Direct { direction: Direction, directed: oneshot::Sender<Result<(), DirectionRefusal>> },
     /// Which allocations are there: at most so many after a slot?
