@@ -24,13 +24,13 @@ use bugle_runtime::datagrams::Batches;
 use bugle_store::gateway::GatewayStore;
 use mio::{Events, Poll, Token};
 use thiserror::Error;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use command::{Command, Commands, Status};
 pub(crate) use datagrams::Datagrams;
 pub(crate) use listeners::Listeners;
 
-use command::Persisted;
+use command::{PartTaken, Persisted};
 use directions::Directions;
 use keeper::Keeper;
 use sockets::Sockets;
@@ -73,6 +73,8 @@ pub(crate) struct Reactor {
     edge: Edge,
     keeper: Keeper,
     directions: Directions,
+    /// Of the file of allocations, the part that was taken last and is not on disk yet, for whoever hands it over.
+    part: Option<(oneshot::Sender<PartTaken>, PartTaken)>,
     clock: Clock,
     progress: Progress,
     wake_calls: mpsc::UnboundedSender<WakeCall>,
@@ -99,6 +101,7 @@ impl Reactor {
             edge,
             keeper,
             directions,
+            part: None,
             clock,
             progress,
             wake_calls,
@@ -135,6 +138,9 @@ impl Reactor {
             self.edge.handle_timeout(now);
             // Most of what comes has one answer: however much it is, what waits for its turn does not become more.
             has_more = self.carry_out(now, received + SENT_MAX, &mut batches);
+            if self.keeper.is_idle() {
+                self.confirm_part();
+            }
             self.datagrams.flush(&mut batches);
             if is_stopping && !has_more && self.keeper.is_idle() {
                 self.sockets.flush_all();
@@ -166,8 +172,7 @@ impl Reactor {
                 Ok(Command::UpAcknowledged { through }) => self.edge.handle_up_acknowledged(through),
                 Ok(Command::Allocations { mut file, allocations, taken }) => {
                     let conflicts = self.edge.handle_allocations_part(now, &mut file, allocations);
-                    // Whoever asked may be gone.
-                    let _ = taken.send((file, conflicts));
+                    self.part = Some((taken, (file, conflicts)));
                 }
                 Ok(Command::AllocationsEnd { file, ended }) => {
                     self.edge.handle_allocations_end(now, &file);
@@ -196,7 +201,16 @@ impl Reactor {
         Ok(false)
     }
 
+    /// The next part of the file of allocations may come: what those before changed does not pile up.
+    fn confirm_part(&mut self) {
+        if let Some((taken, what)) = self.part.take() {
+            // Whoever asked may be gone.
+            let _ = taken.send(what);
+        }
+    }
+
     fn on_persisted(&mut self, now: Time, persisted: Persisted) -> Result<(), ReactorError> {
+        self.confirm_part();
         match self.keeper.on_persisted(now, persisted) {
             Ok(Some(ticket)) => {
                 self.edge.handle_store(Store::Working);

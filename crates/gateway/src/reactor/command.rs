@@ -17,6 +17,9 @@ use super::WAKER;
 /// What became of a commit.
 pub(crate) type Persisted = Result<Ticket, StoreError>;
 
+/// What the file of allocations contains with a part of it, and what of the part could not be taken.
+pub(crate) type PartTaken = (FileContents, Vec<AllocationConflict>);
+
 #[derive(Debug)]
 pub(crate) enum Command {
     /// A commit is done, or failed.
@@ -27,12 +30,9 @@ pub(crate) enum Command {
     Down { sequence: u64, entry: Box<DownEntry> },
     /// The platform has the up log up to here on disk.
     UpAcknowledged { through: u64 },
-    /// These are allocations of the gateway's own file, which then contains them too.
-    Allocations {
-        file: FileContents,
-        allocations: Vec<Allocation>,
-        taken: oneshot::Sender<(FileContents, Vec<AllocationConflict>)>,
-    },
+    /// These are allocations of the gateway's own file, which then contains them too. Answered when the disk is ready
+    /// for more.
+    Allocations { file: FileContents, allocations: Vec<Allocation>, taken: oneshot::Sender<PartTaken> },
     /// The gateway's own file contains no others.
     AllocationsEnd { file: FileContents, ended: oneshot::Sender<()> },
     /// An operator directs something; answered when it is on disk.

@@ -2,7 +2,7 @@
 
 use super::world::{HOUR, World, allocation, application, group, peripheral, yes};
 use crate::credential::PasswordVerifier;
-use crate::gateway::{AllocationConflict, Direction, DirectionRefusal, Effect, Link, Presented, Refusal};
+use crate::gateway::{AllocationConflict, Direction, DirectionRefusal, Effect, FileContents, Link, Presented, Refusal};
 use crate::{
     Allocation, Credential, DownEntry, EndCause, InitialState, Origin, Presence, State, UpEntry, Verdict, limits,
 };
@@ -417,6 +417,21 @@ fn the_file_is_the_whole_truth_about_its_own_allocations() {
     assert_eq!(world.state("p1"), State::Active, "what did not change goes on");
     assert!(world.up().contains(&UpEntry::Removed { peripheral: peripheral("p0"), application: application() }));
     assert_eq!(world.state("q"), State::Allocated);
+}
+
+#[test]
+fn a_file_that_comes_in_parts_ends_only_what_is_in_none_of_them() {
+    let mut world = World::with_members(3);
+    let mut file = FileContents::default();
+    for name in ["p0", "q", "p2"] {
+        let conflicts = world.gateway.handle_allocations_part(world.now, &mut file, vec![allocation(name, &["g"])]);
+        assert!(conflicts.is_empty(), "{conflicts:?}");
+        assert_eq!(world.state("p1"), State::Active, "it may be in a part that is still to come");
+    }
+    world.gateway.handle_allocations_end(world.now, &file);
+    world.run();
+    assert_eq!(["p0", "p2", "q"].map(|name| world.state(name)), [State::Active, State::Active, State::Allocated]);
+    assert_eq!(world.gateway.slot(&peripheral("p1")), None);
 }
 
 #[test]
