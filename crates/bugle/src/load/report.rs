@@ -157,6 +157,8 @@ pub(crate) struct MemoryReport {
     at_rest: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes_per_registered_peripheral_at_rest: Option<u64>,
+    /// The most since it was started with its allocations, in bytes.
+    peak: u64,
 }
 
 impl MemoryReport {
@@ -170,6 +172,7 @@ impl MemoryReport {
             bytes_per_registered_peripheral: result.per_peripheral(),
             at_rest: result.at_rest,
             bytes_per_registered_peripheral_at_rest: result.per_peripheral_at_rest(),
+            peak: result.peak,
         }
     }
 
@@ -184,6 +187,7 @@ impl MemoryReport {
             ("with all allocated", Some(bytes(self.allocated))),
             ("with all registered", Some(bytes(self.registered))),
             ("when they had rested", self.at_rest.map(bytes)),
+            ("at most since its start", Some(bytes(self.peak))),
             ("an allocation", allocation),
             ("a registered peripheral", Some(more(self.bytes_per_registered_peripheral))),
             ("one that has rested", self.bytes_per_registered_peripheral_at_rest.map(more)),
@@ -304,9 +308,16 @@ mod tests {
 
     #[test]
     fn memory_is_told_for_one_peripheral() {
-        let result = ResidenceResult { target: "bugle", peripherals: 10, before: 20_000, after: 26_000, at_rest: None };
+        let result = ResidenceResult {
+            target: "bugle",
+            peripherals: 10,
+            before: 20_000,
+            after: 26_000,
+            at_rest: None,
+            peak: 31 << 20,
+        };
         let text = MemoryReport::new(MQTT, Some(15_000), result).tell();
-        assert!(text.contains("600 B more") && text.contains("500 B"), "{text}");
+        assert!(text.contains("600 B more") && text.contains("500 B") && text.contains("31 MiB"), "{text}");
     }
 
     #[test]

@@ -89,7 +89,7 @@ fn a_storm_is_let_in_at_the_rate_that_is_asked_for() {
 #[test]
 fn memory_is_told_without_with_allocated_and_with_registered_peripherals() {
     let found = load(&["memory", "--protocol", "lwm2m", "--peripherals", "20"]);
-    for what in ["empty", "allocated", "registered"] {
+    for what in ["empty", "allocated", "registered", "peak"] {
         assert!(number(&found[what]) > 0.0, "{found}");
     }
 }

@@ -42,6 +42,8 @@ pub struct ResidenceResult {
     pub after: u64,
     /// Its memory when they had been left alone, in bytes.
     pub at_rest: Option<u64>,
+    /// The most that it has had since it began, in bytes.
+    pub peak: u64,
 }
 
 impl Residence {
@@ -61,7 +63,8 @@ impl Residence {
             settled_memory(target)
         });
         let at_rest = at_rest.transpose()?;
-        Ok(ResidenceResult { target: target.name(), peripherals: self.peripherals, before, after, at_rest })
+        let peak = target.peak_memory()?;
+        Ok(ResidenceResult { target: target.name(), peripherals: self.peripherals, before, after, at_rest, peak })
     }
 }
 
@@ -110,6 +113,7 @@ mod tests {
             before,
             after,
             at_rest: Some(after - before / 2),
+            peak: after,
         };
         assert_eq!(result(10, 1_000, 6_000).per_peripheral(), 500);
         assert_eq!(result(10, 1_000, 6_000).per_peripheral_at_rest(), Some(450));

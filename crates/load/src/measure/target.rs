@@ -1,14 +1,15 @@
 //! What is measured.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::{fmt, io};
 
 use bugle_core::credential::PreSharedKey;
 use bugle_core::{Content, PeripheralId, RequestId, Totals};
 
 use super::MeasureError;
 use super::bare::Bare;
+use super::memory::{peak_bytes, resident_bytes};
 use super::mosquitto::Mosquitto;
 use crate::mqtt::Credentials;
 
@@ -122,15 +123,22 @@ impl Target {
 
     /// The memory that its processes hold now, in bytes.
     pub(super) fn memory(&self) -> Result<u64, MeasureError> {
+        self.sum(resident_bytes)
+    }
+
+    /// The memory that its processes have held at most, in bytes.
+    pub(super) fn peak_memory(&self) -> Result<u64, MeasureError> {
+        self.sum(peak_bytes)
+    }
+
+    fn sum(&self, bytes: impl Fn(u32) -> io::Result<u64>) -> Result<u64, MeasureError> {
         let processes = match self {
             Self::Mosquitto(mosquitto) => &[mosquitto.process()][..],
             // It is a part of this process.
             Self::Bare(_) => &[],
             Self::Bugle(bugle) => &bugle.processes[..],
         };
-        let memory = |process: &u32| {
-            super::resident_bytes(*process).map_err(|error| MeasureError::Memory { process: *process, error })
-        };
-        processes.iter().map(memory).sum()
+        let bytes = |process: &u32| bytes(*process).map_err(|error| MeasureError::Memory { process: *process, error });
+        processes.iter().map(bytes).sum()
     }
 }
