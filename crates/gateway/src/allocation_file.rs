@@ -84,7 +84,8 @@ enum Manner {
 }
 
 impl Manner {
-    /// Has `each` take what stands in a text. Whether it can be read in this manner.
+    /// Has `each` take what stands in a text. Whether it can be read in this manner: any can but for
+    /// [`TomlPieces`](Self::TomlPieces).
     fn read(self, text: &str, complaints: &mut Complaints, each: &mut Each<'_>) -> bool {
         match self {
             Self::TomlPieces => return toml::parse_pieces(text, complaints, each).is_ok(),
@@ -135,9 +136,9 @@ impl AllocationFile {
         mut take: impl FnMut(Vec<Allocation>) -> Result<(), E>,
     ) -> Result<usize, E> {
         let unreadable = |source| AllocationFileError::Unreadable { path: self.path.clone(), source };
-        let manners = self.manners()?;
+        let manner = self.manner()?;
         let text = fs::read_to_string(&self.path).map_err(unreadable)?;
-        let manner = self.check(&text, manners)?;
+        let manner = self.check(&text, manner)?;
         let (mut part, mut count, mut taken) = (Vec::new(), 0, Ok(()));
         let mut each = |draft: Draft, complaints: &mut Complaints| {
             let Some(entry) = draft.check(complaints).filter(|_| taken.is_ok()) else { return };
@@ -153,30 +154,26 @@ impl AllocationFile {
         Ok(count)
     }
 
-    /// How it may be read: in the first of these manners that will do.
-    fn manners(&self) -> Result<&'static [Manner], AllocationFileError> {
+    /// How it is read, if it can be so.
+    fn manner(&self) -> Result<Manner, AllocationFileError> {
         match self.path.extension().and_then(|extension| extension.to_str()) {
-            Some("toml") => Ok(&[Manner::TomlPieces, Manner::TomlWhole]),
-            Some("csv") => Ok(&[Manner::Csv]),
+            Some("toml") => Ok(Manner::TomlPieces),
+            Some("csv") => Ok(Manner::Csv),
             _ => Err(AllocationFileError::Extension(self.path.clone())),
         }
     }
 
     /// Looks whether anything is wrong, derives the passwords if not, and says how the text is read.
-    fn check(&mut self, text: &str, manners: &[Manner]) -> Result<Manner, AllocationFileError> {
-        for manner in manners {
-            let (mut complaints, mut seen) = (Complaints::default(), Seen::default());
-            if manner.read(text, &mut complaints, &mut |draft, complaints| seen.look_at(draft, complaints)) {
-                return match complaints.into_all() {
-                    None => {
-                        self.passwords.derive(&seen.passwords);
-                        Ok(*manner)
-                    }
-                    Some(complaints) => Err(AllocationFileError::Complaints { path: self.path.clone(), complaints }),
-                };
-            }
+    fn check(&mut self, text: &str, manner: Manner) -> Result<Manner, AllocationFileError> {
+        let (mut complaints, mut seen) = (Complaints::default(), Seen::default());
+        if !manner.read(text, &mut complaints, &mut |draft, complaints| seen.look_at(draft, complaints)) {
+            return self.check(text, Manner::TomlWhole);
         }
-        unreachable!("the last manner will do for any text")
+        if let Some(complaints) = complaints.into_all() {
+            return Err(AllocationFileError::Complaints { path: self.path.clone(), complaints });
+        }
+        self.passwords.derive(&seen.passwords);
+        Ok(manner)
     }
 }
 
