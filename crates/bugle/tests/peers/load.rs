@@ -37,6 +37,7 @@ fn one_message_reaches_all_members_whatever_they_speak() {
 fn lwm2m_is_held_against_the_raw_limit() {
     let found = load(&["fan-out", "--protocol", "lwm2m", "--peripherals", "5", "--repetitions", "1"]);
     assert!(number(&found["results"][0]["raw"]["median_ms"]) > 0.0, "{found}");
+    assert!(number(&found["share_of_raw"]) > 0.0, "{found}");
 }
 
 #[test]

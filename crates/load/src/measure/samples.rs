@@ -1,5 +1,6 @@
 //! The same thing measured several times.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use serde::ser::SerializeStruct;
@@ -18,9 +19,7 @@ impl Samples {
     /// The one in the middle; with an even number of them, the one after. Zero without any.
     #[must_use]
     pub fn median(&self) -> Duration {
-        let mut sorted = self.0.clone();
-        sorted.sort_unstable();
-        sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+        middle(self.0.clone(), Duration::cmp).unwrap_or_default()
     }
 
     /// The shortest and the longest. Zero without any.
@@ -36,6 +35,19 @@ impl Samples {
         let other = other.median().as_secs_f64();
         (other > 0.0).then(|| self.median().as_secs_f64() / other)
     }
+
+    /// How many times as long each is as the one of `other` that was measured next to it, in the middle; none if there
+    /// are no such pairs. A machine is faster in one minute than in the next, which is so for both of a pair.
+    #[must_use]
+    pub fn pairwise_ratio_to(&self, other: &Self) -> Option<f64> {
+        let pairs = self.0.iter().zip(&other.0).filter(|(_, other)| !other.is_zero());
+        middle(pairs.map(|(one, other)| one.as_secs_f64() / other.as_secs_f64()).collect(), f64::total_cmp)
+    }
+}
+
+fn middle<T: Copy>(mut values: Vec<T>, order: impl Fn(&T, &T) -> Ordering) -> Option<T> {
+    values.sort_unstable_by(order);
+    values.get(values.len() / 2).copied()
 }
 
 impl Serialize for Samples {
@@ -71,6 +83,13 @@ mod tests {
     fn the_ratio_is_that_of_the_medians() {
         assert_eq!(samples(&[30]).ratio_to(&samples(&[20, 1, 20])), Some(1.5));
         assert_eq!(samples(&[30]).ratio_to(&samples(&[])), None);
+    }
+
+    #[test]
+    fn a_minute_in_which_all_is_slow_does_not_move_the_ratio_of_pairs() {
+        assert_eq!(samples(&[30, 30, 90]).pairwise_ratio_to(&samples(&[10, 10, 30])), Some(3.0));
+        assert_eq!(samples(&[30, 5]).pairwise_ratio_to(&samples(&[10])), Some(3.0));
+        assert_eq!(samples(&[30]).pairwise_ratio_to(&samples(&[0])), None);
     }
 
     #[test]
