@@ -195,6 +195,8 @@ impl Drop for Database {
 
 /// The thread that writes.
 fn write(connection: &Connection, log: &WriteAheadLog, waiting: &Receiver<Box<dyn Job>>, counts: &Counts) {
+    // What fails is tried again and again, and told once.
+    let mut failure = None;
     while let Some(first) = first_job(connection, log, waiting) {
         let mut jobs = vec![first];
         counts.writes_waiting.fetch_sub(1, Relaxed);
@@ -206,9 +208,14 @@ fn write(connection: &Connection, log: &WriteAheadLog, waiting: &Receiver<Box<dy
         let committed = commit(connection, &mut next, &mut jobs);
         let outcome = if committed.is_ok() { &counts.commits } else { &counts.failed_commits };
         outcome.fetch_add(1, Relaxed);
-        if let Err(error) = &committed {
-            tracing::error!(%error, jobs = jobs.len(), "nothing was stored");
+        match &committed {
+            Err(error) if failure.as_ref() != Some(error) => {
+                tracing::error!(%error, jobs = jobs.len(), "nothing was stored");
+            }
+            Ok(()) if failure.is_some() => tracing::info!("something was stored again"),
+            _ => {}
         }
+        failure = committed.clone().err();
         for job in jobs {
             job.answer(committed.clone());
         }

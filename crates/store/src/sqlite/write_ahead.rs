@@ -4,6 +4,7 @@
 //! 2. A long one is carried over when nothing has been written for a while: so a burst is not held up by it.
 //! 3. One that is never given that while is carried over when it is full, once the commit is answered.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
@@ -19,6 +20,8 @@ const PAGES_MAX: u32 = 12_000;
 #[derive(Debug)]
 pub(super) struct WriteAheadLog {
     pages: Arc<AtomicU32>,
+    /// Whether it could not be carried over when that was tried last.
+    is_stuck: Cell<bool>,
 }
 
 impl WriteAheadLog {
@@ -33,7 +36,7 @@ impl WriteAheadLog {
             told.store(u32::try_from(pages).unwrap_or(0), Relaxed);
             Ok(())
         }))?;
-        Ok(Self { pages })
+        Ok(Self { pages, is_stuck: Cell::new(false) })
     }
 
     pub(super) fn is_long(&self) -> bool {
@@ -47,7 +50,11 @@ impl WriteAheadLog {
     /// Carries over what nobody reads from it any more. What is left is seen to after the next commit.
     pub(super) fn carry_over(&self, connection: &Connection) {
         self.pages.store(0, Relaxed);
-        if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        let carried = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        let was_stuck = self.is_stuck.replace(carried.is_err());
+        if let Err(error) = carried
+            && !was_stuck
+        {
             // Nothing is lost: it stays in the log, which grows.
             tracing::warn!(%error, "the write-ahead log could not be carried over");
         }
