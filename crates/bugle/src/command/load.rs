@@ -186,8 +186,9 @@ struct RegistrationsArgs {
 /// What a registered peripheral costs the gateway in memory
 ///
 /// The gateway is a process of its own. Its memory is told without any peripheral, with all of them
-/// allocated, and with all of them registered; and with --rest once more when they have been left alone for a
-/// while. What CoAP has to remember of an exchange it remembers for 247 seconds (RFC 7252 §4.8.2).
+/// allocated, and with all of them registered; with --rest once more when they have been left alone for a
+/// while; and at last the most that it has taken since it was started with them. What CoAP has to remember of an
+/// exchange it remembers for 247 seconds (RFC 7252 §4.8.2).
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

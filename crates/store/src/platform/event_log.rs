@@ -86,10 +86,11 @@ pub(super) fn read_after(
     {
         let key = plain(row, "key")?;
         log.through = log_sequence(key);
-        if match kinds {
+        let is_wanted = match kinds {
             Some(kinds) => kinds.contains(&heads.kind(key)?),
             None => true,
-        } {
+        };
+        if is_wanted {
             let event = read_event(connection, key)?;
             bytes += event.len();
             log.events.push((log.through, event));
